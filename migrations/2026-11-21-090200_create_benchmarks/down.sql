@@ -1,0 +1,3 @@
+DROP TABLE benchmark_events;
+DROP TABLE benchmarks;
+DROP TABLE host_systems;

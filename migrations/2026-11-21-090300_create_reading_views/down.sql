@@ -1,0 +1,11 @@
+DROP VIEW peer_reports;
+DROP VIEW profiling_spans;
+DROP VIEW transaction_pools;
+DROP VIEW finality;
+DROP VIEW node_intervals;
+DROP VIEW block_imports;
+DROP VIEW tetcore_logs;
+DROP VIEW substrate_logs;
+DROP VIEW telemetry_logs;
+DROP FUNCTION telemetry_integer;
+DROP FUNCTION telemetry_number;

@@ -1,0 +1,430 @@
+//! The settings of one server, checked: whoever holds a [`Config`] needs to
+//! check nothing again. `settings` describes each one; `args` is the command line.
+
+pub mod args;
+pub mod settings;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use settings::{Allowed, DefaultValue, SETTINGS, Setting};
+
+/// All settings, by the room that uses them.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The HTTP server.
+    pub http: HttpConfig,
+    /// The database and what the server keeps on disk.
+    pub store: StoreConfig,
+    /// Sockets of nodes, and the way of a message into a batch.
+    pub ingest: IngestConfig,
+    /// Purging.
+    pub retention: RetentionConfig,
+    /// `RUST_LOG`.
+    pub log_filter: String,
+    /// `SHUTDOWN_TIMEOUT_S`.
+    pub shutdown_timeout: Duration,
+}
+
+/// Settings of the HTTP server.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// `LISTEN_ADDRESS`.
+    pub listen_address: IpAddr,
+    /// `PORT`; 0 takes a free one.
+    pub port: u16,
+    /// `ASSETS_PATH`.
+    pub assets_path: PathBuf,
+    /// `UPGRADE_TIMEOUT_S`.
+    pub upgrade_timeout: Duration,
+    /// `CONNECTIONS_MAX`.
+    pub connections_max: usize,
+    /// `MAX_PENDING_CONNECTIONS`: the listen backlog.
+    pub backlog: u32,
+}
+
+/// Settings of the database and of what the server keeps on disk.
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    /// `DATABASE_URL`; without it the server runs its own PostgreSQL.
+    pub database_url: Option<DatabaseUrl>,
+    /// `READ_DATABASE_URL`.
+    pub read_database_url: Option<DatabaseUrl>,
+    /// `DATA_DIR`.
+    pub data_dir: PathBuf,
+    /// `PG_BIN_DIR`.
+    pub pg_bin_dir: Option<PathBuf>,
+    /// `DB_WRITERS`.
+    pub writers: usize,
+    /// `NUM_THREADS`: threads that run queries.
+    pub read_threads: usize,
+    /// `DB_POOL_SIZE`: connections for queries.
+    pub read_pool_size: u32,
+    /// `DB_POOL_TIMEOUT_S`.
+    pub read_pool_timeout: Duration,
+    /// `STATEMENT_TIMEOUT_S`.
+    pub statement_timeout: Duration,
+    /// `MESSAGE_KINDS_MAX`.
+    pub kinds_max: usize,
+    /// `REJECTED_MESSAGES_MAX`.
+    pub rejected_max: u64,
+}
+
+/// Settings of the sockets of nodes and of batching.
+#[derive(Debug, Clone)]
+pub struct IngestConfig {
+    /// `NODE_IDLE_TIMEOUT_S`.
+    pub idle_timeout: Duration,
+    /// `HEARTBEAT_INTERVAL`.
+    pub heartbeat_interval: Duration,
+    /// `CLIENT_TIMEOUT_S`.
+    pub client_timeout: Duration,
+    /// `WS_MAX_PAYLOAD`, bytes.
+    pub frame_bytes_max: usize,
+    /// `NODES_PER_CONNECTION_MAX`.
+    pub nodes_per_connection_max: usize,
+    /// `MAX_CLOCK_SKEW_S`.
+    pub clock_skew_max: Duration,
+    /// `DB_BATCH_SIZE`, rows.
+    pub batch_rows: usize,
+    /// `DB_SAVE_LATENCY_MS`.
+    pub batch_age_max: Duration,
+    /// `QUEUE_ROWS_MAX`.
+    pub queue_rows_max: usize,
+    /// `QUEUE_BYTES_MAX`.
+    pub queue_bytes_max: usize,
+    /// `HOLD_BACK_MS`.
+    pub hold_back: Duration,
+}
+
+/// Settings of purging.
+#[derive(Debug, Clone)]
+pub struct RetentionConfig {
+    /// `LOG_EXPIRY_H`.
+    pub expiry: Duration,
+    /// `PARTITION_WIDTH_H`, already at most an eighth of the expiry, at least an hour.
+    pub partition_width: Duration,
+    /// `PURGE_INTERVAL_S`.
+    pub interval: Duration,
+}
+
+/// A database URL; its password is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    /// Wraps a URL.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self(url.into())
+    }
+
+    /// The URL with its password, for the database driver only.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("(secret)")
+    }
+}
+
+/// A value that was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Name of the setting.
+    pub name: &'static str,
+    /// What is wrong with it, with the allowed range.
+    pub problem: String,
+}
+
+/// All values that were refused.
+#[derive(Debug, thiserror::Error)]
+pub struct ConfigError {
+    /// Each fault, in the order of the documentation.
+    pub faults: Vec<Fault>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the settings are wrong, nothing was started:")?;
+        for fault in &self.faults {
+            write!(formatter, "\n  {}: {}", fault.name, fault.problem)?;
+        }
+        write!(formatter, "\n.env.example describes every setting")
+    }
+}
+
+impl Config {
+    /// Reads all settings through `lookup`, which gives the value of a variable.
+    ///
+    /// # Errors
+    /// Every fault at once, by name.
+    pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut reader = Reader {
+            lookup,
+            faults: Vec::new(),
+        };
+        let expiry_h = reader.integer("LOG_EXPIRY_H");
+        let width_h = reader.integer("PARTITION_WIDTH_H").min(expiry_h / 8).max(1);
+        let config = Self {
+            http: HttpConfig {
+                listen_address: reader.parsed("LISTEN_ADDRESS", IpAddr::from([0, 0, 0, 0])),
+                port: narrow(reader.integer("PORT")),
+                assets_path: reader.path("ASSETS_PATH"),
+                upgrade_timeout: reader.seconds("UPGRADE_TIMEOUT_S"),
+                connections_max: narrow(reader.integer("CONNECTIONS_MAX")),
+                backlog: narrow(reader.integer("MAX_PENDING_CONNECTIONS")),
+            },
+            store: StoreConfig {
+                database_url: reader.database_url("DATABASE_URL"),
+                read_database_url: reader.database_url("READ_DATABASE_URL"),
+                data_dir: reader.path("DATA_DIR"),
+                pg_bin_dir: reader.text("PG_BIN_DIR").map(PathBuf::from),
+                writers: narrow(reader.integer("DB_WRITERS")),
+                read_threads: narrow(reader.integer("NUM_THREADS")),
+                read_pool_size: narrow(reader.integer("DB_POOL_SIZE")),
+                read_pool_timeout: reader.seconds("DB_POOL_TIMEOUT_S"),
+                statement_timeout: reader.seconds("STATEMENT_TIMEOUT_S"),
+                kinds_max: narrow(reader.integer("MESSAGE_KINDS_MAX")),
+                rejected_max: reader.integer("REJECTED_MESSAGES_MAX"),
+            },
+            ingest: IngestConfig {
+                idle_timeout: reader.seconds("NODE_IDLE_TIMEOUT_S"),
+                heartbeat_interval: reader.seconds("HEARTBEAT_INTERVAL"),
+                client_timeout: reader.seconds("CLIENT_TIMEOUT_S"),
+                frame_bytes_max: narrow(reader.integer("WS_MAX_PAYLOAD")),
+                nodes_per_connection_max: narrow(reader.integer("NODES_PER_CONNECTION_MAX")),
+                clock_skew_max: reader.seconds("MAX_CLOCK_SKEW_S"),
+                batch_rows: narrow(reader.integer("DB_BATCH_SIZE")),
+                batch_age_max: Duration::from_millis(reader.integer("DB_SAVE_LATENCY_MS")),
+                queue_rows_max: narrow(reader.integer("QUEUE_ROWS_MAX")),
+                queue_bytes_max: narrow(reader.integer("QUEUE_BYTES_MAX")),
+                hold_back: Duration::from_millis(reader.integer("HOLD_BACK_MS")),
+            },
+            retention: RetentionConfig {
+                expiry: Duration::from_secs(expiry_h * 3_600),
+                partition_width: Duration::from_secs(width_h * 3_600),
+                interval: reader.seconds("PURGE_INTERVAL_S"),
+            },
+            log_filter: reader.text("RUST_LOG").unwrap_or_default(),
+            shutdown_timeout: reader.seconds("SHUTDOWN_TIMEOUT_S"),
+        };
+        // Used by the live feed, checked already.
+        reader.integer("CACHE_UPDATE_INTERVAL_MS");
+        reader.integer("CACHE_UPDATE_TIMEOUT_S");
+        reader.integer("CACHE_EXPIRY_S");
+        if config.ingest.client_timeout <= config.ingest.heartbeat_interval {
+            reader.fault(
+                "CLIENT_TIMEOUT_S",
+                "must be longer than HEARTBEAT_INTERVAL".to_owned(),
+            );
+        }
+        if config.ingest.queue_bytes_max < 2 * config.ingest.frame_bytes_max {
+            reader.fault(
+                "QUEUE_BYTES_MAX",
+                "must be at least twice WS_MAX_PAYLOAD".to_owned(),
+            );
+        }
+        if reader.faults.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError {
+                faults: reader.faults,
+            })
+        }
+    }
+}
+
+/// The settings in force, a line each, secrets masked.
+pub fn effective(lookup: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+    let mut reader = Reader {
+        lookup,
+        faults: Vec::new(),
+    };
+    SETTINGS
+        .iter()
+        .map(|setting| {
+            let value = match reader.text(setting.name) {
+                Some(_) if setting.secret => "(secret)".to_owned(),
+                Some(value) => value,
+                None => "(not set)".to_owned(),
+            };
+            format!("{}={value}", setting.name)
+        })
+        .collect()
+}
+
+struct Reader<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+    faults: Vec<Fault>,
+}
+
+impl Reader<'_> {
+    /// The text given, or the default; an empty text counts as not given.
+    fn text(&mut self, name: &'static str) -> Option<String> {
+        let given = (self.lookup)(name).map(|value| value.trim().to_owned());
+        given.filter(|value| !value.is_empty()).or_else(|| {
+            match settings::find(name).map(|setting| setting.default) {
+                Some(DefaultValue::Text(value)) => Some(value.to_owned()),
+                Some(DefaultValue::Cpus(times)) => Some((cpus() * times).to_string()),
+                Some(DefaultValue::SameAs(other)) => self.text(other),
+                Some(DefaultValue::Unset) | None => None,
+            }
+        })
+    }
+
+    fn integer(&mut self, name: &'static str) -> u64 {
+        let text = self.text(name).unwrap_or_default();
+        let Some(&Setting {
+            allowed: Allowed::Integer(least, most),
+            ..
+        }) = settings::find(name)
+        else {
+            debug_assert!(false, "{name} is not in the table as a number");
+            return 0;
+        };
+        match text.parse::<u64>() {
+            Ok(value) if (least..=most).contains(&value) => value,
+            _ => {
+                self.fault(
+                    name,
+                    format!("'{text}' is not a whole number from {least} to {most}"),
+                );
+                most
+            }
+        }
+    }
+
+    fn seconds(&mut self, name: &'static str) -> Duration {
+        Duration::from_secs(self.integer(name))
+    }
+
+    fn path(&mut self, name: &'static str) -> PathBuf {
+        PathBuf::from(self.text(name).unwrap_or_default())
+    }
+
+    fn parsed<T: std::str::FromStr>(&mut self, name: &'static str, fallback: T) -> T {
+        let text = self.text(name).unwrap_or_default();
+        text.parse().unwrap_or_else(|_| {
+            let allowed = settings::find(name).map(Setting::allowed_text);
+            self.fault(
+                name,
+                format!("'{text}' is not {}", allowed.unwrap_or_default()),
+            );
+            fallback
+        })
+    }
+
+    fn database_url(&mut self, name: &'static str) -> Option<DatabaseUrl> {
+        let url = self.text(name)?;
+        if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
+            // The value is not repeated: it may hold a password.
+            self.fault(
+                name,
+                "is not of the form postgres://user:password@host:port/database".to_owned(),
+            );
+        }
+        Some(DatabaseUrl(url))
+    }
+
+    fn fault(&mut self, name: &'static str, problem: String) {
+        self.faults.push(Fault { name, problem });
+    }
+}
+
+fn cpus() -> u64 {
+    std::thread::available_parallelism().map_or(1, |cpus| u64::try_from(cpus.get()).unwrap_or(1))
+}
+
+/// Into a smaller type; the table's ranges make sure that it fits.
+fn narrow<T: TryFrom<u64> + Default>(value: u64) -> T {
+    let narrowed = T::try_from(value);
+    debug_assert!(narrowed.is_ok(), "the range of a setting exceeds its type");
+    narrowed.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(values: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::from_lookup(&|name| {
+            let found = values.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn defaults_are_valid() {
+        let config = config(&[]).unwrap();
+        assert_eq!(config.http.port, 8080);
+        assert_eq!(config.ingest.batch_age_max, Duration::from_millis(100));
+        let threads = u32::try_from(config.store.read_threads).unwrap();
+        assert_eq!(config.store.read_pool_size, threads);
+        assert_eq!(
+            config.retention.expiry,
+            Duration::from_secs(280_320 * 3_600)
+        );
+    }
+
+    #[test]
+    fn every_fault_is_listed_by_name_with_value_and_range() {
+        let error = config(&[
+            ("PORT", "80800"),
+            ("DB_BATCH_SIZE", "many"),
+            ("DATABASE_URL", "mysql://u:geheim@h/d"),
+            ("CLIENT_TIMEOUT_S", "5"),
+        ])
+        .unwrap_err();
+        let text = error.to_string();
+        for part in [
+            "PORT: '80800' is not a whole number from 0 to 65535",
+            "DB_BATCH_SIZE: 'many'",
+            "DATABASE_URL: is not of the form",
+            "CLIENT_TIMEOUT_S: must be longer than HEARTBEAT_INTERVAL",
+        ] {
+            assert!(text.contains(part), "{part} is missing in: {text}");
+        }
+        assert!(!text.contains("geheim"));
+    }
+
+    #[test]
+    fn an_empty_value_counts_as_not_given() {
+        let config = config(&[("DATABASE_URL", ""), ("PORT", " ")]).unwrap();
+        assert!(config.store.database_url.is_none());
+        assert_eq!(config.http.port, 8080);
+    }
+
+    #[test]
+    fn partitions_are_narrow_when_little_is_kept() {
+        let config = config(&[("LOG_EXPIRY_H", "16")]).unwrap();
+        assert_eq!(
+            config.retention.partition_width,
+            Duration::from_secs(2 * 3_600)
+        );
+    }
+
+    #[test]
+    fn secrets_are_never_shown() {
+        let lookup =
+            |name: &str| (name == "DATABASE_URL").then(|| "postgres://u:geheim@h/d".to_owned());
+        let shown = effective(&lookup).join("\n");
+        assert!(shown.contains("DATABASE_URL=(secret)") && !shown.contains("geheim"));
+        let config = Config::from_lookup(&lookup).unwrap();
+        assert!(!format!("{config:?}").contains("geheim"));
+    }
+
+    #[test]
+    fn every_default_lies_in_its_range() {
+        assert!(config(&[]).is_ok());
+        for setting in SETTINGS {
+            if let DefaultValue::SameAs(other) = setting.default {
+                assert!(settings::find(other).is_some());
+            }
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Numbers that name things, each of its own type, so that they cannot be swapped.
+
+/// A row of `peer_connections`: one node id on one connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub i64);
+
+/// A row of `telemetry_messages`; also names a batch. Grows with the time of
+/// arrival at one server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageId(pub i64);
+
+/// A websocket connection, unique for one run of one server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub i64);
+
+/// A value of `msg`, numbered by this process; see `store::Kinds`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KindIndex(pub u16);

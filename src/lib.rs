@@ -1,0 +1,8 @@
+//! Keeps and explains the telemetry of Tetcore, Substrate and Polkadot-SDK nodes.
+
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod ids;
+pub mod metrics;
+pub mod telemetry;

@@ -1,0 +1,375 @@
+//! What the server tells about itself, as Prometheus metrics.
+//!
+//! Names are `tetcore_analytics_<room>_<what>_<unit>[_total]`; labels come from
+//! closed enums, so that no node can make new ones; every family is there from
+//! the first scrape. The conservation law
+//! `received = stored + rejected + undecodable + dropped + pending`
+//! holds at any moment up to messages that are being moved just then.
+
+mod host;
+mod reasons;
+
+use prometheus::{
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+pub use reasons::{DisconnectReason, DropReason, FlushReason, RefuseReason, RejectReason};
+
+use crate::telemetry::{DecodeError, Format};
+use host::HostMetrics;
+
+const PREFIX: &str = "tetcore_analytics_";
+
+/// Seconds from 1 ms to about a minute, for waits of all kinds.
+const SECONDS_BUCKETS: [f64; 16] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0,
+];
+
+/// Rows of a batch: powers of two up to 16 batches of 1,024 rows.
+const ROWS_BUCKETS: [f64; 10] = [
+    1.0, 16.0, 64.0, 256.0, 512.0, 1_024.0, 2_048.0, 4_096.0, 8_192.0, 16_384.0,
+];
+
+/// All metrics of one server. Cheap to share behind an `Arc`.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    host: HostMetrics,
+
+    /// Telemetry connections that are open.
+    pub connections: IntGauge,
+    /// Telemetry connections that were opened.
+    pub connections_opened: IntCounter,
+    connections_closed: IntCounterVec,
+    connections_refused: IntCounterVec,
+    /// Sessions (node ids on connections) that are open.
+    pub sessions: IntGauge,
+    /// Bytes of frames, headers not counted.
+    pub received_bytes: IntCounter,
+    /// Messages read from sockets, each counted once.
+    pub messages_received: IntCounter,
+    /// Messages whose commit was answered.
+    pub messages_stored: IntCounter,
+    messages_rejected: IntCounterVec,
+    messages_undecodable: IntCounterVec,
+    messages_dropped: IntCounterVec,
+    messages_by_format: IntCounterVec,
+    /// Messages in memory that are not stored yet.
+    pub pending: IntGauge,
+    /// `QUEUE_ROWS_MAX`.
+    pub pending_max: IntGauge,
+    /// Bytes of the messages that are not stored yet.
+    pub pending_bytes: IntGauge,
+    /// `QUEUE_BYTES_MAX`.
+    pub pending_bytes_max: IntGauge,
+    /// Seconds that sockets were not read because the queue was full.
+    pub hold_back_seconds: Histogram,
+    /// How far the clocks of nodes are off.
+    pub clock_skew_seconds: Histogram,
+
+    batches: IntCounterVec,
+    /// Rows of a batch.
+    pub batch_rows: Histogram,
+    /// Seconds to store a batch, with its transaction.
+    pub batch_seconds: Histogram,
+    /// Seconds from reading a group of messages to its commit.
+    pub receive_to_commit_seconds: Histogram,
+    /// Batches that are being stored.
+    pub batches_in_flight: IntGauge,
+    /// `DB_WRITERS`.
+    pub writers: IntGauge,
+    /// Batches that were sent again.
+    pub write_retries: IntCounter,
+    /// Batches that turned out to be stored already when they were sent again.
+    pub batches_recognised: IntCounter,
+    /// Whether the last batch could be stored.
+    pub database_up: IntGauge,
+    /// Kinds of messages in the dictionary.
+    pub kinds: IntGauge,
+    /// `MESSAGE_KINDS_MAX`.
+    pub kinds_max: IntGauge,
+
+    /// `DB_POOL_SIZE`.
+    pub read_pool_max: IntGauge,
+    /// Connections of the read pool.
+    pub read_pool_connections: IntGauge,
+    /// Idle connections of the read pool.
+    pub read_pool_idle: IntGauge,
+    /// Seconds that queries waited for a connection.
+    pub read_pool_wait_seconds: Histogram,
+
+    partitions: IntGaugeVec,
+    /// Age of the oldest partition that can be purged.
+    pub oldest_partition_age_seconds: Gauge,
+    /// Seconds that a purge took.
+    pub purge_seconds: Histogram,
+    /// Partitions that were purged.
+    pub purged_partitions: IntCounter,
+    /// Sessions that were purged.
+    pub purged_sessions: IntCounter,
+    /// Purges that failed.
+    pub purge_failures: IntCounter,
+
+    http_requests: IntCounterVec,
+    http_seconds: HistogramVec,
+}
+
+/// Makes metrics and registers them. A name is registered once, by the one
+/// constructor below, so failing is a mistake that the first test shows.
+struct Maker(Registry);
+
+impl Maker {
+    fn register<C: prometheus::core::Collector + Clone + 'static>(
+        &self,
+        made: prometheus::Result<C>,
+    ) -> prometheus::Result<C> {
+        let collector = made?;
+        self.0.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        self.register(IntCounter::new(format!("{PREFIX}{name}"), help))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        self.register(IntGauge::new(format!("{PREFIX}{name}"), help))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+        let opts = Opts::new(format!("{PREFIX}{name}"), help);
+        self.register(IntGaugeVec::new(opts, labels))
+    }
+
+    fn float(&self, name: &str, help: &str) -> prometheus::Result<Gauge> {
+        self.register(Gauge::new(format!("{PREFIX}{name}"), help))
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {
+        let opts = HistogramOpts::new(format!("{PREFIX}{name}"), help).buckets(buckets.to_vec());
+        self.register(Histogram::with_opts(opts))
+    }
+
+    /// Counters by one label, each value there from the start.
+    fn counters<'a>(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl IntoIterator<Item = &'a str>,
+    ) -> prometheus::Result<IntCounterVec> {
+        let opts = Opts::new(format!("{PREFIX}{name}"), help);
+        let counters = self.register(IntCounterVec::new(opts, &[label]))?;
+        for value in values {
+            counters.with_label_values(&[value]).reset();
+        }
+        Ok(counters)
+    }
+}
+
+impl Metrics {
+    /// All metrics, at zero.
+    ///
+    /// # Errors
+    /// If a name is used twice or is not allowed, which a test rules out.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one list of all metrics reads better than several"
+    )]
+    pub fn new() -> prometheus::Result<Self> {
+        let make = Maker(Registry::new());
+        let seconds = SECONDS_BUCKETS.as_slice();
+        let build = make.gauges(
+            "build_info",
+            "Always 1; the label says which version runs.",
+            &["version"],
+        )?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let http_requests = make.register(IntCounterVec::new(
+            Opts::new(
+                format!("{PREFIX}http_requests_total"),
+                "HTTP requests that were answered, by route and status.",
+            ),
+            &["route", "status"],
+        ))?;
+        let http_seconds = make.register(HistogramVec::new(
+            HistogramOpts::new(
+                format!("{PREFIX}http_request_seconds"),
+                "Seconds to answer an HTTP request, by route.",
+            )
+            .buckets(seconds.to_vec()),
+            &["route"],
+        ))?;
+        // A family without a single series is not shown; this one always is.
+        http_requests
+            .with_label_values(&["/metrics", "200"])
+            .reset();
+        http_seconds.with_label_values(&["/metrics"]);
+        let partitions = make.gauges(
+            "retention_partitions",
+            "Partitions of the messages, by whether they expire.",
+            &["kept"],
+        )?;
+        for kept in ["expiring", "audit"] {
+            partitions.with_label_values(&[kept]).set(0);
+        }
+        #[cfg(target_os = "linux")]
+        make.0.register(Box::new(
+            prometheus::process_collector::ProcessCollector::for_self(),
+        ))?;
+        Ok(Self {
+            host: HostMetrics::new(&make)?,
+            connections: make.gauge("ingest_connections", "Telemetry connections that are open.")?,
+            connections_opened: make.counter("ingest_connections_opened_total", "Telemetry connections that were opened.")?,
+            connections_closed: make.counters("ingest_connections_closed_total", "Telemetry connections that ended, by reason.", "reason", DisconnectReason::ALL.map(DisconnectReason::label))?,
+            connections_refused: make.counters("ingest_connections_refused_total", "Telemetry connections that were not let in, by reason.", "reason", RefuseReason::ALL.map(RefuseReason::label))?,
+            sessions: make.gauge("ingest_sessions", "Node ids on open telemetry connections.")?,
+            received_bytes: make.counter("ingest_received_bytes_total", "Bytes of telemetry messages as received.")?,
+            messages_received: make.counter("ingest_messages_received_total", "Messages read from sockets.")?,
+            messages_stored: make.counter("ingest_messages_stored_total", "Messages whose commit was answered.")?,
+            messages_rejected: make.counters("ingest_messages_rejected_total", "Messages that the database refused, by reason; see rejected_messages.", "reason", RejectReason::ALL.map(RejectReason::label))?,
+            messages_undecodable: make.counters("ingest_messages_undecodable_total", "Frames that are no message, by kind.", "kind", DecodeError::ALL.map(DecodeError::label))?,
+            messages_dropped: make.counters("ingest_messages_dropped_total", "Messages that were lost, by reason.", "reason", DropReason::ALL.map(DropReason::label))?,
+            messages_by_format: make.counters("ingest_messages_by_format_total", "Messages by the format of their frame: v1 is flat (until 2020), v2 has an envelope.", "format", ["v1", "v2"])?,
+            pending: make.gauge("ingest_pending", "Messages in memory that are not stored yet.")?,
+            pending_max: make.gauge("ingest_pending_max", "Limit of tetcore_analytics_ingest_pending (QUEUE_ROWS_MAX).")?,
+            pending_bytes: make.gauge("ingest_pending_bytes", "Bytes of messages in memory that are not stored yet.")?,
+            pending_bytes_max: make.gauge("ingest_pending_bytes_max", "Limit of tetcore_analytics_ingest_pending_bytes (QUEUE_BYTES_MAX).")?,
+            hold_back_seconds: make.histogram("ingest_hold_back_seconds", "Time for which a socket was not read because the queue was full.", seconds)?,
+            clock_skew_seconds: make.histogram("ingest_clock_skew_seconds", "How far the clock of a node is off, either way; observed once for each group of messages read together.", &[0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0, 3_600.0, 86_400.0])?,
+            batches: make.counters("store_batches_total", "Batches that left for the database, by what made them leave.", "reason", FlushReason::ALL.map(FlushReason::label))?,
+            batch_rows: make.histogram("store_batch_rows", "Messages in a batch.", &ROWS_BUCKETS)?,
+            batch_seconds: make.histogram("store_batch_seconds", "Time to store a batch.", seconds)?,
+            receive_to_commit_seconds: make.histogram("store_receive_to_commit_seconds", "Time from reading a message to its commit; observed once for each group of messages read together.", seconds)?,
+            batches_in_flight: make.gauge("store_batches_in_flight", "Batches that are being stored; the limit is tetcore_analytics_store_writers.")?,
+            writers: make.gauge("store_writers", "Threads that store batches (DB_WRITERS).")?,
+            write_retries: make.counter("store_write_retries_total", "Batches that were sent again because the database was away.")?,
+            batches_recognised: make.counter("store_batches_recognised_total", "Batches sent again that turned out to be stored already.")?,
+            database_up: make.gauge("store_database_up", "1 if the last batch could be stored, else 0.")?,
+            kinds: make.gauge("store_kinds", "Kinds of messages in the dictionary.")?,
+            kinds_max: make.gauge("store_kinds_max", "Limit of tetcore_analytics_store_kinds (MESSAGE_KINDS_MAX).")?,
+            read_pool_max: make.gauge("query_pool_connections_max", "Limit of tetcore_analytics_query_pool_connections (DB_POOL_SIZE).")?,
+            read_pool_connections: make.gauge("query_pool_connections", "Database connections for queries.")?,
+            read_pool_idle: make.gauge("query_pool_idle", "Database connections for queries that are idle.")?,
+            read_pool_wait_seconds: make.histogram("query_pool_wait_seconds", "Time that queries waited for a database connection.", seconds)?,
+            partitions,
+            oldest_partition_age_seconds: make.float("retention_oldest_partition_age_seconds", "Age of the start of the oldest partition that can be purged.")?,
+            purge_seconds: make.histogram("retention_purge_seconds", "Time that a purge took.", seconds)?,
+            purged_partitions: make.counter("retention_purged_partitions_total", "Partitions that were purged.")?,
+            purged_sessions: make.counter("retention_purged_sessions_total", "Sessions without messages that were purged.")?,
+            purge_failures: make.counter("retention_failures_total", "Runs of retention that failed; the log says why.")?,
+            http_requests,
+            http_seconds,
+            registry: make.0,
+        })
+    }
+
+    /// All metrics in the text format of Prometheus.
+    ///
+    /// # Errors
+    /// If a value cannot be written, which the format rules out.
+    pub fn render(&self) -> prometheus::Result<Vec<u8>> {
+        self.host.refresh();
+        let mut text = Vec::with_capacity(16 * 1024);
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+
+    /// A telemetry connection ended.
+    pub fn connection_closed(&self, reason: DisconnectReason) {
+        let reason = [reason.label()];
+        self.connections_closed.with_label_values(&reason).inc();
+    }
+
+    /// A telemetry connection was not let in.
+    pub fn connection_refused(&self, reason: RefuseReason) {
+        let reason = [reason.label()];
+        self.connections_refused.with_label_values(&reason).inc();
+    }
+
+    /// The database refused messages.
+    pub fn messages_rejected(&self, reason: RejectReason, count: u64) {
+        let counter = self.messages_rejected.with_label_values(&[reason.label()]);
+        counter.inc_by(count);
+    }
+
+    /// A frame is no message.
+    pub fn message_undecodable(&self, error: DecodeError) {
+        let kind = [error.label()];
+        self.messages_undecodable.with_label_values(&kind).inc();
+    }
+
+    /// Messages were lost.
+    pub fn messages_dropped(&self, reason: DropReason, count: u64) {
+        let counter = self.messages_dropped.with_label_values(&[reason.label()]);
+        counter.inc_by(count);
+    }
+
+    /// Messages of one format were understood.
+    pub fn messages_of_format(&self, format: Format, count: u64) {
+        let label = match format {
+            Format::V1 => "v1",
+            Format::V2 => "v2",
+        };
+        let counter = self.messages_by_format.with_label_values(&[label]);
+        counter.inc_by(count);
+    }
+
+    /// A batch left for the database.
+    pub fn batch_flushed(&self, reason: FlushReason) {
+        self.batches.with_label_values(&[reason.label()]).inc();
+    }
+
+    /// How many partitions there are.
+    pub fn set_partitions(&self, expiring: i64, audit: i64) {
+        self.partitions
+            .with_label_values(&["expiring"])
+            .set(expiring);
+        self.partitions.with_label_values(&["audit"]).set(audit);
+    }
+
+    /// An HTTP request was answered. `route` is the pattern, never the raw path.
+    pub fn http_answered(&self, route: &str, status: u16, seconds: f64) {
+        let status = status.to_string();
+        let requests = self.http_requests.with_label_values(&[route, &status]);
+        requests.inc();
+        self.http_seconds
+            .with_label_values(&[route])
+            .observe(seconds);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_family_is_there_from_the_first_scrape_with_help_and_type() {
+        let metrics = Metrics::new().unwrap();
+        let text = String::from_utf8(metrics.render().unwrap()).unwrap();
+        let families = |keyword: &str| {
+            text.lines()
+                .filter(|line| line.starts_with(keyword))
+                .count()
+        };
+        assert_eq!(families("# HELP "), families("# TYPE "));
+        for family in [
+            "ingest_messages_received_total",
+            "ingest_messages_stored_total",
+            "ingest_messages_rejected_total{",
+            "ingest_messages_undecodable_total{",
+            "ingest_messages_dropped_total{",
+            "ingest_pending ",
+            "store_receive_to_commit_seconds_bucket",
+            "retention_purge_seconds_count",
+            "http_request_seconds_count",
+            "host_memory_bytes ",
+        ] {
+            let name = format!("tetcore_analytics_{family}");
+            assert!(text.contains(&name), "{name} is missing in:\n{text}");
+        }
+        #[cfg(target_os = "linux")]
+        assert!(text.contains("process_resident_memory_bytes"));
+    }
+}

@@ -1,0 +1,103 @@
+//! The reasons by which metrics and sessions are labelled: closed lists, each
+//! with the name that stands in metrics and in `disconnect_reason`.
+
+/// An enum of reasons with their names, and the list of all of them.
+macro_rules! reasons {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident => $label:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)+
+        }
+
+        impl $name {
+            /// All of them, for metrics that show each from the start.
+            pub const ALL: [Self; [$(Self::$variant),+].len()] = [$(Self::$variant),+];
+
+            /// Name in metrics and in the database.
+            pub fn label(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $label,)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why a telemetry connection or a session ended.
+    DisconnectReason {
+        /// The node ended the TCP connection, as nodes do when they stop.
+        ClosedByNode => "closed_by_node",
+        /// The node sent a close frame (old nodes).
+        CloseFrame => "close_frame",
+        /// Nothing came for `NODE_IDLE_TIMEOUT_S`.
+        Idle => "idle",
+        /// A peer that used to answer pings no longer does.
+        PingTimeout => "ping_timeout",
+        /// A message was larger than `WS_MAX_PAYLOAD`.
+        TooLarge => "message_too_large",
+        /// What came is no websocket.
+        Protocol => "protocol_error",
+        /// The TCP connection broke.
+        ConnectionLost => "connection_lost",
+        /// Another node took the same id of the connection.
+        Replaced => "replaced",
+        /// The server stopped.
+        ServerStopped => "server_stopped",
+        /// The server was gone without having closed its sessions.
+        ServerLost => "server_lost",
+    }
+}
+
+reasons! {
+    /// Why a telemetry connection was not let in.
+    RefuseReason {
+        /// `CONNECTIONS_MAX` are open.
+        TooManyConnections => "too_many_connections",
+        /// The server starts, or waits for its database.
+        NotReady => "not_ready",
+        /// The server stops.
+        Stopping => "stopping",
+        /// The request is no proper websocket upgrade.
+        Handshake => "handshake",
+    }
+}
+
+reasons! {
+    /// Why messages were lost.
+    DropReason {
+        /// The queue was full for longer than `HOLD_BACK_MS`.
+        QueueFull => "queue_full",
+        /// The connection has `NODES_PER_CONNECTION_MAX` node ids already.
+        TooManyNodes => "too_many_nodes",
+        /// No numbers for new messages could be had from the database.
+        NoIds => "no_ids",
+        /// The server stopped before they could be stored.
+        Shutdown => "shutdown",
+    }
+}
+
+reasons! {
+    /// Why the database refused a message.
+    RejectReason {
+        /// The content cannot be stored (SQLSTATE class 22).
+        Data => "data",
+        /// A constraint or a trigger of the database forbids it (class 23, P0).
+        Constraint => "constraint",
+        /// It exceeds a limit of the database (class 54).
+        Limit => "limit",
+    }
+}
+
+reasons! {
+    /// What made a batch leave for the database.
+    FlushReason {
+        /// It was full.
+        Size => "size",
+        /// Its oldest message was waiting for `DB_SAVE_LATENCY_MS`.
+        Age => "age",
+        /// The server stops.
+        Shutdown => "shutdown",
+    }
+}

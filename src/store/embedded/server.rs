@@ -1,0 +1,234 @@
+//! One running main process of PostgreSQL, from its start to its end.
+
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use sysinfo::{Pid, Signal};
+
+use super::account::tail;
+use super::cluster::Cluster;
+use super::error::{AtPath, EmbeddedError};
+use super::processes::{
+    self, FAST_SHUTDOWN_MAX, IMMEDIATE_SHUTDOWN_MAX, Processes, wait_until,
+};
+
+/// How long a start may take. After a crash up to `max_wal_size` of log is replayed first, which
+/// took well under a minute per gigabyte on the slowest disk in mind.
+const START_MAX: Duration = Duration::from_secs(600);
+
+/// How often a long start says that it is still going on.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Longest tail of the log that goes into an error, in bytes.
+const LOG_TAIL_BYTES: usize = 1000;
+
+/// Line of `postmaster.pid` in which the main process says how far it has come.
+const STATUS_LINE: usize = 7;
+
+/// The main process and the one that ends it if we are killed.
+#[derive(Debug)]
+pub(super) struct Server {
+    postgres: Child,
+    watchdog: Option<Child>,
+    processes: Processes,
+}
+
+impl Server {
+    /// Starts PostgreSQL on `port` (only on the socket unless `with_tcp`) and waits until it takes
+    /// connections.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::StartFailed`], [`EmbeddedError::StartTimedOut`], [`EmbeddedError::Io`].
+    pub(super) fn start(
+        cluster: &Cluster,
+        port: u16,
+        with_tcp: bool,
+    ) -> Result<Self, EmbeddedError> {
+        let processes = Processes::open()?;
+        let places = &cluster.places;
+        places.prepare_socket_directory(&cluster.account)?;
+        let start_log = places.start_log();
+        let log = File::create(&start_log).at("create", &start_log)?;
+        let log_too = log.try_clone().at("create", &start_log)?;
+        let program = cluster.installation.program("postgres");
+        let mut command = cluster.account.command(&program);
+        command
+            .arg("-D")
+            .arg(&places.cluster)
+            .args(["-c", &format!("port={port}")])
+            .args([
+                "-c",
+                &format!(
+                    "unix_socket_directories=\"{}\"",
+                    places.socket_dir.display()
+                ),
+            ])
+            .args(["-c", "unix_socket_permissions=0700"]);
+        if !with_tcp {
+            command.args(["-c", "listen_addresses="]);
+        }
+        let postgres = command
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(log_too)
+            // Ctrl-C in the terminal is for us alone: we still have rows to store.
+            .process_group(0)
+            .spawn()
+            .at("run", &program)?;
+        // From here on dropping `server` stops the process.
+        let mut server = Self {
+            postgres,
+            watchdog: None,
+            processes,
+        };
+        server.watchdog = Some(watchdog(cluster, server.postgres.id())?);
+        server.wait_until_ready(cluster)?;
+        Ok(server)
+    }
+
+    fn wait_until_ready(&mut self, cluster: &Cluster) -> Result<(), EmbeddedError> {
+        let started = Instant::now();
+        let mut reported = started;
+        while !is_ready(cluster, self.postgres.id()) {
+            if let Some(status) = self.exit_status()? {
+                return Err(EmbeddedError::StartFailed {
+                    status,
+                    log: last_words(cluster),
+                });
+            }
+            if started.elapsed() > START_MAX {
+                return Err(EmbeddedError::StartTimedOut {
+                    seconds: START_MAX.as_secs(),
+                    log: last_words(cluster),
+                });
+            }
+            if reported.elapsed() > PROGRESS_INTERVAL {
+                reported = Instant::now();
+                log::info!("PostgreSQL is still starting (after a crash it replays its log)");
+            }
+            std::thread::sleep(processes::POLL_INTERVAL);
+        }
+        Ok(())
+    }
+
+    /// How the main process ended, or `None` while it runs.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Io`] if the system can't tell.
+    pub(super) fn exit_status(&mut self) -> Result<Option<String>, EmbeddedError> {
+        let status = self.postgres.try_wait();
+        let status = status.at("watch", "postgres".as_ref())?;
+        Ok(status.map(|status| status.to_string()))
+    }
+
+    fn has_ended(&mut self) -> bool {
+        !matches!(self.postgres.try_wait(), Ok(None))
+    }
+
+    /// Stops the main process if it still runs: fast (open transactions are rolled back), then
+    /// immediately, then by force. Blocks until it is gone, at most 26 s.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Io`] if it can't be killed.
+    fn stop(&mut self) -> Result<(), EmbeddedError> {
+        let pid = processes::pid(self.postgres.id());
+        for (signal, limit) in [
+            (Signal::Interrupt, FAST_SHUTDOWN_MAX),
+            (Signal::Quit, IMMEDIATE_SHUTDOWN_MAX),
+        ] {
+            if self.has_ended() {
+                return Ok(());
+            }
+            self.processes.send(signal, pid);
+            if wait_until(limit, || self.has_ended()) {
+                return Ok(());
+            }
+            log::warn!(
+                "PostgreSQL did not stop within {} s of {signal}",
+                limit.as_secs()
+            );
+        }
+        let killed = self.postgres.kill().and_then(|()| self.postgres.wait());
+        killed.map(drop).at("kill", "postgres".as_ref())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop() {
+            log::error!("{error}");
+        }
+        if let Some(watchdog) = &mut self.watchdog {
+            // Killed before its input closes: it must not act on a process id that is free again.
+            let ended = watchdog.kill().and_then(|()| watchdog.wait());
+            if let Err(error) = ended {
+                log::warn!("can't end the watchdog of PostgreSQL: {error}");
+            }
+        }
+    }
+}
+
+/// A shell that waits for the end of its input, which only we can close: when our process ends in
+/// whatever way, also killed, it stops PostgreSQL.
+fn watchdog(cluster: &Cluster, postgres: u32) -> Result<Child, EmbeddedError> {
+    cluster
+        .account
+        .command("/bin/sh")
+        .args(["-c", "read -r _; kill -INT \"$1\"", "sh"])
+        .arg(postgres.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .at("run", "/bin/sh".as_ref())
+}
+
+/// True once the main process `pid` has written that it takes connections.
+fn is_ready(cluster: &Cluster, pid: u32) -> bool {
+    let contents = fs::read_to_string(cluster.postmaster_file()).unwrap_or_default();
+    says_ready(&contents, processes::pid(pid))
+}
+
+fn says_ready(postmaster_file: &str, pid: Pid) -> bool {
+    let mut lines = postmaster_file.lines();
+    let is_ours = lines.next().map(str::trim) == Some(&pid.to_string());
+    is_ours && lines.nth(STATUS_LINE - 1).map(str::trim) == Some("ready")
+}
+
+/// The end of what PostgreSQL said, wherever it said it.
+fn last_words(cluster: &Cluster) -> String {
+    let places = &cluster.places;
+    let mut said = fs::read_to_string(places.start_log()).unwrap_or_default();
+    // From then on it wrote to the file that `current_logfiles` names.
+    if said.contains("logging collector") {
+        let current = fs::read_to_string(places.cluster.join("current_logfiles"));
+        let log = current
+            .unwrap_or_default()
+            .lines()
+            .find_map(|line| line.strip_prefix("stderr ").map(str::to_owned))
+            .and_then(|name| fs::read(places.cluster.join(name)).ok());
+        said.push_str(&String::from_utf8_lossy(&log.unwrap_or_default()));
+    }
+    tail(&said, LOG_TAIL_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readiness_is_believed_only_of_our_own_process() {
+        let file = "4711\n/data\n1700000000\n15432\n/socket\n127.0.0.1\n 1 2\nready   \n";
+        assert!(says_ready(file, Pid::from(4711)));
+        assert!(!says_ready(file, Pid::from(4712)));
+        assert!(!says_ready(
+            &file.replace("ready", "starting"),
+            Pid::from(4711)
+        ));
+        assert!(!says_ready("4711\n", Pid::from(4711)));
+        assert!(!says_ready("", Pid::from(4711)));
+    }
+}

@@ -1,0 +1,13 @@
+//! What a node says: bytes in, values out. Pure: no clock, no I/O, no state.
+//!
+//! [`decode`] understands one frame, in both formats that nodes have ever used;
+//! `facts` reads what a node tells about itself; `scan` is the JSON reader
+//! beneath, and `repair` mends what PostgreSQL would refuse.
+
+mod decode;
+mod facts;
+mod repair;
+mod scan;
+
+pub use decode::{DecodeError, Fields, Format, Message, decode};
+pub use facts::{HardwareBenchmark, NodeFacts};
