@@ -195,10 +195,7 @@ fn remove_unfinished(home: &Path) -> Result<(), EmbeddedError> {
     for entry in fs::read_dir(home).at("read", home)? {
         let entry = entry.at("read", home)?;
         let name = entry.file_name();
-        if name
-            .as_encoded_bytes()
-            .starts_with(b"postgres.unfinished-")
-        {
+        if name.as_encoded_bytes().starts_with(b"postgres.unfinished-") {
             let path = entry.path();
             log::info!("removing {}, which was never finished", path.display());
             fs::remove_dir_all(&path).at("remove", &path)?;

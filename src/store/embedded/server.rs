@@ -10,9 +10,7 @@ use sysinfo::{Pid, Signal};
 use super::account::tail;
 use super::cluster::Cluster;
 use super::error::{AtPath, EmbeddedError};
-use super::processes::{
-    self, FAST_SHUTDOWN_MAX, IMMEDIATE_SHUTDOWN_MAX, Processes, wait_until,
-};
+use super::processes::{self, FAST_SHUTDOWN_MAX, IMMEDIATE_SHUTDOWN_MAX, Processes, wait_until};
 
 /// How long a start may take. After a crash up to `max_wal_size` of log is replayed first, which
 /// took well under a minute per gigabyte on the slowest disk in mind.
