@@ -5,4 +5,5 @@
 pub mod config;
 pub mod ids;
 pub mod metrics;
+pub mod store;
 pub mod telemetry;

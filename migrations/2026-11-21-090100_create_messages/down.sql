@@ -1,3 +1,4 @@
+DROP FUNCTION telemetry_try_store;
 DROP TABLE rejected_messages;
 DROP TABLE ingest_batches;
 DROP TABLE telemetry_messages_audit;

@@ -49,11 +49,13 @@ CREATE TABLE telemetry_messages_audit_default PARTITION OF telemetry_messages_au
 
 CREATE TABLE ingest_batches (
     id bigint PRIMARY KEY,
-    stored_at timestamptz NOT NULL DEFAULT now()
+    stored_at timestamptz NOT NULL DEFAULT now(),
+    rejected bigint NOT NULL DEFAULT 0
 );
 COMMENT ON TABLE ingest_batches IS 'Batches stored lately, committed with their rows: a batch that is sent again is recognised here.';
 COMMENT ON COLUMN ingest_batches.id IS 'Number of the batch, from the same blocks as the ids of messages.';
 COMMENT ON COLUMN ingest_batches.stored_at IS 'Server time of the database at the start of the transaction.';
+COMMENT ON COLUMN ingest_batches.rejected IS 'Messages of the batch that the database refused.';
 CREATE INDEX ingest_batches_stored_idx ON ingest_batches USING brin (stored_at);
 
 CREATE TABLE rejected_messages (
@@ -71,3 +73,24 @@ COMMENT ON COLUMN rejected_messages.peer_connection_id IS 'Session, see peer_con
 COMMENT ON COLUMN rejected_messages.msg IS 'Name of the kind.';
 COMMENT ON COLUMN rejected_messages.reason IS 'What the database said.';
 COMMENT ON COLUMN rejected_messages.logs IS 'The fields as JSON text in UTF-8, cut at 64 KiB; bytes, because the database may have refused the text.';
+
+-- Tells why a single message cannot be stored: COPY ends the transaction without
+-- a code that the server could read, and only the code says whether the message
+-- is at fault or the database.
+CREATE FUNCTION telemetry_try_store(
+    in_audit boolean, in_id bigint, in_created_at timestamptz, in_peer_connection_id bigint,
+    in_kind_id smallint, in_node_ts timestamptz, in_target text, in_logs bytea,
+    OUT sqlstate_code text, OUT reason text
+) LANGUAGE plpgsql AS $$
+BEGIN
+    IF in_audit THEN
+        INSERT INTO telemetry_messages_audit VALUES (in_id, in_created_at, in_peer_connection_id, in_kind_id, in_node_ts, in_target, convert_from(in_logs, 'UTF8')::jsonb);
+    ELSE
+        INSERT INTO telemetry_messages VALUES (in_id, in_created_at, in_peer_connection_id, in_kind_id, in_node_ts, in_target, convert_from(in_logs, 'UTF8')::jsonb);
+    END IF;
+EXCEPTION WHEN OTHERS THEN
+    sqlstate_code := SQLSTATE;
+    reason := SQLERRM;
+END
+$$;
+COMMENT ON FUNCTION telemetry_try_store IS 'Stores one message, or tells by SQLSTATE why not.';

@@ -10,7 +10,7 @@ use super::Maker;
 /// Memory and load of the machine.
 #[derive(Debug)]
 pub(super) struct HostMetrics {
-    system: Mutex<System>,
+    system: Option<Mutex<System>>,
     memory: IntGauge,
     memory_available: IntGauge,
     cpus: IntGauge,
@@ -20,7 +20,7 @@ pub(super) struct HostMetrics {
 impl HostMetrics {
     pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
         Ok(Self {
-            system: Mutex::new(System::new()),
+            system: System::new().ok().map(Mutex::new),
             memory: make.gauge("host_memory_bytes", "Memory of the machine.")?,
             memory_available: make.gauge(
                 "host_memory_available_bytes",
@@ -35,15 +35,17 @@ impl HostMetrics {
     }
 
     pub(super) fn refresh(&self) {
-        let Ok(mut system) = self.system.lock() else {
-            return;
-        };
-        system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
-        set(&self.memory, system.total_memory());
-        set(&self.memory_available, system.available_memory());
+        // Systems that sysinfo does not know show zeros.
+        if let Some(Ok(mut system)) = self.system.as_ref().map(Mutex::lock) {
+            system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
+            set(&self.memory, system.total_memory());
+            set(&self.memory_available, system.available_memory());
+        }
         let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         set(&self.cpus, u64::try_from(cpus).unwrap_or(1));
-        self.load.set(System::load_average().one);
+        if let Ok(load) = System::load_average() {
+            self.load.set(load.one);
+        }
     }
 }
 

@@ -223,7 +223,7 @@ impl Event {
 impl Runs {
     fn keep(&mut self, place: Range<usize>) {
         if let Some(run) = self.runs.get_mut(self.current) {
-            if run.is_empty() {
+            if run.start == run.end {
                 *run = place;
             } else {
                 run.end = place.end;
@@ -234,7 +234,7 @@ impl Runs {
     /// Ends the run; false if there are too many, and the member has to stay.
     fn leave_out(&mut self) -> bool {
         match self.runs.get(self.current) {
-            Some(run) if run.is_empty() => true,
+            Some(run) if run.start == run.end => true,
             _ if self.current + 1 < RUNS_MAX => {
                 self.current += 1;
                 true

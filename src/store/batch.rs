@@ -1,0 +1,79 @@
+//! A batch: messages and sessions that are stored in one transaction.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use super::{RowBuffer, SessionRow};
+use crate::ids::{KindIndex, MessageId, SessionId};
+
+/// Messages that one connection read together, and the sessions that changed
+/// with them.
+#[derive(Debug)]
+pub struct Group {
+    /// The messages.
+    pub rows: RowBuffer,
+    /// Sessions that began, changed or ended.
+    pub sessions: Vec<SessionRow>,
+    /// From `/audit`: kept for good.
+    pub audit: bool,
+    /// When the messages were read.
+    pub received_at: Instant,
+}
+
+/// What is stored in one transaction, under a number of its own: a batch that
+/// is sent again is recognised by it.
+#[derive(Debug)]
+pub struct Batch {
+    /// Number of the batch.
+    pub id: MessageId,
+    /// Messages, as they were read.
+    pub groups: Vec<Group>,
+}
+
+impl Batch {
+    /// A batch of these groups. Rows of neighbouring sessions come together, so
+    /// that they go to neighbouring places of the index.
+    pub fn new(id: MessageId, mut groups: Vec<Group>) -> Self {
+        groups.sort_by_key(|group| {
+            let bytes = group.rows.bytes();
+            super::rows::first_session(bytes)
+        });
+        Self { id, groups }
+    }
+
+    /// Number of messages.
+    pub fn rows(&self) -> usize {
+        self.groups.iter().map(|group| group.rows.count()).sum()
+    }
+
+    /// Bytes of the messages.
+    pub fn bytes(&self) -> usize {
+        self.groups.iter().map(|group| group.rows.len()).sum()
+    }
+
+    /// Kinds that the database has no number for yet, each once.
+    pub(super) fn pending_kinds(&self) -> Vec<KindIndex> {
+        let groups = self.groups.iter();
+        let mut kinds: Vec<_> = groups
+            .flat_map(|group| group.rows.pending_kinds())
+            .collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        kinds
+    }
+
+    /// The newest state of each session, in the order of their numbers, so that
+    /// two transactions never wait for each other in a circle.
+    pub(super) fn newest_sessions(&self) -> Vec<SessionRow> {
+        let mut newest: HashMap<SessionId, &SessionRow> = HashMap::new();
+        for session in self.groups.iter().flat_map(|group| &group.sessions) {
+            let entry = newest.entry(session.id).or_insert(session);
+            if entry.revision < session.revision {
+                *entry = session;
+            }
+        }
+        let mut sessions: Vec<_> = newest.into_values().cloned().collect();
+        sessions.sort_unstable_by_key(|session| session.id);
+        sessions
+    }
+}

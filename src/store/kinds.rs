@@ -1,0 +1,215 @@
+//! The dictionary of kinds: a message carries two bytes instead of its `msg`.
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
+use diesel::prelude::*;
+use diesel::sql_types::{SmallInt, Text};
+
+use super::RowKind;
+use crate::ids::KindIndex;
+use crate::metrics::Metrics;
+
+/// Number of the entry that stands for all kinds beyond the limit.
+pub const UNLISTED: i16 = 0;
+
+/// Longest name that gets an entry, bytes; the longest of a node known has 47.
+const NAME_BYTES_MAX: usize = 200;
+
+/// The kinds that this server knows, at most `MESSAGE_KINDS_MAX`.
+#[derive(Debug)]
+pub struct Kinds {
+    known: RwLock<Known>,
+    max: usize,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    by_name: HashMap<Box<str>, KindIndex>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    name: Box<str>,
+    stored: Option<i16>,
+}
+
+#[derive(QueryableByName)]
+struct StoredKind {
+    #[diesel(sql_type = SmallInt)]
+    id: i16,
+    #[diesel(sql_type = Text)]
+    msg: String,
+}
+
+impl Kinds {
+    /// An empty dictionary for at most `max` kinds.
+    pub fn new(max: usize, metrics: Arc<Metrics>) -> Self {
+        metrics
+            .kinds_max
+            .set(i64::try_from(max).unwrap_or(i64::MAX));
+        Self {
+            known: RwLock::default(),
+            max,
+            metrics,
+        }
+    }
+
+    /// The number of a kind; a kind that is new gets an entry if there is room,
+    /// and is [`UNLISTED`] otherwise.
+    pub fn find(&self, name: &str) -> RowKind {
+        if let Ok(known) = self.known.read()
+            && let Some(kind) = known.find(name)
+        {
+            return kind;
+        }
+        let Ok(mut known) = self.known.write() else {
+            return RowKind::Stored(UNLISTED);
+        };
+        if let Some(kind) = known.find(name) {
+            return kind;
+        }
+        if known.entries.len() >= self.max || name.len() > NAME_BYTES_MAX {
+            return RowKind::Stored(UNLISTED);
+        }
+        let kind = known
+            .add(name, None)
+            .map_or(RowKind::Stored(UNLISTED), RowKind::Pending);
+        self.show_size(&known);
+        kind
+    }
+
+    /// Takes over what the database knows.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn load(&self, conn: &mut PgConnection) -> QueryResult<()> {
+        let stored: Vec<StoredKind> =
+            diesel::sql_query("SELECT id, msg FROM message_kinds WHERE id <> 0 ORDER BY id")
+                .load(conn)?;
+        self.take_over(stored);
+        Ok(())
+    }
+
+    /// The numbers of these kinds in the database, given there if they are new.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub(super) fn store(&self, conn: &mut PgConnection, indices: &[KindIndex]) -> QueryResult<()> {
+        let names: Vec<String> = {
+            let Ok(known) = self.known.read() else {
+                return Ok(());
+            };
+            let entries = indices.iter().filter_map(|index| known.entry(*index));
+            let missing = entries.filter(|entry| entry.stored.is_none());
+            missing.map(|entry| entry.name.to_string()).collect()
+        };
+        for name in names {
+            let stored: Vec<StoredKind> = conn.transaction(|conn| {
+                // Servers that add kinds at the same time take turns, so that numbers stay dense.
+                diesel::sql_query("LOCK TABLE message_kinds IN SHARE ROW EXCLUSIVE MODE")
+                    .execute(conn)?;
+                diesel::sql_query(include_str!("add_kind.sql"))
+                    .bind::<Text, _>(&name)
+                    .load(conn)
+            })?;
+            self.take_over(stored);
+        }
+        Ok(())
+    }
+
+    /// The number of a kind in the database.
+    pub(super) fn stored(&self, index: KindIndex) -> i16 {
+        let known = self.known.read().ok();
+        known
+            .and_then(|known| known.entry(index)?.stored)
+            .unwrap_or(UNLISTED)
+    }
+
+    /// The name of a kind by its number in the database.
+    pub fn name(&self, kind_id: i16) -> String {
+        let known = self.known.read().ok();
+        let name = known.and_then(|known| {
+            let mut entries = known.entries.iter();
+            let entry = entries.find(|entry| entry.stored == Some(kind_id))?;
+            Some(entry.name.to_string())
+        });
+        name.unwrap_or_else(|| "(unlisted)".to_owned())
+    }
+
+    fn take_over(&self, stored: Vec<StoredKind>) {
+        let Ok(mut known) = self.known.write() else {
+            return;
+        };
+        for kind in stored {
+            let index = known.by_name.get(kind.msg.as_str()).copied();
+            match index {
+                Some(index) => {
+                    if let Some(entry) = known.entries.get_mut(usize::from(index.0)) {
+                        entry.stored = Some(kind.id);
+                    }
+                }
+                None => {
+                    known.add(&kind.msg, Some(kind.id));
+                }
+            }
+        }
+        self.show_size(&known);
+    }
+
+    fn show_size(&self, known: &Known) {
+        let size = i64::try_from(known.entries.len()).unwrap_or(i64::MAX);
+        self.metrics.kinds.set(size);
+    }
+}
+
+impl Known {
+    fn find(&self, name: &str) -> Option<RowKind> {
+        let index = *self.by_name.get(name)?;
+        let stored = self.entry(index)?.stored;
+        Some(stored.map_or(RowKind::Pending(index), RowKind::Stored))
+    }
+
+    fn entry(&self, index: KindIndex) -> Option<&Entry> {
+        self.entries.get(usize::from(index.0))
+    }
+
+    fn add(&mut self, name: &str, stored: Option<i16>) -> Option<KindIndex> {
+        let index = KindIndex(u16::try_from(self.entries.len()).ok()?);
+        self.by_name.insert(name.into(), index);
+        self.entries.push(Entry {
+            name: name.into(),
+            stored,
+        });
+        Some(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_beyond_the_limit_share_one_entry() {
+        let kinds = Kinds::new(2, Arc::new(Metrics::new().unwrap()));
+        assert_eq!(kinds.find("a"), RowKind::Pending(KindIndex(0)));
+        assert_eq!(kinds.find("b"), RowKind::Pending(KindIndex(1)));
+        assert_eq!(kinds.find("a"), RowKind::Pending(KindIndex(0)));
+        assert_eq!(kinds.find("c"), RowKind::Stored(UNLISTED));
+        kinds.take_over(vec![StoredKind {
+            id: 9,
+            msg: "b".to_owned(),
+        }]);
+        assert_eq!(kinds.find("b"), RowKind::Stored(9));
+        assert_eq!(kinds.name(9), "b");
+    }
+
+    #[test]
+    fn overlong_names_are_unlisted() {
+        let kinds = Kinds::new(10, Arc::new(Metrics::new().unwrap()));
+        let name = "x".repeat(NAME_BYTES_MAX + 1);
+        assert_eq!(kinds.find(&name), RowKind::Stored(UNLISTED));
+    }
+}

@@ -1,0 +1,29 @@
+//! Everything that changes rows.
+//!
+//! `rows`, `batch` and `write` take messages into the database; `id_blocks` and
+//! `kinds` hand out the numbers that they carry; `sessions` keeps track of who
+//! sent them; `partitions` and `expired` are the hands of retention; `pools`
+//! and `migrations` are the way to the database, and `embedded` is one of our own.
+
+mod batch;
+pub mod embedded;
+mod error;
+pub mod expired;
+mod id_blocks;
+mod kinds;
+pub mod migrations;
+pub mod partitions;
+mod pools;
+mod rows;
+mod schema;
+mod sessions;
+mod write;
+
+pub use batch::{Batch, Group};
+pub use error::StoreError;
+pub use id_blocks::IdBlocks;
+pub use kinds::{Kinds, UNLISTED};
+pub use pools::{Connection, Pools, connect_writer};
+pub use rows::{NewRow, RowBuffer, RowKind};
+pub use sessions::{SessionRow, close_left_open, heartbeat};
+pub use write::{Outcome, store_batch};

@@ -1,0 +1,292 @@
+//! Messages as rows, in the binary form of COPY, written once by the session
+//! that read them and sent to the database as they are.
+//!
+//! The form is documented with COPY in the manual of PostgreSQL: the number of
+//! fields (16 bits), then each field with its length (32 bits, -1 for NULL),
+//! all in network order. Every row begins with the same fixed fields, so a kind
+//! that the database has no number for yet can be filled in later.
+
+use chrono::{DateTime, TimeZone, Utc};
+
+use crate::ids::{KindIndex, MessageId, SessionId};
+
+/// What COPY wants before the first row: signature, flags, no extension.
+pub(super) const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+/// What COPY wants after the last row.
+pub(super) const COPY_TRAILER: &[u8] = &(-1_i16).to_be_bytes();
+
+/// Columns of a row, in this order: `id`, `created_at`, `peer_connection_id`,
+/// `kind_id`, `node_ts`, `target`, `logs`.
+const FIELDS: i16 = 7;
+/// From the start of a row to the value of `peer_connection_id`.
+const SESSION_OFFSET: usize = 2 + 2 * (4 + 8) + 4;
+/// From the start of a row to the value of `kind_id`.
+const KIND_OFFSET: usize = 2 + 3 * (4 + 8) + 4;
+/// Version of the binary form of `jsonb`, its only one.
+const JSONB_VERSION: u8 = 1;
+/// 2000-01-01, where PostgreSQL starts to count, in microseconds of Unix time.
+const EPOCH_MICROS: i64 = 946_684_800_000_000;
+
+/// Number of the kind in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowKind {
+    /// Known.
+    Stored(i16),
+    /// The database has none yet; the writer fills it in.
+    Pending(KindIndex),
+}
+
+/// One message, ready to become a row.
+#[derive(Debug, Clone, Copy)]
+pub struct NewRow<'a> {
+    /// Number of the message.
+    pub id: MessageId,
+    /// Trustworthy time.
+    pub created_at: DateTime<Utc>,
+    /// Session.
+    pub session: SessionId,
+    /// Kind.
+    pub kind: RowKind,
+    /// What the node claimed, if it differs from `created_at`.
+    pub node_ts: Option<DateTime<Utc>>,
+    /// Field `target`.
+    pub target: Option<&'a str>,
+}
+
+/// Rows one after the other.
+#[derive(Debug, Default)]
+pub struct RowBuffer {
+    bytes: Vec<u8>,
+    count: usize,
+    pending_kinds: Vec<(usize, KindIndex)>,
+}
+
+/// A row, read back from its binary form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowView<'a> {
+    /// Number of the message.
+    pub id: MessageId,
+    /// Trustworthy time.
+    pub created_at: DateTime<Utc>,
+    /// Session.
+    pub session: SessionId,
+    /// Kind, as numbered by the database.
+    pub kind_id: i16,
+    /// What the node claimed, if it differs.
+    pub node_ts: Option<DateTime<Utc>>,
+    /// Field `target`.
+    pub target: Option<&'a str>,
+    /// The fields as JSON text.
+    pub logs: &'a [u8],
+}
+
+impl RowBuffer {
+    /// Adds a row; `write_logs` writes the fields as JSON text.
+    pub fn push(&mut self, row: &NewRow<'_>, write_logs: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        let kind_id = match row.kind {
+            RowKind::Stored(kind_id) => kind_id,
+            RowKind::Pending(index) => {
+                self.pending_kinds.push((start + KIND_OFFSET, index));
+                0
+            }
+        };
+        let out = &mut self.bytes;
+        out.extend_from_slice(&FIELDS.to_be_bytes());
+        put_i64(out, row.id.0);
+        put_i64(out, micros(row.created_at));
+        put_i64(out, row.session.0);
+        out.extend_from_slice(&2_i32.to_be_bytes());
+        out.extend_from_slice(&kind_id.to_be_bytes());
+        match row.node_ts {
+            Some(node_ts) => put_i64(out, micros(node_ts)),
+            None => put_length(out, None),
+        }
+        put_length(out, row.target.map(str::len));
+        out.extend_from_slice(row.target.unwrap_or_default().as_bytes());
+        let length_at = out.len();
+        put_length(out, Some(0));
+        out.push(JSONB_VERSION);
+        write_logs(out);
+        let length = i32::try_from(out.len() - length_at - 4).unwrap_or(i32::MAX);
+        if let Some(place) = out.get_mut(length_at..length_at + 4) {
+            place.copy_from_slice(&length.to_be_bytes());
+        }
+        self.count += 1;
+    }
+
+    /// Number of rows.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The rows in the binary form of COPY.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Kinds that the database has no number for yet.
+    pub(super) fn pending_kinds(&self) -> impl Iterator<Item = KindIndex> {
+        self.pending_kinds.iter().map(|(_, index)| *index)
+    }
+
+    /// Fills in the kinds that were pending.
+    pub(super) fn fill_in_kinds(&mut self, number: impl Fn(KindIndex) -> i16) {
+        for (offset, index) in self.pending_kinds.drain(..) {
+            if let Some(place) = self.bytes.get_mut(offset..offset + 2) {
+                place.copy_from_slice(&number(index).to_be_bytes());
+            }
+        }
+    }
+
+    /// The binary form of each row by itself.
+    pub(super) fn slices(&self) -> Vec<&[u8]> {
+        let mut slices = Vec::with_capacity(self.count);
+        let mut rest = self.bytes.as_slice();
+        while let Some((row, tail)) = split_row(rest) {
+            slices.push(row);
+            rest = tail;
+        }
+        slices
+    }
+}
+
+impl<'a> RowView<'a> {
+    /// Reads the binary form of one row.
+    pub(super) fn read(row: &'a [u8]) -> Option<Self> {
+        let mut rest = row.get(2..)?;
+        let mut field = || {
+            let (value, tail) = split_field(rest)?;
+            rest = tail;
+            Some(value)
+        };
+        Some(Self {
+            id: MessageId(get_i64(field()??)?),
+            created_at: get_time(field()??)?,
+            session: SessionId(get_i64(field()??)?),
+            kind_id: i16::from_be_bytes(field()??.try_into().ok()?),
+            node_ts: field()?.and_then(get_time),
+            target: field()?.and_then(|text| std::str::from_utf8(text).ok()),
+            logs: field()??.get(1..)?,
+        })
+    }
+}
+
+/// The session of the first row.
+pub(super) fn first_session(rows: &[u8]) -> Option<SessionId> {
+    get_i64(rows.get(SESSION_OFFSET..SESSION_OFFSET + 8)?).map(SessionId)
+}
+
+fn micros(time: DateTime<Utc>) -> i64 {
+    time.timestamp_micros() - EPOCH_MICROS
+}
+
+fn put_i64(out: &mut Vec<u8>, value: i64) {
+    put_length(out, Some(8));
+    out.extend_from_slice(&value.to_be_bytes());
+}
+
+fn put_length(out: &mut Vec<u8>, length: Option<usize>) {
+    let length = length.map_or(-1, |length| i32::try_from(length).unwrap_or(i32::MAX));
+    out.extend_from_slice(&length.to_be_bytes());
+}
+
+fn get_i64(field: &[u8]) -> Option<i64> {
+    field.try_into().ok().map(i64::from_be_bytes)
+}
+
+fn get_time(field: &[u8]) -> Option<DateTime<Utc>> {
+    let micros = get_i64(field)?.checked_add(EPOCH_MICROS)?;
+    Utc.timestamp_micros(micros).single()
+}
+
+/// The field at the start of `bytes`, and what follows it.
+fn split_field(bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    match usize::try_from(i32::from_be_bytes(*length)) {
+        Ok(length) => {
+            let (value, rest) = rest.split_at_checked(length)?;
+            Some((Some(value), rest))
+        }
+        Err(_negative) => Some((None, rest)),
+    }
+}
+
+/// The row at the start of `bytes`, and what follows it.
+fn split_row(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut rest = bytes.get(2..)?;
+    for _ in 0..FIELDS {
+        rest = split_field(rest)?.1;
+    }
+    bytes.split_at_checked(bytes.len() - rest.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: i64) -> NewRow<'static> {
+        NewRow {
+            id: MessageId(id),
+            created_at: Utc.timestamp_micros(1_700_000_000_123_456).unwrap(),
+            session: SessionId(7),
+            kind: RowKind::Stored(3),
+            node_ts: None,
+            target: None,
+        }
+    }
+
+    #[test]
+    fn rows_are_read_back_as_they_were_written() {
+        let mut rows = RowBuffer::default();
+        rows.push(&row(1), |out| out.extend_from_slice(b"{\"a\":1}"));
+        let second = NewRow {
+            node_ts: Some(Utc.timestamp_micros(-5).unwrap()),
+            target: Some("pallet"),
+            kind: RowKind::Pending(KindIndex(4)),
+            ..row(2)
+        };
+        rows.push(&second, |out| out.extend_from_slice(b"{}"));
+        assert_eq!(rows.pending_kinds().collect::<Vec<_>>(), [KindIndex(4)]);
+        rows.fill_in_kinds(|index| i16::try_from(index.0).unwrap() + 100);
+        let slices = rows.slices();
+        assert_eq!(slices.len(), rows.count());
+        assert_eq!(slices.concat(), rows.bytes());
+        let first = RowView::read(slices[0]).unwrap();
+        assert_eq!(
+            (first.id, first.session, first.kind_id),
+            (MessageId(1), SessionId(7), 3)
+        );
+        assert_eq!(first.created_at, row(1).created_at);
+        assert_eq!(
+            (first.node_ts, first.target, first.logs),
+            (None, None, b"{\"a\":1}".as_slice())
+        );
+        let second_read = RowView::read(slices[1]).unwrap();
+        assert_eq!(second_read.node_ts, second.node_ts);
+        assert_eq!(
+            (second_read.kind_id, second_read.target),
+            (104, Some("pallet"))
+        );
+    }
+
+    #[test]
+    fn torn_rows_are_not_read() {
+        let mut rows = RowBuffer::default();
+        rows.push(&row(1), |out| out.extend_from_slice(b"{}"));
+        for end in 0..rows.len() {
+            assert!(split_row(&rows.bytes()[..end]).is_none());
+            assert!(RowView::read(&rows.bytes()[..end]).is_none());
+        }
+    }
+}

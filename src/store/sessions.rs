@@ -1,0 +1,104 @@
+//! Sessions as rows of `peer_connections`.
+//!
+//! A session travels with the messages, in the same batches. It always carries
+//! its whole state and a revision, so that batches may be stored in any order,
+//! and any number of times.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use serde::Serialize;
+
+use crate::ids::{ConnectionId, SessionId};
+use crate::metrics::DisconnectReason;
+use crate::telemetry::{HardwareBenchmark, NodeFacts};
+
+/// A session, with the names of the columns.
+#[derive(Debug, Clone, Serialize)]
+pub struct SessionRow {
+    #[serde(rename = "id", serialize_with = "session_number")]
+    /// Number of the session.
+    pub id: SessionId,
+    /// Address from which the node connected.
+    pub ip_addr: String,
+    /// Server time of the first message.
+    pub created_at: DateTime<Utc>,
+    /// Connected to `/audit`.
+    pub audit: bool,
+    /// `id` of the envelope, where it fits.
+    pub node_id: Option<i64>,
+    /// Connection of the session.
+    #[serde(serialize_with = "connection_number")]
+    pub connection_id: ConnectionId,
+    /// Server that holds the session.
+    pub server_id: String,
+    /// What the node told about itself.
+    #[serde(flatten)]
+    pub facts: NodeFacts,
+    /// What the node measured of its hardware.
+    #[serde(flatten)]
+    pub hardware: HardwareBenchmark,
+    /// Server time of the last message.
+    pub last_seen_at: DateTime<Utc>,
+    /// Server time of the end.
+    pub disconnected_at: Option<DateTime<Utc>>,
+    /// Why it ended.
+    pub disconnect_reason: Option<&'static str>,
+    /// Grows with each change.
+    pub revision: i64,
+}
+
+fn session_number<S: serde::Serializer>(id: &SessionId, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_i64(id.0)
+}
+
+fn connection_number<S: serde::Serializer>(id: &ConnectionId, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_i64(id.0)
+}
+
+/// Stores the newest state of sessions.
+pub(super) fn upsert(conn: &mut PgConnection, sessions: &[SessionRow]) -> QueryResult<()> {
+    if sessions.is_empty() {
+        return Ok(());
+    }
+    let json = serde_json::to_string(sessions)
+        .map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))?;
+    diesel::sql_query(include_str!("upsert_sessions.sql"))
+        .bind::<Text, _>(json)
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Ends the sessions that this server left open when it was last gone, and
+/// those of servers whose heartbeat stopped. Returns how many.
+///
+/// # Errors
+/// If the database cannot be written.
+pub fn close_left_open(
+    conn: &mut PgConnection,
+    server_id: &str,
+    starting: bool,
+) -> QueryResult<usize> {
+    diesel::sql_query(include_str!("close_left_open.sql"))
+        .bind::<Text, _>(server_id)
+        .bind::<diesel::sql_types::Bool, _>(starting)
+        .bind::<Text, _>(DisconnectReason::ServerLost.label())
+        .execute(conn)
+}
+
+/// Says that this server lives.
+///
+/// # Errors
+/// If the database cannot be written.
+pub fn heartbeat(
+    conn: &mut PgConnection,
+    server_id: &str,
+    started_at: DateTime<Utc>,
+) -> QueryResult<()> {
+    diesel::sql_query(include_str!("heartbeat.sql"))
+        .bind::<Text, _>(server_id)
+        .bind::<Text, _>(env!("CARGO_PKG_VERSION"))
+        .bind::<diesel::sql_types::Timestamptz, _>(started_at)
+        .execute(conn)?;
+    Ok(())
+}
