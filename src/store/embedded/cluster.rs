@@ -75,11 +75,11 @@ impl Cluster {
             initdb.arg("--no-sync");
         }
         Account::run(&mut initdb, "")?;
-        self.single_user(
-            &unfinished,
-            "postgres",
-            &format!("CREATE DATABASE {NAME};\n"),
-        )?;
+        // A new cluster beside an old password, as after a move to another major version, takes it.
+        let kept = self.kept_password()?;
+        let password = kept.clone().map_or_else(random_password, Ok)?;
+        let statements = format!("CREATE DATABASE {NAME};\n{}", set_password(&password));
+        self.single_user(&unfinished, "postgres", &statements)?;
         let main_file = unfinished.join("postgresql.conf");
         let mut contents = fs::read_to_string(&main_file).at("read", &main_file)?;
         contents.push_str(INCLUDES);
@@ -89,31 +89,42 @@ impl Cluster {
         File::open(home)
             .and_then(|directory| directory.sync_all())
             .at("sync", home)?;
-        self.places.link_cluster()
+        self.places.link_cluster()?;
+        match kept {
+            Some(_) => Ok(()),
+            None => self.keep_password(&password),
+        }
     }
 
-    /// The password for TCP: the one in its file, or a new one if there is none.
+    /// The password for TCP: the one in its file, or a new one if the file was lost.
     ///
     /// # Errors
     /// [`EmbeddedError::ProgramFailed`], [`EmbeddedError::Io`].
     pub(super) fn password(&self) -> Result<String, EmbeddedError> {
-        let file = self.places.password_file();
-        match fs::read_to_string(&file) {
-            Ok(password) if !password.trim().is_empty() => return Ok(password.trim().to_owned()),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(error).at("read", &file);
-            }
-            _ => {}
+        if let Some(password) = self.kept_password()? {
+            return Ok(password);
         }
         let password = random_password()?;
         // First the role, then the file: interrupted in between, the next start does both again.
-        self.single_user(
-            &self.places.cluster,
-            NAME,
-            &format!("ALTER ROLE {NAME} PASSWORD '{password}';\n"),
-        )?;
-        replace_own_file(&file, &format!("{password}\n"))?;
+        self.single_user(&self.places.cluster, NAME, &set_password(&password))?;
+        self.keep_password(&password)?;
         Ok(password)
+    }
+
+    fn kept_password(&self) -> Result<Option<String>, EmbeddedError> {
+        let file = self.places.password_file();
+        match fs::read_to_string(&file) {
+            Ok(contents) => {
+                let password = contents.trim().to_owned();
+                Ok(Some(password).filter(|password| !password.is_empty()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).at("read", &file),
+        }
+    }
+
+    fn keep_password(&self, password: &str) -> Result<(), EmbeddedError> {
+        replace_own_file(&self.places.password_file(), &format!("{password}\n"))
     }
 
     /// Writes the settings for this machine.
@@ -202,6 +213,13 @@ fn remove_unfinished(home: &Path) -> Result<(), EmbeddedError> {
         }
     }
     Ok(())
+}
+
+fn set_password(password: &str) -> String {
+    format!(
+        "ALTER ROLE {NAME} PASSWORD '{}';\n",
+        password.replace('\'', "''")
+    )
 }
 
 fn random_password() -> Result<String, EmbeddedError> {

@@ -71,8 +71,8 @@ impl EmbeddedPostgres {
     /// Starts it, making the cluster first if there is none. What an earlier run left behind,
     /// alive or dead, is cleared away.
     ///
-    /// Blocks: a first start took 2 s to make the cluster, another 0.3 s; after a crash it replays
-    /// its log, for at most 10 minutes.
+    /// Blocks: a first start, which makes the cluster, took 1.3 s, another 0.14 s; after a crash it
+    /// replays its log, for at most 10 minutes.
     ///
     /// # Errors
     /// Each [`EmbeddedError`] says what is wrong and what to do about it.
@@ -80,9 +80,8 @@ impl EmbeddedPostgres {
         let data_dir = &options.data_dir;
         fs::create_dir_all(data_dir).at("create", data_dir)?;
         let data_dir = fs::canonicalize(data_dir).at("look at", data_dir)?;
-        let lock = lock(&data_dir)?;
-
         let account = Account::choose(&places::cluster_link(&data_dir))?;
+        let lock = lock(&data_dir)?;
         let places = Places::choose(&data_dir, &account)?;
         let made_by = cluster::major_version(&places.cluster)?;
         let installation = Installation::find(

@@ -179,6 +179,7 @@ pub(super) fn cluster_link(data_dir: &Path) -> PathBuf {
 
 /// The URL for psql and Grafana.
 pub(super) fn tcp_url(password: &str, port: u16) -> String {
+    let password = percent_encoded(password.as_bytes());
     format!("postgres://{NAME}:{password}@127.0.0.1:{port}/{NAME}")
 }
 

@@ -130,6 +130,11 @@ fn write_ahead_log(machine: Machine) -> Vec<Setting> {
             "required by wal_level = minimal",
         ),
         (
+            "max_logical_replication_workers",
+            "0".into(),
+            "one process less; nothing is replicated from elsewhere",
+        ),
+        (
             "wal_compression",
             compression.into(),
             "whole pages in the log shrink; lz4 costs the least CPU, where it was built in",
