@@ -1,0 +1,42 @@
+# The commands of the project; `make` alone lists them. ARGS="…" is handed on.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench soak
+
+# Where rustup puts cargo, for shells that were not told.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Install what is missing, build in release mode, start the server
+	@.ci/install run
+	cargo build --release
+	@exec cargo run --quiet --release -- $(ARGS)
+
+test: ## Run all tests on a real PostgreSQL of their own
+	@.ci/install test
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		exec cargo nextest run --no-fail-fast $(ARGS); \
+	else \
+		exec cargo test --no-fail-fast $(ARGS); \
+	fi
+
+lint: ## Check formatting, clippy, documentation and shell scripts
+	@.ci/install build
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps
+	@if command -v shellcheck >/dev/null; then \
+		shellcheck .ci/install .ci/run; \
+	else \
+		echo "SKIPPED: shell scripts, for shellcheck is not installed"; \
+	fi
+
+bench: ## Measure: a table at the end, also written to docs/PERFORMANCE.md
+	@.ci/install test
+	cargo bench $(ARGS)
+
+soak: ## Run the long tests (those that `make test` leaves out)
+	@.ci/install test
+	cargo test --release --test integration -- --ignored --nocapture $(ARGS)
