@@ -4,6 +4,9 @@
 
 pub mod config;
 pub mod ids;
+pub mod ingest;
+pub mod liveness;
 pub mod metrics;
+pub mod retention;
 pub mod store;
 pub mod telemetry;

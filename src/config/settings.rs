@@ -238,9 +238,9 @@ pub const SETTINGS: &[Setting] = &[
     number(
         "QUEUE_ROWS_MAX",
         "262144",
-        (1_024, 100_000_000),
+        (1_024, 1_000_000),
         "rows",
-        "Messages in memory that wait to be stored. When it is full, sockets are held back for HOLD_BACK_MS, then messages are dropped and counted.",
+        "Messages in memory that wait to be stored. When it is full, sockets are held back for HOLD_BACK_MS, then messages are dropped and counted. The upper limit is what one block of reserved ids covers.",
     ),
     number(
         "QUEUE_BYTES_MAX",

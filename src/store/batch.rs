@@ -20,12 +20,9 @@ pub struct Group {
     pub received_at: Instant,
 }
 
-/// What is stored in one transaction, under a number of its own: a batch that
-/// is sent again is recognised by it.
+/// What is stored in one transaction.
 #[derive(Debug)]
 pub struct Batch {
-    /// Number of the batch.
-    pub id: MessageId,
     /// Messages, as they were read.
     pub groups: Vec<Group>,
 }
@@ -33,12 +30,17 @@ pub struct Batch {
 impl Batch {
     /// A batch of these groups. Rows of neighbouring sessions come together, so
     /// that they go to neighbouring places of the index.
-    pub fn new(id: MessageId, mut groups: Vec<Group>) -> Self {
-        groups.sort_by_key(|group| {
-            let bytes = group.rows.bytes();
-            super::rows::first_session(bytes)
-        });
-        Self { id, groups }
+    pub fn new(mut groups: Vec<Group>) -> Self {
+        groups.sort_by_key(|group| group.rows.first_session());
+        Self { groups }
+    }
+
+    /// Number of the batch: that of its first message, which is in no other
+    /// batch. A batch that is sent again is recognised by it; one without
+    /// messages has none, for its sessions may be stored any number of times.
+    pub(super) fn id(&self) -> Option<MessageId> {
+        let mut groups = self.groups.iter();
+        groups.find_map(|group| group.rows.first_message())
     }
 
     /// Number of messages.

@@ -24,6 +24,8 @@ impl StoreError {
                     | DatabaseErrorKind::ReadOnlyTransaction
                     | DatabaseErrorKind::SerializationFailure
             ),
+            // Sending the rows of a COPY failed halfway.
+            Error::SerializationError(_) => true,
             Error::BrokenTransactionManager | Error::AlreadyInTransaction => true,
             _ => false,
         }

@@ -18,6 +18,8 @@ pub(super) const COPY_TRAILER: &[u8] = &(-1_i16).to_be_bytes();
 /// Columns of a row, in this order: `id`, `created_at`, `peer_connection_id`,
 /// `kind_id`, `node_ts`, `target`, `logs`.
 const FIELDS: i16 = 7;
+/// From the start of a row to the value of `id`.
+const ID_OFFSET: usize = 2 + 4;
 /// From the start of a row to the value of `peer_connection_id`.
 const SESSION_OFFSET: usize = 2 + 2 * (4 + 8) + 4;
 /// From the start of a row to the value of `kind_id`.
@@ -63,7 +65,7 @@ pub struct RowBuffer {
 
 /// A row, read back from its binary form.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RowView<'a> {
+pub(super) struct RowView<'a> {
     /// Number of the message.
     pub id: MessageId,
     /// Trustworthy time.
@@ -130,6 +132,16 @@ impl RowBuffer {
         self.count == 0
     }
 
+    /// The message of the first row.
+    pub(super) fn first_message(&self) -> Option<MessageId> {
+        get_i64(self.bytes.get(ID_OFFSET..ID_OFFSET + 8)?).map(MessageId)
+    }
+
+    /// The session of the first row.
+    pub(super) fn first_session(&self) -> Option<SessionId> {
+        get_i64(self.bytes.get(SESSION_OFFSET..SESSION_OFFSET + 8)?).map(SessionId)
+    }
+
     /// The rows in the binary form of COPY.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -180,11 +192,6 @@ impl<'a> RowView<'a> {
             logs: field()??.get(1..)?,
         })
     }
-}
-
-/// The session of the first row.
-pub(super) fn first_session(rows: &[u8]) -> Option<SessionId> {
-    get_i64(rows.get(SESSION_OFFSET..SESSION_OFFSET + 8)?).map(SessionId)
 }
 
 fn micros(time: DateTime<Utc>) -> i64 {

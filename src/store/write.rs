@@ -1,6 +1,7 @@
 //! Stores a batch: in one transaction, exactly once, and without letting one
 //! bad message take its neighbours along.
 
+use diesel::ExecuteCopyFromDsl;
 use diesel::copy_from;
 use diesel::pg::CopyFormat;
 use diesel::prelude::*;
@@ -12,7 +13,6 @@ use super::schema::{
     ingest_batches, rejected_messages, telemetry_messages, telemetry_messages_audit,
 };
 use super::{Batch, Kinds, StoreError, sessions};
-use crate::ids::MessageId;
 use crate::metrics::RejectReason;
 
 /// Bytes of a refused message that are kept.
@@ -69,7 +69,7 @@ pub fn store_batch(
 
 fn store_whole(conn: &mut PgConnection, batch: &Batch) -> QueryResult<()> {
     conn.transaction(|conn| {
-        enter_batch(conn, batch.id)?;
+        enter_batch(conn, batch)?;
         for audit in [false, true] {
             let groups = batch.groups.iter().filter(|group| group.audit == audit);
             let slices: Vec<&[u8]> = groups.map(|group| group.rows.bytes()).collect();
@@ -80,23 +80,34 @@ fn store_whole(conn: &mut PgConnection, batch: &Batch) -> QueryResult<()> {
     })
 }
 
-fn enter_batch(conn: &mut PgConnection, id: MessageId) -> QueryResult<()> {
-    diesel::insert_into(ingest_batches::table)
-        .values(ingest_batches::id.eq(id.0))
-        .execute(conn)?;
+fn enter_batch(conn: &mut PgConnection, batch: &Batch) -> QueryResult<()> {
+    if let Some(id) = batch.id() {
+        diesel::insert_into(ingest_batches::table)
+            .values(ingest_batches::id.eq(id.0))
+            .execute(conn)?;
+    }
     Ok(())
+}
+
+/// The entry of a batch.
+#[diesel::dsl::auto_type]
+fn entry(id: i64) -> _ {
+    ingest_batches::table.filter(ingest_batches::id.eq(id))
 }
 
 fn copy_rows(conn: &mut PgConnection, audit: bool, slices: &[&[u8]]) -> QueryResult<()> {
     if slices.iter().all(|slice| slice.is_empty()) {
         return Ok(());
     }
-    let send = |to: &mut dyn std::io::Write| -> std::io::Result<()> {
-        to.write_all(COPY_HEADER)?;
-        for slice in slices {
-            to.write_all(slice)?;
-        }
-        to.write_all(COPY_TRAILER)
+    let send = |to: &mut dyn std::io::Write| -> QueryResult<()> {
+        let mut send_all = || {
+            to.write_all(COPY_HEADER)?;
+            for slice in slices {
+                to.write_all(slice)?;
+            }
+            to.write_all(COPY_TRAILER)
+        };
+        send_all().map_err(|error: std::io::Error| Error::SerializationError(Box::new(error)))
     };
     if audit {
         use telemetry_messages_audit::{all_columns, table};
@@ -120,10 +131,12 @@ fn is_stored_already(error: &Error) -> bool {
 }
 
 fn recognised(conn: &mut PgConnection, batch: &Batch) -> Result<Outcome, StoreError> {
-    let rejected: i64 = ingest_batches::table
-        .filter(ingest_batches::id.eq(batch.id.0))
-        .select(ingest_batches::rejected)
-        .get_result(conn)?;
+    let rejected: i64 = match batch.id() {
+        Some(id) => entry(id.0)
+            .select(ingest_batches::rejected)
+            .get_result(conn)?,
+        None => 0,
+    };
     let rejected = usize::try_from(rejected).unwrap_or(0);
     Ok(Outcome {
         stored: batch.rows().saturating_sub(rejected),
@@ -141,16 +154,16 @@ fn store_in_pieces(
     rejected_max: u64,
 ) -> Result<Outcome, StoreError> {
     conn.transaction(|conn| {
-        enter_batch(conn, batch.id)?;
+        enter_batch(conn, batch)?;
         store_sessions_in_pieces(conn, batch)?;
         let mut outcome = Outcome::default();
         for group in &batch.groups {
             let slices = group.rows.slices();
             store_rows_in_pieces(conn, kinds, group.audit, &slices, &mut outcome)?;
         }
-        if !outcome.rejected.is_empty() {
+        if let Some(id) = batch.id().filter(|_| !outcome.rejected.is_empty()) {
             let count = i64::try_from(outcome.rejected.len()).unwrap_or(i64::MAX);
-            diesel::update(ingest_batches::table.filter(ingest_batches::id.eq(batch.id.0)))
+            diesel::update(entry(id.0))
                 .set(ingest_batches::rejected.eq(count))
                 .execute(conn)?;
             prune_rejected(conn, rejected_max)?;

@@ -40,11 +40,6 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The place of the next byte.
-    pub(super) fn at(&self) -> usize {
-        self.at
-    }
-
     /// The byte after white space, not taken.
     pub(super) fn peek(&mut self) -> Option<u8> {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.text.get(self.at) {

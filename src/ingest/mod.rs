@@ -1,0 +1,120 @@
+//! From the socket of a node to a stored batch.
+//!
+//! ```text
+//! NodeSocket ──Append──► Batcher ──WriteBatch──► Writer ──COPY──► PostgreSQL
+//! ```
+//!
+//! Data flows one way, and is bounded at one place: a message takes its share
+//! of the [`Room`] before it leaves its socket, and gives it back when it is
+//! stored. The pipeline is started from its end, so that each stage is handed
+//! the address of the next.
+
+mod batcher;
+mod clock;
+mod frames;
+mod nodes;
+mod queue;
+mod room;
+mod sampler;
+mod socket;
+mod writer;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use actix::{Addr, Arbiter};
+use tokio::sync::watch;
+
+pub use batcher::{Batcher, Drain, Drained};
+pub use room::Room;
+pub use socket::NodeSocket;
+
+use crate::config::{Config, DatabaseUrl};
+use crate::ids::ConnectionId;
+use crate::metrics::Metrics;
+use crate::store::{IdBlocks, Kinds};
+use sampler::Sampler;
+
+/// What all sockets share. Made once, when the database is there.
+#[derive(Debug)]
+pub struct Ingest {
+    config: Arc<Config>,
+    metrics: Arc<Metrics>,
+    kinds: Arc<Kinds>,
+    ids: Arc<IdBlocks>,
+    room: Arc<Room>,
+    batcher: Addr<Batcher>,
+    server_id: String,
+    connections: AtomicI64,
+    stop: watch::Sender<bool>,
+    undecodable: Sampler,
+    dropped: Sampler,
+}
+
+/// What the pipeline needs from outside.
+#[derive(Debug)]
+pub struct IngestParts {
+    /// All settings.
+    pub config: Arc<Config>,
+    /// All metrics.
+    pub metrics: Arc<Metrics>,
+    /// The dictionary of kinds.
+    pub kinds: Arc<Kinds>,
+    /// Numbers for messages and sessions.
+    pub ids: Arc<IdBlocks>,
+    /// Where to write.
+    pub database_url: DatabaseUrl,
+    /// Name of this server.
+    pub server_id: String,
+}
+
+impl Ingest {
+    /// Starts writers and the batcher, the latter on a thread of its own.
+    pub fn start(parts: IngestParts, arbiter: &Arbiter) -> Arc<Self> {
+        let IngestParts {
+            config,
+            metrics,
+            kinds,
+            ids,
+            database_url,
+            server_id,
+        } = parts;
+        let room = Arc::new(Room::new(&config.ingest, metrics.clone()));
+        let writers = writer::start(writer::WriterParts {
+            count: config.store.writers,
+            database_url,
+            kinds: kinds.clone(),
+            ids: ids.clone(),
+            metrics: metrics.clone(),
+            rejected_max: config.store.rejected_max,
+        });
+        let batcher = Batcher::start_in(arbiter, &config, metrics.clone(), room.clone(), writers);
+        Arc::new(Self {
+            config,
+            metrics,
+            kinds,
+            ids,
+            room,
+            batcher,
+            server_id,
+            connections: AtomicI64::new(0),
+            stop: watch::Sender::new(false),
+            undecodable: Sampler::default(),
+            dropped: Sampler::default(),
+        })
+    }
+
+    /// Tells all sockets to end their sessions.
+    pub fn stop_sockets(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Where everything waits.
+    pub fn batcher(&self) -> &Addr<Batcher> {
+        &self.batcher
+    }
+
+    fn next_connection(&self) -> ConnectionId {
+        ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}

@@ -1,0 +1,215 @@
+//! The sessions of one connection: one for each node id.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+
+use crate::ids::{ConnectionId, SessionId};
+use crate::metrics::{DisconnectReason, DropReason};
+use crate::store::{IdBlocks, SessionRow};
+use crate::telemetry::{HardwareBenchmark, NodeFacts};
+
+/// How often `last_seen_at` is written while messages come.
+const TOUCH_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Where the messages of a connection come from.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    pub(super) connection: ConnectionId,
+    pub(super) ip_addr: String,
+    pub(super) audit: bool,
+    pub(super) server_id: String,
+}
+
+/// The open sessions of one connection, and their changes that wait to be stored.
+#[derive(Debug)]
+pub(super) struct Nodes {
+    origin: Origin,
+    sessions: Vec<Session>,
+    changes: Vec<SessionRow>,
+    nodes_max: usize,
+}
+
+#[derive(Debug)]
+struct Session {
+    node: Option<u64>,
+    row: Box<SessionRow>,
+    stored_at: Instant,
+}
+
+/// One moment, on the clock of the wall and on the steady one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) wall: DateTime<Utc>,
+    pub(super) steady: Instant,
+}
+
+impl Moment {
+    pub(super) fn now() -> Self {
+        Self {
+            wall: Utc::now(),
+            steady: Instant::now(),
+        }
+    }
+}
+
+impl Nodes {
+    /// No sessions yet; at most `nodes_max` of them.
+    pub(super) fn new(origin: Origin, nodes_max: usize) -> Self {
+        Self {
+            origin,
+            sessions: Vec::new(),
+            changes: Vec::new(),
+            nodes_max,
+        }
+    }
+
+    /// Number of open sessions.
+    pub(super) fn count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// The session of a node id, opened if it is new.
+    ///
+    /// # Errors
+    /// Why the message has to be dropped.
+    pub(super) fn session(
+        &mut self,
+        node: Option<u64>,
+        now: Moment,
+        ids: &IdBlocks,
+    ) -> Result<SessionId, DropReason> {
+        let Some(session) = self
+            .sessions
+            .iter_mut()
+            .find(|session| session.node == node)
+        else {
+            return self.open(node, now, ids);
+        };
+        session.row.last_seen_at = now.wall;
+        if now.steady.duration_since(session.stored_at) >= TOUCH_INTERVAL {
+            self.changes.push(session.changed(now));
+        }
+        Ok(session.row.id)
+    }
+
+    /// What the node says of itself. Another peer under the same id is another
+    /// session; then the number of the new session is returned.
+    ///
+    /// # Errors
+    /// Why the message has to be dropped.
+    pub(super) fn facts(
+        &mut self,
+        node: Option<u64>,
+        facts: NodeFacts,
+        now: Moment,
+        ids: &IdBlocks,
+    ) -> Result<SessionId, DropReason> {
+        let id = self.session(node, now, ids)?;
+        let known = self
+            .sessions
+            .iter()
+            .position(|session| session.row.id == id);
+        let Some(session) = known.and_then(|index| self.sessions.get_mut(index)) else {
+            return Ok(id);
+        };
+        let is_other_peer =
+            session.row.facts.peer_id.is_some() && session.row.facts.peer_id != facts.peer_id;
+        if !is_other_peer {
+            if session.row.facts != facts {
+                session.row.facts = facts;
+                self.changes.push(session.changed(now));
+            }
+            return Ok(id);
+        }
+        self.changes
+            .push(session.ended(DisconnectReason::Replaced, now));
+        self.sessions.retain(|session| session.row.id != id);
+        let id = self.open(node, now, ids)?;
+        if let Some(session) = self.sessions.last_mut() {
+            session.row.facts = facts;
+            self.changes.push(session.changed(now));
+        }
+        Ok(id)
+    }
+
+    /// What the node measured of its hardware.
+    pub(super) fn hardware(&mut self, id: SessionId, hardware: HardwareBenchmark, now: Moment) {
+        let found = self
+            .sessions
+            .iter_mut()
+            .find(|session| session.row.id == id);
+        if let Some(session) = found
+            && session.row.hardware != hardware
+        {
+            session.row.hardware = hardware;
+            self.changes.push(session.changed(now));
+        }
+    }
+
+    /// Ends all sessions.
+    pub(super) fn end(&mut self, reason: DisconnectReason, now: Moment) {
+        for mut session in self.sessions.drain(..) {
+            self.changes.push(session.ended(reason, now));
+        }
+    }
+
+    /// The changes since the last time.
+    pub(super) fn take_changes(&mut self) -> Vec<SessionRow> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Changes that could not be handed on, for the next time.
+    pub(super) fn put_back(&mut self, mut changes: Vec<SessionRow>) {
+        changes.append(&mut self.changes);
+        self.changes = changes;
+    }
+
+    fn open(
+        &mut self,
+        node: Option<u64>,
+        now: Moment,
+        ids: &IdBlocks,
+    ) -> Result<SessionId, DropReason> {
+        if self.sessions.len() >= self.nodes_max {
+            return Err(DropReason::TooManyNodes);
+        }
+        let id = ids.next_session().ok_or(DropReason::NoIds)?;
+        let mut session = Session {
+            node,
+            row: Box::new(SessionRow {
+                id,
+                ip_addr: self.origin.ip_addr.clone(),
+                created_at: now.wall,
+                audit: self.origin.audit,
+                node_id: node.and_then(|node| i64::try_from(node).ok()),
+                connection_id: self.origin.connection,
+                server_id: self.origin.server_id.clone(),
+                facts: NodeFacts::default(),
+                hardware: HardwareBenchmark::default(),
+                last_seen_at: now.wall,
+                disconnected_at: None,
+                disconnect_reason: None,
+                revision: 0,
+            }),
+            stored_at: now.steady,
+        };
+        self.changes.push(session.changed(now));
+        self.sessions.push(session);
+        Ok(id)
+    }
+}
+
+impl Session {
+    fn changed(&mut self, now: Moment) -> SessionRow {
+        self.stored_at = now.steady;
+        self.row.revision += 1;
+        (*self.row).clone()
+    }
+
+    fn ended(&mut self, reason: DisconnectReason, now: Moment) -> SessionRow {
+        self.row.disconnected_at = Some(now.wall);
+        self.row.disconnect_reason = Some(reason.label());
+        self.changed(now)
+    }
+}

@@ -1,0 +1,145 @@
+//! The room for messages in memory, in rows and bytes: the one bound of the
+//! whole pipeline.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+
+use crate::config::IngestConfig;
+use crate::metrics::Metrics;
+
+/// Rows and bytes that may be in memory, and how many are.
+#[derive(Debug)]
+pub struct Room {
+    rows: Semaphore,
+    bytes: Semaphore,
+    metrics: Arc<Metrics>,
+}
+
+/// A share of the room.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Share {
+    /// Messages.
+    pub rows: usize,
+    /// Bytes, sessions included.
+    pub bytes: usize,
+}
+
+impl Room {
+    /// Empty room of the size that the settings give.
+    pub fn new(config: &IngestConfig, metrics: Arc<Metrics>) -> Self {
+        let rows = config.queue_rows_max.min(Semaphore::MAX_PERMITS);
+        let bytes = config.queue_bytes_max.min(Semaphore::MAX_PERMITS);
+        metrics.pending_max.set(signed(rows));
+        metrics.pending_bytes_max.set(signed(bytes));
+        Self {
+            rows: Semaphore::new(rows),
+            bytes: Semaphore::new(bytes),
+            metrics,
+        }
+    }
+
+    /// Takes a share at once, if there is room.
+    pub fn try_take(&self, share: Share) -> bool {
+        let (rows, bytes) = permits(share);
+        let Ok(row_permit) = self.rows.try_acquire_many(rows) else {
+            return false;
+        };
+        let Ok(byte_permit) = self.bytes.try_acquire_many(bytes) else {
+            return false;
+        };
+        row_permit.forget();
+        byte_permit.forget();
+        self.count(share);
+        true
+    }
+
+    /// Takes a share, waiting for at most `patience`; sockets are served in the
+    /// order in which they came. Returns whether there was room.
+    pub async fn take(&self, share: Share, patience: Duration) -> bool {
+        let started_at = Instant::now();
+        let (rows, bytes) = permits(share);
+        let permits = tokio::time::timeout(patience, async {
+            let row_permit = self.rows.acquire_many(rows).await.ok()?;
+            let byte_permit = self.bytes.acquire_many(bytes).await.ok()?;
+            Some((row_permit, byte_permit))
+        });
+        let taken = match permits.await {
+            Ok(Some((row_permit, byte_permit))) => {
+                row_permit.forget();
+                byte_permit.forget();
+                self.count(share);
+                true
+            }
+            _ => false,
+        };
+        let waited = started_at.elapsed().as_secs_f64();
+        self.metrics.hold_back_seconds.observe(waited);
+        taken
+    }
+
+    /// Gives a share back.
+    pub fn give_back(&self, share: Share) {
+        let (rows, bytes) = permits(share);
+        self.rows.add_permits(usize::try_from(rows).unwrap_or(0));
+        self.bytes.add_permits(usize::try_from(bytes).unwrap_or(0));
+        self.metrics.pending.sub(signed(share.rows));
+        self.metrics.pending_bytes.sub(signed(share.bytes));
+    }
+
+    fn count(&self, share: Share) {
+        self.metrics.pending.add(signed(share.rows));
+        self.metrics.pending_bytes.add(signed(share.bytes));
+    }
+}
+
+/// A share comes from one read of a socket, which is far below 4 GiB.
+fn permits(share: Share) -> (u32, u32) {
+    let permits = |amount: usize| u32::try_from(amount).unwrap_or(u32::MAX);
+    (permits(share.rows), permits(share.bytes))
+}
+
+fn signed(amount: usize) -> i64 {
+    i64::try_from(amount).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn room(rows: usize, bytes: usize) -> Room {
+        let mut config = Config::from_lookup(&|_| None).unwrap().ingest;
+        config.queue_rows_max = rows;
+        config.queue_bytes_max = bytes;
+        Room::new(&config, Arc::new(Metrics::new().unwrap()))
+    }
+
+    #[test]
+    fn room_ends_at_rows_and_at_bytes() {
+        let room = room(10, 100);
+        assert!(room.try_take(Share { rows: 9, bytes: 50 }));
+        assert!(!room.try_take(Share { rows: 2, bytes: 1 }));
+        assert!(!room.try_take(Share { rows: 1, bytes: 51 }));
+        assert!(room.try_take(Share { rows: 1, bytes: 50 }));
+        room.give_back(Share { rows: 9, bytes: 50 });
+        assert!(room.try_take(Share { rows: 9, bytes: 50 }));
+        assert_eq!(room.metrics.pending.get(), 10);
+        assert_eq!(room.metrics.pending_bytes.get(), 100);
+    }
+
+    #[actix::test]
+    async fn waiting_ends_with_room_or_with_patience() {
+        let room = Arc::new(room(1, 10));
+        let share = Share { rows: 1, bytes: 10 };
+        assert!(room.take(share, Duration::ZERO).await);
+        assert!(!room.take(share, Duration::from_millis(5)).await);
+        let waiting = tokio::spawn({
+            let room = room.clone();
+            async move { room.take(share, Duration::from_secs(60)).await }
+        });
+        room.give_back(share);
+        assert!(waiting.await.unwrap());
+    }
+}

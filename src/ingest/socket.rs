@@ -1,0 +1,373 @@
+//! The actor that owns the websocket of one connection.
+//!
+//! Nodes since 2021 write and never read: they answer no ping and see no close
+//! frame, so what counts as life is that something arrives, and a connection is
+//! ended by closing TCP. Only nodes of the flat format are asked by pings, and
+//! only as long as they answer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, StreamHandler, WrapFuture};
+use actix_web::error::PayloadError;
+use actix_web::web;
+use actix_web_actors::ws;
+use bytes::{Bytes, BytesMut};
+
+use super::Ingest;
+use super::batcher::Append;
+use super::clock;
+use super::frames::{Frame, FrameReader};
+use super::nodes::{Moment, Nodes, Origin};
+use super::room::Share;
+use crate::ids::MessageId;
+use crate::metrics::{DisconnectReason, DropReason};
+use crate::store::{Group, NewRow, RowBuffer, RowKind, UNLISTED};
+use crate::telemetry::{DecodeError, Format, HardwareBenchmark, Message, NodeFacts, decode};
+
+/// What a session takes of the room, in bytes: its texts are bounded.
+const SESSION_BYTES: usize = 2_048;
+
+/// After the signal to stop: time for what the socket layer has read already
+/// to reach the actor.
+const STOP_GRACE: Duration = Duration::from_millis(100);
+
+/// Bytes of a bad message that the log shows.
+const SAMPLE_BYTES: usize = 120;
+
+type Context = ws::WebsocketContext<NodeSocket>;
+
+/// One connection.
+pub struct NodeSocket {
+    ingest: Arc<Ingest>,
+    payload: Option<web::Payload>,
+    frames: FrameReader,
+    nodes: Nodes,
+    audit: bool,
+    rows: RowBuffer,
+    shown_sessions: usize,
+    heard_at: Instant,
+    ping: Ping,
+    ending: Option<DisconnectReason>,
+}
+
+/// What is known about a peer and pings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ping {
+    /// It was not asked: nodes of today never answer.
+    Never,
+    /// It was asked once.
+    Asked,
+    /// It has answered before, so it will again.
+    Answered,
+}
+
+impl NodeSocket {
+    /// The actor for a connection from `ip_addr`; `payload` is what it sends.
+    pub fn new(ingest: Arc<Ingest>, payload: web::Payload, ip_addr: String, audit: bool) -> Self {
+        let origin = Origin {
+            connection: ingest.next_connection(),
+            ip_addr,
+            audit,
+            server_id: ingest.server_id.clone(),
+        };
+        let config = &ingest.config.ingest;
+        Self {
+            payload: Some(payload),
+            frames: FrameReader::new(config.frame_bytes_max),
+            nodes: Nodes::new(origin, config.nodes_per_connection_max),
+            audit,
+            rows: RowBuffer::default(),
+            shown_sessions: 0,
+            heard_at: Instant::now(),
+            ping: Ping::Never,
+            ending: None,
+            ingest,
+        }
+    }
+
+    /// Takes one read of the socket.
+    fn read(&mut self, bytes: &[u8], ctx: &mut Context) {
+        let now = Moment::now();
+        self.heard_at = now.steady;
+        self.frames.push(bytes);
+        loop {
+            match self.frames.next() {
+                Ok(Some(Frame::Message(frame))) => self.message(&frame, now, ctx),
+                Ok(Some(Frame::Ping(payload))) => ctx.pong(&payload),
+                Ok(Some(Frame::Pong)) => self.ping = Ping::Answered,
+                Ok(Some(Frame::Close)) => {
+                    ctx.close(None);
+                    self.end(DisconnectReason::CloseFrame);
+                }
+                Ok(None) => break,
+                Err(reason) => {
+                    self.end(reason);
+                    break;
+                }
+            }
+            if self.ending.is_some() {
+                break;
+            }
+        }
+        self.hand_on(now.steady, ctx);
+    }
+
+    fn message(&mut self, frame: &BytesMut, now: Moment, ctx: &mut Context) {
+        let metrics = &self.ingest.metrics;
+        metrics.messages_received.inc();
+        metrics
+            .received_bytes
+            .inc_by(u64::try_from(frame.len()).unwrap_or(0));
+        let message = match decode(frame) {
+            Ok(message) => message,
+            Err(error) => return self.undecodable(error, frame),
+        };
+        metrics.messages_of_format(message.format, 1);
+        if message.format == Format::V1 && self.ping == Ping::Never {
+            // Old nodes read, so a vanished one can be noticed sooner.
+            self.ping = Ping::Asked;
+            ctx.ping(b"");
+            let interval = self.ingest.config.ingest.heartbeat_interval;
+            ctx.run_interval(interval, |socket, ctx| socket.heartbeat(ctx));
+        }
+        if let Err(reason) = self.record(&message, now) {
+            self.dropped(reason, 1);
+        }
+    }
+
+    /// Makes a row of a message.
+    fn record(&mut self, message: &Message<'_>, now: Moment) -> Result<(), DropReason> {
+        let ingest = self.ingest.clone();
+        let session = match &*message.kind {
+            NodeFacts::KIND => {
+                let facts = NodeFacts::from_fields(&message.fields.to_vec());
+                self.nodes.facts(message.node, facts, now, &ingest.ids)?
+            }
+            kind => {
+                let session = self.nodes.session(message.node, now, &ingest.ids)?;
+                if kind == HardwareBenchmark::KIND {
+                    let hardware = HardwareBenchmark::from_fields(&message.fields.to_vec());
+                    self.nodes.hardware(session, hardware, now);
+                }
+                session
+            }
+        };
+        let id: MessageId = ingest.ids.next_message().ok_or(DropReason::NoIds)?;
+        let times = clock::judge(message.ts, now.wall, ingest.config.ingest.clock_skew_max);
+        if self.rows.is_empty()
+            && let Some(skew) = times.skew
+        {
+            let seconds = skew.abs().as_seconds_f64();
+            ingest.metrics.clock_skew_seconds.observe(seconds);
+        }
+        let kind = ingest.kinds.find(&message.kind);
+        let row = NewRow {
+            id,
+            created_at: times.created_at,
+            session,
+            kind,
+            node_ts: times.node_ts,
+            target: message.target.as_deref(),
+        };
+        self.rows.push(&row, |out| match kind {
+            RowKind::Stored(UNLISTED) => message.fields.write_with_kind(&message.kind, out),
+            _ => message.fields.write(out),
+        });
+        Ok(())
+    }
+
+    /// Hands on what was read together; waits for room if there is none.
+    fn hand_on(&mut self, received_at: Instant, ctx: &mut Context) {
+        self.show_sessions();
+        let Some((append, share)) = self.take_group(received_at) else {
+            if self.ending.is_some() {
+                ctx.stop();
+            }
+            return;
+        };
+        let ingest = self.ingest.clone();
+        if ingest.room.try_take(share) {
+            self.append(append, share);
+            if self.ending.is_some() {
+                ctx.stop();
+            }
+            return;
+        }
+        // Nothing else of this socket is read meanwhile.
+        let patience = ingest.config.ingest.hold_back;
+        let taken = async move { ingest.room.take(share, patience).await };
+        ctx.wait(taken.into_actor(self).map(move |taken, socket, ctx| {
+            if taken {
+                socket.append(append, share);
+            } else {
+                socket.dropped(DropReason::QueueFull, share.rows);
+                socket.nodes.put_back(append.group.sessions);
+            }
+            if socket.ending.is_some() {
+                ctx.stop();
+            }
+        }));
+    }
+
+    fn take_group(&mut self, received_at: Instant) -> Option<(Append, Share)> {
+        let sessions = self.nodes.take_changes();
+        if self.rows.is_empty() && sessions.is_empty() {
+            return None;
+        }
+        let group = Group {
+            rows: std::mem::take(&mut self.rows),
+            sessions,
+            audit: self.audit,
+            received_at,
+        };
+        let share = Share {
+            rows: group.rows.count(),
+            bytes: group.rows.len() + group.sessions.len() * SESSION_BYTES,
+        };
+        Some((Append { group, share }, share))
+    }
+
+    /// Sends to the batcher; the share of the room is taken.
+    fn append(&mut self, append: Append, share: Share) {
+        // The mailbox holds all that the room lets in, so this fails only when
+        // the batcher is gone: then the process ends.
+        if self.ingest.batcher.try_send(append).is_err() {
+            self.ingest.room.give_back(share);
+            self.dropped(DropReason::Shutdown, share.rows);
+        }
+    }
+
+    fn undecodable(&self, error: DecodeError, frame: &[u8]) {
+        self.ingest.metrics.message_undecodable(error);
+        if let Some(left_out) = self.ingest.undecodable.admit(Instant::now()) {
+            let sample = frame.get(..SAMPLE_BYTES).unwrap_or(frame);
+            let sample = String::from_utf8_lossy(sample);
+            log::warn!(
+                "{error}; it begins with {sample:?} ({left_out} like it since the last such line)"
+            );
+        }
+    }
+
+    fn dropped(&self, reason: DropReason, count: usize) {
+        if count == 0 {
+            return;
+        }
+        let metrics = &self.ingest.metrics;
+        metrics.messages_dropped(reason, u64::try_from(count).unwrap_or(0));
+        if let Some(left_out) = self.ingest.dropped.admit(Instant::now()) {
+            let reason = reason.label();
+            log::warn!(
+                "{count} messages were dropped: {reason} ({left_out} such losses since the last such line)"
+            );
+        }
+    }
+
+    /// Asks a peer that reads whether it still does.
+    fn heartbeat(&mut self, ctx: &mut Context) {
+        let silence = self.heard_at.elapsed();
+        match self.ping {
+            Ping::Answered if silence >= self.ingest.config.ingest.client_timeout => {
+                self.end(DisconnectReason::PingTimeout);
+                self.hand_on(Instant::now(), ctx);
+            }
+            Ping::Answered => ctx.ping(b""),
+            // Endless pings would fill the buffer of a node that never reads.
+            Ping::Never | Ping::Asked => {}
+        }
+    }
+
+    fn check_idle(&mut self, ctx: &mut Context) {
+        if self.heard_at.elapsed() >= self.ingest.config.ingest.idle_timeout {
+            self.end(DisconnectReason::Idle);
+            self.hand_on(Instant::now(), ctx);
+        }
+    }
+
+    /// Ends all sessions; whoever calls this hands on, and stops the actor.
+    fn end(&mut self, reason: DisconnectReason) {
+        if self.ending.is_none() {
+            self.ending = Some(reason);
+            self.nodes.end(reason, Moment::now());
+        }
+    }
+
+    fn show_sessions(&mut self) {
+        let open = self.nodes.count();
+        let change =
+            i64::try_from(open).unwrap_or(0) - i64::try_from(self.shown_sessions).unwrap_or(0);
+        self.ingest.metrics.sessions.add(change);
+        self.shown_sessions = open;
+    }
+}
+
+impl Actor for NodeSocket {
+    type Context = Context;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.ingest.metrics.connections.inc();
+        self.ingest.metrics.connections_opened.inc();
+        if let Some(payload) = self.payload.take() {
+            ctx.add_stream(payload);
+        }
+        // Four looks in the time limit keep it to within a quarter.
+        let check = self.ingest.config.ingest.idle_timeout / 4;
+        ctx.run_interval(check, |socket, ctx| socket.check_idle(ctx));
+        let mut stop = self.ingest.stop.subscribe();
+        let stopped = async move { stop.wait_for(|stop| *stop).await.is_ok() };
+        ctx.spawn(stopped.into_actor(self).map(|_stop, _socket, ctx| {
+            ctx.run_later(STOP_GRACE, |socket, ctx| {
+                socket.end(DisconnectReason::ServerStopped);
+                socket.hand_on(Instant::now(), ctx);
+            });
+        }));
+    }
+
+    /// Also when the connection broke and the server has dropped the actor.
+    fn stopped(&mut self, _ctx: &mut Self::Context) {
+        self.end(DisconnectReason::ConnectionLost);
+        self.show_sessions();
+        if let Some((append, share)) = self.take_group(Instant::now()) {
+            if self.ingest.room.try_take(share) {
+                self.append(append, share);
+            } else {
+                self.dropped(DropReason::QueueFull, share.rows);
+            }
+        }
+        let reason = self.ending.unwrap_or(DisconnectReason::ConnectionLost);
+        self.ingest.metrics.connections.dec();
+        self.ingest.metrics.connection_closed(reason);
+        log::debug!("connection ended: {}", reason.label());
+    }
+}
+
+impl StreamHandler<Result<Bytes, PayloadError>> for NodeSocket {
+    fn handle(&mut self, read: Result<Bytes, PayloadError>, ctx: &mut Self::Context) {
+        match read {
+            Ok(bytes) if self.ending.is_none() => self.read(&bytes, ctx),
+            Ok(_after_the_end) => {}
+            Err(_broken) => {
+                self.end(DisconnectReason::ConnectionLost);
+                self.hand_on(Instant::now(), ctx);
+            }
+        }
+    }
+
+    fn finished(&mut self, ctx: &mut Self::Context) {
+        self.end(DisconnectReason::ClosedByNode);
+        self.hand_on(Instant::now(), ctx);
+    }
+}
+
+/// What `WebsocketContext` would read itself: nothing, for the socket reads its
+/// payload on its own, many frames at a time.
+impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for NodeSocket {
+    fn handle(
+        &mut self,
+        _message: Result<ws::Message, ws::ProtocolError>,
+        _ctx: &mut Self::Context,
+    ) {
+    }
+
+    fn finished(&mut self, _ctx: &mut Self::Context) {}
+}

@@ -1,0 +1,139 @@
+//! Writers: threads that store batches, each with a connection of its own.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix::{Actor, Addr, Handler, Message, SyncArbiter, SyncContext};
+use diesel::PgConnection;
+
+use super::room::Share;
+use crate::config::DatabaseUrl;
+use crate::metrics::Metrics;
+use crate::store::{Batch, IdBlocks, Kinds, Outcome, StoreError, connect_writer, store_batch};
+
+/// What writers need from outside.
+#[derive(Debug, Clone)]
+pub(super) struct WriterParts {
+    pub(super) count: usize,
+    pub(super) database_url: DatabaseUrl,
+    pub(super) kinds: Arc<Kinds>,
+    pub(super) ids: Arc<IdBlocks>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) rejected_max: u64,
+}
+
+/// Stores one batch after the other.
+pub(super) struct Writer {
+    parts: WriterParts,
+    conn: Option<PgConnection>,
+}
+
+/// Asks to store a batch; from the batcher, which has at most as many under
+/// way as there are writers, because the queue of a `SyncArbiter` has no bound.
+#[derive(Debug, Message)]
+#[rtype(result = "Written")]
+pub(super) struct WriteBatch {
+    pub(super) batch: Batch,
+    pub(super) share: Share,
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub(super) enum Written {
+    /// It is stored; its room is free again.
+    Stored { share: Share },
+    /// Nothing of it is known to be stored: it has to be sent again.
+    NotStored {
+        batch: Batch,
+        share: Share,
+        error: StoreError,
+    },
+}
+
+/// Starts the threads.
+pub(super) fn start(parts: WriterParts) -> Addr<Writer> {
+    let count = parts.count;
+    parts
+        .metrics
+        .writers
+        .set(i64::try_from(count).unwrap_or(i64::MAX));
+    SyncArbiter::start(count, move || Writer {
+        parts: parts.clone(),
+        conn: None,
+    })
+}
+
+impl Actor for Writer {
+    type Context = SyncContext<Self>;
+}
+
+impl Handler<WriteBatch> for Writer {
+    type Result = actix::MessageResult<WriteBatch>;
+
+    fn handle(
+        &mut self,
+        WriteBatch { mut batch, share }: WriteBatch,
+        _ctx: &mut Self::Context,
+    ) -> Self::Result {
+        let started_at = Instant::now();
+        // A panic would end this thread for good; see actix's SyncArbiter.
+        let stored =
+            catch_unwind(AssertUnwindSafe(|| self.store(&mut batch))).unwrap_or_else(|_panic| {
+                Err(StoreError::Unavailable(
+                    "the writer panicked, which is a mistake in it".to_owned(),
+                ))
+            });
+        actix::MessageResult(match stored {
+            Ok(outcome) => {
+                self.count(&batch, &outcome, started_at);
+                Written::Stored { share }
+            }
+            Err(error) => {
+                self.conn = None;
+                Written::NotStored {
+                    batch,
+                    share,
+                    error,
+                }
+            }
+        })
+    }
+}
+
+impl Writer {
+    fn store(&mut self, batch: &mut Batch) -> Result<Outcome, StoreError> {
+        let mut conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => connect_writer(&self.parts.database_url)?,
+        };
+        self.parts.ids.refill(&mut conn)?;
+        let outcome = store_batch(&mut conn, &self.parts.kinds, batch, self.parts.rejected_max)?;
+        self.conn = Some(conn);
+        Ok(outcome)
+    }
+
+    fn count(&self, batch: &Batch, outcome: &Outcome, started_at: Instant) {
+        let metrics = &self.parts.metrics;
+        metrics
+            .messages_stored
+            .inc_by(u64::try_from(outcome.stored).unwrap_or(0));
+        for reason in &outcome.rejected {
+            metrics.messages_rejected(*reason, 1);
+        }
+        if outcome.recognised {
+            metrics.batches_recognised.inc();
+        }
+        metrics
+            .batch_seconds
+            .observe(started_at.elapsed().as_secs_f64());
+        metrics
+            .batch_rows
+            .observe(f64::from(u32::try_from(batch.rows()).unwrap_or(u32::MAX)));
+        let groups = batch.groups.iter().filter(|group| !group.rows.is_empty());
+        for group in groups {
+            let seconds = group.received_at.elapsed().as_secs_f64();
+            metrics.receive_to_commit_seconds.observe(seconds);
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Purging: `policy` decides what is expired and which partitions are needed,
+//! `purger` does it, now and then.
+
+mod policy;
+mod purger;
+
+pub use purger::{Purger, prepare_partitions};

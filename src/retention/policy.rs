@@ -1,0 +1,184 @@
+//! What is expired, and which partitions are needed. Pure: time is passed in.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::store::partitions::{Partition, Span};
+
+/// How far ahead of now partitions reach, in widths: a server whose database
+/// is busy for a whole width still finds a partition for its messages.
+const WIDTHS_AHEAD: i32 = 2;
+
+/// How long ended sessions outlive their messages: more than the clocks of
+/// nodes and the refresh of `last_seen_at` can make of it.
+const SESSION_MARGIN: TimeDelta = TimeDelta::days(1);
+
+/// How long a stored batch is remembered: longer than any outage after which
+/// it would be sent again.
+pub(super) const BATCH_MEMORY: TimeDelta = TimeDelta::days(30);
+
+/// The rules of one server.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Policy {
+    expiry: TimeDelta,
+    width: TimeDelta,
+    skew_max: TimeDelta,
+}
+
+impl Policy {
+    pub(super) fn new(expiry: Duration, width: Duration, skew_max: Duration) -> Self {
+        let delta = |duration| TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
+        Self {
+            expiry: delta(expiry),
+            width: delta(width),
+            skew_max: delta(skew_max),
+        }
+    }
+
+    /// Messages before this moment are expired; none if that is before all time.
+    pub(super) fn cutoff(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        now.checked_sub_signed(self.expiry)
+    }
+
+    /// Partitions of which everything is expired.
+    pub(super) fn expired<'a>(
+        &self,
+        partitions: &'a [Partition],
+        now: DateTime<Utc>,
+    ) -> Vec<&'a Partition> {
+        let Some(cutoff) = self.cutoff(now) else {
+            return Vec::new();
+        };
+        let expiring = partitions.iter().filter(|partition| !partition.audit);
+        expiring
+            .filter(|partition| partition.end <= cutoff)
+            .collect()
+    }
+
+    /// Sessions that ended before this moment have no messages any more.
+    pub(super) fn session_cutoff(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.cutoff(now)?
+            .checked_sub_signed(self.width + SESSION_MARGIN)
+    }
+
+    /// Spans that are missing between the earliest moment a message can have
+    /// now and [`WIDTHS_AHEAD`]. `partitions` are those of one kind.
+    pub(super) fn missing(&self, partitions: &[&Partition], now: DateTime<Utc>) -> Vec<Span> {
+        let horizon = now + self.width * WIDTHS_AHEAD;
+        let mut missing = Vec::new();
+        let mut at = self.floor(now - self.skew_max);
+        while at < horizon {
+            let covering = partitions.iter().find(|p| p.start <= at && at < p.end);
+            if let Some(partition) = covering {
+                at = partition.end;
+                continue;
+            }
+            // A partition made with another width may begin before the grid ends.
+            let next_start = partitions
+                .iter()
+                .map(|p| p.start)
+                .filter(|start| *start > at)
+                .min();
+            let grid_end = self.floor(at) + self.width;
+            let end = next_start.map_or(grid_end, |start| start.min(grid_end));
+            missing.push(Span { start: at, end });
+            at = end;
+        }
+        missing
+    }
+
+    /// The beginning of the span that holds a moment.
+    fn floor(&self, time: DateTime<Utc>) -> DateTime<Utc> {
+        let width = self.width.num_seconds().max(1);
+        let seconds = time.timestamp().div_euclid(width) * width;
+        DateTime::from_timestamp(seconds, 0).unwrap_or(time)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn hours(hours: u64) -> Duration {
+        Duration::from_secs(hours * 3_600)
+    }
+
+    fn policy(width_h: u64) -> Policy {
+        Policy::new(hours(72), hours(width_h), Duration::from_secs(600))
+    }
+
+    fn partition(start: &str, end: &str, audit: bool) -> Partition {
+        Partition {
+            name: format!("p{start}"),
+            audit,
+            start: at(start),
+            end: at(end),
+        }
+    }
+
+    #[test]
+    fn a_partition_expires_when_all_of_it_is_too_old_and_audit_never() {
+        let old = partition("2026-11-17T00:00:00Z", "2026-11-18T00:00:00Z", false);
+        let audit = partition("2026-11-17T00:00:00Z", "2026-11-18T00:00:00Z", true);
+        let partitions = [old.clone(), audit];
+        let policy = policy(24);
+        assert!(
+            policy
+                .expired(&partitions, at("2026-11-20T23:59:59Z"))
+                .is_empty()
+        );
+        assert_eq!(
+            policy.expired(&partitions, at("2026-11-21T00:00:00Z")),
+            [&old]
+        );
+    }
+
+    #[test]
+    fn an_expiry_longer_than_all_time_expires_nothing() {
+        let eternal = Policy::new(Duration::MAX, hours(24), Duration::ZERO);
+        let old = [partition(
+            "2000-01-01T00:00:00Z",
+            "2000-01-02T00:00:00Z",
+            false,
+        )];
+        assert!(eternal.expired(&old, at("2026-11-21T00:00:00Z")).is_empty());
+        assert_eq!(eternal.session_cutoff(at("2026-11-21T00:00:00Z")), None);
+    }
+
+    #[test]
+    fn partitions_are_made_for_late_clocks_and_ahead() {
+        let spans = policy(24).missing(&[], at("2026-11-21T00:05:00Z"));
+        let starts: Vec<_> = spans.iter().map(|span| span.start).collect();
+        let days = ["2026-11-20", "2026-11-21", "2026-11-22", "2026-11-23"];
+        assert_eq!(starts, days.map(|day| at(&format!("{day}T00:00:00Z"))));
+        assert!(spans.windows(2).all(|pair| pair[0].end == pair[1].start));
+    }
+
+    #[test]
+    fn only_what_is_missing_is_made_also_after_a_change_of_width() {
+        let day = partition("2026-11-21T00:00:00Z", "2026-11-22T00:00:00Z", false);
+        let later = partition("2026-11-22T02:30:00Z", "2026-11-22T03:00:00Z", false);
+        let spans = policy(1).missing(&[&day, &later], at("2026-11-22T01:00:00Z"));
+        let shown: Vec<_> = spans.iter().map(|span| (span.start, span.end)).collect();
+        assert_eq!(
+            shown,
+            [
+                (at("2026-11-22T00:00:00Z"), at("2026-11-22T01:00:00Z")),
+                (at("2026-11-22T01:00:00Z"), at("2026-11-22T02:00:00Z")),
+                (at("2026-11-22T02:00:00Z"), at("2026-11-22T02:30:00Z")),
+            ]
+        );
+    }
+
+    #[test]
+    fn sessions_outlive_their_messages() {
+        let now = at("2026-11-21T00:00:00Z");
+        let policy = policy(24);
+        assert!(policy.session_cutoff(now).unwrap() < policy.cutoff(now).unwrap());
+    }
+}
