@@ -12,14 +12,15 @@ help: ## List these commands
 run: ## Install what is missing, build in release mode, start the server
 	@.ci/install run
 	cargo build --release
-	@exec cargo run --quiet --release -- $(ARGS)
+	@exec target/release/tetcore-analytics $(ARGS)
 
 test: ## Run all tests on a real PostgreSQL of their own
 	@.ci/install test
+	cargo build --quiet --example with_postgres
 	@if cargo nextest --version >/dev/null 2>&1; then \
-		exec cargo nextest run --no-fail-fast $(ARGS); \
+		exec target/debug/examples/with_postgres cargo nextest run --no-fail-fast $(ARGS); \
 	else \
-		exec cargo test --no-fail-fast $(ARGS); \
+		exec target/debug/examples/with_postgres cargo test --no-fail-fast $(ARGS); \
 	fi
 
 lint: ## Check formatting, clippy, documentation and shell scripts
@@ -39,4 +40,5 @@ bench: ## Measure: a table at the end, also written to docs/PERFORMANCE.md
 
 soak: ## Run the long tests (those that `make test` leaves out)
 	@.ci/install test
-	cargo test --release --test integration -- --ignored --nocapture $(ARGS)
+	cargo build --quiet --example with_postgres
+	target/debug/examples/with_postgres cargo test --release --test integration -- --ignored --nocapture $(ARGS)

@@ -1,1 +1,62 @@
-fn main() {}
+//! The program: reads its settings, runs the application, and maps what comes
+//! of it to an exit code.
+
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "answers to the command line, and faults from before there is a log"
+)]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tetcore_analytics::application::{self, health_check};
+use tetcore_analytics::config::args::Args;
+use tetcore_analytics::config::{Config, effective};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if let Err(error) = dotenvy::dotenv()
+        && !error.not_found()
+    {
+        eprintln!(".env cannot be read: {error}");
+        return ExitCode::FAILURE;
+    }
+    let lookup = |name: &str| std::env::var(name).ok();
+    let config = match Config::from_lookup(&lookup) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if args.check_config {
+        for line in effective(&lookup) {
+            println!("{line}");
+        }
+        return ExitCode::SUCCESS;
+    }
+    if args.health_check {
+        return match health_check(&config.http) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("not healthy: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    env_logger::Builder::new()
+        .parse_filters(&config.log_filter)
+        .init();
+    for line in effective(&lookup) {
+        log::debug!("{line}");
+    }
+    match application::run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

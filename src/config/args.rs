@@ -3,12 +3,14 @@
 
 use clap::Parser;
 
-/// Keeps and explains the telemetry of Tetcore, Substrate and Polkadot-SDK nodes.
-///
-/// Settings are environment variables, also read from a file .env; .env.example
-/// describes each. Nodes connect with --telemetry-url 'ws://HOST:8080/submit 1'.
+/// What the program is asked.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(
+    version,
+    about = "Keeps and explains the telemetry of Tetcore, Substrate and Polkadot-SDK nodes",
+    after_help = "Settings are environment variables, also read from a file .env; .env.example describes each.\n\
+                  Nodes connect with --telemetry-url 'ws://HOST:8080/submit 1'."
+)]
 pub struct Args {
     /// Check the settings, print those in force with secrets masked, and end.
     #[arg(long)]

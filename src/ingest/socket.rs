@@ -32,6 +32,9 @@ const SESSION_BYTES: usize = 2_048;
 /// to reach the actor.
 const STOP_GRACE: Duration = Duration::from_millis(100);
 
+/// Shortest time between two pongs.
+const PONG_INTERVAL: Duration = Duration::from_millis(500);
+
 /// Bytes of a bad message that the log shows.
 const SAMPLE_BYTES: usize = 120;
 
@@ -48,6 +51,7 @@ pub struct NodeSocket {
     shown_sessions: usize,
     heard_at: Instant,
     ping: Ping,
+    ponged_at: Option<Instant>,
     ending: Option<DisconnectReason>,
 }
 
@@ -81,6 +85,7 @@ impl NodeSocket {
             shown_sessions: 0,
             heard_at: Instant::now(),
             ping: Ping::Never,
+            ponged_at: None,
             ending: None,
             ingest,
         }
@@ -94,7 +99,7 @@ impl NodeSocket {
         loop {
             match self.frames.next() {
                 Ok(Some(Frame::Message(frame))) => self.message(&frame, now, ctx),
-                Ok(Some(Frame::Ping(payload))) => ctx.pong(&payload),
+                Ok(Some(Frame::Ping(payload))) => self.pong(&payload, now.steady, ctx),
                 Ok(Some(Frame::Pong)) => self.ping = Ping::Answered,
                 Ok(Some(Frame::Close)) => {
                     ctx.close(None);
@@ -111,6 +116,18 @@ impl NodeSocket {
             }
         }
         self.hand_on(now.steady, ctx);
+    }
+
+    /// Answers a ping. A flood is answered now and then, as RFC 6455 (5.5.3)
+    /// allows: a client that reads none of it would freeze this actor.
+    fn pong(&mut self, payload: &[u8], now: Instant, ctx: &mut Context) {
+        if self
+            .ponged_at
+            .is_none_or(|ponged_at| now.duration_since(ponged_at) >= PONG_INTERVAL)
+        {
+            self.ponged_at = Some(now);
+            ctx.pong(payload);
+        }
     }
 
     fn message(&mut self, frame: &BytesMut, now: Moment, ctx: &mut Context) {
@@ -346,8 +363,12 @@ impl StreamHandler<Result<Bytes, PayloadError>> for NodeSocket {
         match read {
             Ok(bytes) if self.ending.is_none() => self.read(&bytes, ctx),
             Ok(_after_the_end) => {}
-            Err(_broken) => {
-                self.end(DisconnectReason::ConnectionLost);
+            Err(error) => {
+                // A websocket has no last byte, so its ordinary end looks incomplete.
+                self.end(match error {
+                    PayloadError::Incomplete(_) => DisconnectReason::ClosedByNode,
+                    _ => DisconnectReason::ConnectionLost,
+                });
                 self.hand_on(Instant::now(), ctx);
             }
         }

@@ -173,10 +173,6 @@ impl Metrics {
     ///
     /// # Errors
     /// If a name is used twice or is not allowed, which a test rules out.
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one list of all metrics reads better than several"
-    )]
     pub fn new() -> prometheus::Result<Self> {
         let make = Maker(Registry::new());
         let seconds = SECONDS_BUCKETS.as_slice();

@@ -85,16 +85,25 @@ impl Actor for Purger {
 }
 
 /// Makes the partitions that are missing; before the first message is taken.
+/// Servers that start at the same time take turns.
 ///
 /// # Errors
 /// If the database cannot be written.
-pub fn prepare_partitions(
-    conn: &mut PgConnection,
-    config: &Config,
-    metrics: &Metrics,
-) -> Result<(), StoreError> {
-    make_missing(conn, &policy(config), Utc::now())?;
+pub fn prepare_partitions(conn: &mut PgConnection, config: &Config, metrics: &Metrics) -> Result<(), StoreError> {
+    diesel::sql_query("SELECT pg_advisory_lock($1)")
+        .bind::<BigInt, _>(LOCK_KEY)
+        .execute(conn)?;
+    let made = make_missing(conn, &policy(config), Utc::now());
+    unlock(conn)?;
+    made?;
     show(conn, metrics, Utc::now())
+}
+
+fn unlock(conn: &mut PgConnection) -> QueryResult<()> {
+    diesel::sql_query("SELECT pg_advisory_unlock($1)")
+        .bind::<BigInt, _>(LOCK_KEY)
+        .execute(conn)?;
+    Ok(())
 }
 
 fn policy(config: &Config) -> Policy {
@@ -118,9 +127,7 @@ fn purge(
         .get_result(&mut conn)?;
     if lock.locked {
         let done = purge_alone(&mut conn, config, metrics, now);
-        diesel::sql_query("SELECT pg_advisory_unlock($1)")
-            .bind::<BigInt, _>(LOCK_KEY)
-            .execute(&mut conn)?;
+        unlock(&mut conn)?;
         done?;
     }
     show(&mut conn, metrics, now)

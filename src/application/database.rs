@@ -1,0 +1,195 @@
+//! Brings the database up: starts one of our own if none is given, waits for
+//! it, migrates it, and takes from it what ingestion needs.
+
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::ApplicationError;
+use crate::config::{Config, DatabaseUrl};
+use crate::metrics::Metrics;
+use crate::retention::prepare_partitions;
+use crate::store::embedded::{EmbeddedOptions, EmbeddedPostgres};
+use crate::store::{IdBlocks, Kinds, Pools, StoreError, close_left_open, heartbeat, migrations};
+
+/// Waits between tries: from the first to the last, doubling.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+const RETRY_LAST: Duration = Duration::from_secs(5);
+
+/// How often the PostgreSQL of our own is looked after.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The database, ready for use.
+#[derive(Debug)]
+pub(super) struct Database {
+    pub(super) url: DatabaseUrl,
+    /// The URL for people; without the password if it was given to us.
+    pub(super) shown_url: String,
+    pub(super) pools: Pools,
+    pub(super) kinds: Arc<Kinds>,
+    pub(super) ids: Arc<IdBlocks>,
+    pub(super) started_at: DateTime<Utc>,
+    embedded: Option<Keeper>,
+}
+
+/// Keeps the PostgreSQL of our own alive, on a thread of its own.
+#[derive(Debug)]
+struct Keeper {
+    stop: mpsc::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+/// Brings the database up, however long that takes.
+pub(super) async fn bring_up(
+    config: Arc<Config>,
+    metrics: Arc<Metrics>,
+    server_id: Arc<str>,
+) -> Result<Database, ApplicationError> {
+    let (url, shown_url, embedded) = match &config.store.database_url {
+        Some(url) => (url.clone(), without_password(url), None),
+        None => {
+            let options = EmbeddedOptions {
+                data_dir: config.store.data_dir.clone(),
+                bin_dir: config.store.pg_bin_dir.clone(),
+                durable: true,
+            };
+            let started = blocking(move || EmbeddedPostgres::start(&options)).await??;
+            let url = DatabaseUrl::new(started.url());
+            (url, started.tcp_url().to_owned(), Some(Keeper::start(started)))
+        }
+    };
+    let pools = Pools::new(&url, &config.store);
+    let kinds = Arc::new(Kinds::new(config.store.kinds_max, metrics.clone()));
+    let ids = Arc::new(IdBlocks::default());
+    let database = Database {
+        url,
+        shown_url,
+        pools,
+        kinds,
+        ids,
+        started_at: Utc::now(),
+        embedded,
+    };
+    let mut wait = RETRY_FIRST;
+    loop {
+        let (config, metrics, server_id) = (config.clone(), metrics.clone(), server_id.clone());
+        let prepare = database.preparation();
+        match blocking(move || prepare.run(&config, &metrics, &server_id)).await? {
+            Ok(()) => return Ok(database),
+            Err(error) => {
+                log::warn!("waiting for the database, next try in {:.1} s: {error}", wait.as_secs_f64());
+            }
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(RETRY_LAST);
+    }
+}
+
+/// What is done once, before the first message.
+struct Preparation {
+    pools: Pools,
+    kinds: Arc<Kinds>,
+    ids: Arc<IdBlocks>,
+    started_at: DateTime<Utc>,
+}
+
+impl Preparation {
+    fn run(&self, config: &Config, metrics: &Metrics, server_id: &str) -> Result<(), StoreError> {
+        let mut conn = self.pools.control()?;
+        migrations::run(&mut conn)?;
+        heartbeat(&mut conn, server_id, self.started_at)?;
+        let left_open = close_left_open(&mut conn, server_id, true)?;
+        if left_open > 0 {
+            log::info!("ended {left_open} sessions that were left open");
+        }
+        self.kinds.load(&mut conn)?;
+        self.ids.refill(&mut conn)?;
+        prepare_partitions(&mut conn, config, metrics)?;
+        metrics.database_up.set(1);
+        self.pools.show(metrics);
+        Ok(())
+    }
+}
+
+impl Database {
+    /// Stops the PostgreSQL of our own; one that was given to us runs on.
+    pub(super) async fn stop(self) {
+        let Some(keeper) = self.embedded else {
+            return;
+        };
+        drop(self.pools);
+        let joined = blocking(move || {
+            drop(keeper.stop);
+            keeper.thread.join().is_ok()
+        });
+        if !joined.await.unwrap_or(false) {
+            log::error!("the thread that keeps PostgreSQL had failed");
+        }
+    }
+
+    fn preparation(&self) -> Preparation {
+        Preparation {
+            pools: self.pools.clone(),
+            kinds: self.kinds.clone(),
+            ids: self.ids.clone(),
+            started_at: self.started_at,
+        }
+    }
+}
+
+impl Keeper {
+    fn start(mut postgres: EmbeddedPostgres) -> Self {
+        let (stop, stopped) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            // The sender is dropped when it is time to stop.
+            while stopped.recv_timeout(LOOK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                if let Err(error) = postgres.restart_if_dead() {
+                    log::error!("PostgreSQL does not start again, next try in a second: {error}");
+                }
+            }
+            postgres.stop();
+        });
+        Self { stop, thread }
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApplicationError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| ApplicationError::Server(std::io::Error::other(error)))
+}
+
+/// The URL with the password left out.
+fn without_password(url: &DatabaseUrl) -> String {
+    let url = url.expose();
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return "(given by DATABASE_URL)".to_owned();
+    };
+    // Parameters may hold a password too.
+    let rest = rest.split('?').next().unwrap_or_default();
+    match rest.rsplit_once('@') {
+        Some((user, host)) => {
+            let user = user.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}@{host}")
+        }
+        None => format!("{scheme}://{rest}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_left_out() {
+        for (url, shown) in [
+            ("postgres://u:geheim@h:5432/d", "postgres://u@h:5432/d"),
+            ("postgres://u:ge@heim@h/d?password=geheim", "postgres://u@h/d"),
+            ("postgres://h/d", "postgres://h/d"),
+        ] {
+            assert_eq!(without_password(&DatabaseUrl::new(url)), shown);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The door for nodes: `/`, `/submit` and `/audit` as websockets.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web_actors::ws;
+use futures::stream;
+
+use super::{AppError, AppState};
+use crate::ingest::NodeSocket;
+use crate::metrics::RefuseReason;
+
+/// Lets a node in whose messages expire.
+///
+/// # Errors
+/// [`AppError::Unavailable`] while the server starts or stops, or if all places
+/// are taken; [`AppError::BadRequest`] if this is no proper upgrade. The node
+/// tries again by itself, after 10 to 19 seconds.
+pub(super) async fn submit(
+    request: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, AppError> {
+    connect(&request, payload, &state, false)
+}
+
+/// Lets a node in whose messages are kept for good.
+///
+/// # Errors
+/// As [`submit`].
+pub(super) async fn audit(
+    request: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, AppError> {
+    connect(&request, payload, &state, true)
+}
+
+fn connect(
+    request: &HttpRequest,
+    payload: web::Payload,
+    state: &AppState,
+    audit: bool,
+) -> Result<HttpResponse, AppError> {
+    let refuse = |reason: RefuseReason, message: &str| {
+        state.metrics.connection_refused(reason);
+        AppError::Unavailable(message.to_owned())
+    };
+    if state.is_stopping() {
+        return Err(refuse(RefuseReason::Stopping, "the server stops"));
+    }
+    let Some(store) = state.store() else {
+        return Err(refuse(RefuseReason::NotReady, "the server waits for its database"));
+    };
+    let open = usize::try_from(state.metrics.connections.get()).unwrap_or(0);
+    if open >= state.config.http.connections_max {
+        return Err(refuse(RefuseReason::TooManyConnections, "CONNECTIONS_MAX connections are open"));
+    }
+    let mut response = ws::handshake(request).map_err(|error| {
+        state.metrics.connection_refused(RefuseReason::Handshake);
+        AppError::bad_request(format!("this is no websocket upgrade: {error}"))
+    })?;
+    let ip_addr = request.peer_addr().map_or_else(String::new, |address| address.ip().to_canonical().to_string());
+    let socket = NodeSocket::new(store.ingest.clone(), payload, ip_addr, audit);
+    // The actor reads its payload itself, many frames at a time.
+    let nothing = stream::pending::<Result<web::Bytes, actix_web::error::PayloadError>>();
+    Ok(response.streaming(ws::WebsocketContext::create(socket, nothing)))
+}

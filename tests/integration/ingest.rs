@@ -1,0 +1,435 @@
+//! Frames in, rows out.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Jsonb, Nullable, Text, Timestamptz};
+use serde_json::{Value, json};
+
+use crate::support::{FakeNode, TestApp, TestDb, corpus, wait_until};
+
+#[derive(QueryableByName, Debug)]
+struct StoredMessage {
+    #[diesel(sql_type = BigInt)]
+    peer_connection_id: i64,
+    #[diesel(sql_type = Text)]
+    msg: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    target: Option<String>,
+    #[diesel(sql_type = Timestamptz)]
+    node_ts: chrono::DateTime<chrono::Utc>,
+    #[diesel(sql_type = Jsonb)]
+    logs: Value,
+}
+
+fn stored_messages(db: &TestDb) -> Vec<StoredMessage> {
+    diesel::sql_query("SELECT * FROM telemetry_logs ORDER BY id")
+        .load(&mut db.connect())
+        .unwrap()
+}
+
+/// What a frame of the corpus should have become.
+fn expected(frame: &[u8]) -> (String, Value, chrono::DateTime<chrono::Utc>) {
+    let mut frame: Value = serde_json::from_slice(frame).unwrap();
+    let ts = frame["ts"]
+        .as_str()
+        .unwrap()
+        .parse::<chrono::DateTime<chrono::Utc>>()
+        .unwrap();
+    let mut fields = match frame.get_mut("payload") {
+        Some(payload) => payload.take(),
+        None => {
+            let fields = frame.as_object_mut().unwrap();
+            fields.remove("ts");
+            fields.remove("level");
+            frame
+        }
+    };
+    let msg = fields.as_object_mut().unwrap().remove("msg").unwrap();
+    let micros = chrono::DateTime::from_timestamp_micros(ts.timestamp_micros()).unwrap();
+    (msg.as_str().unwrap().to_owned(), fields, micros)
+}
+
+#[test]
+fn every_frame_of_both_corpora_is_found_again_field_by_field() {
+    for (format, path, peers) in [("v2", "/submit", 3), ("v1", "/", 1)] {
+        // The capture is older than the clocks of this machine allow to be believed.
+        let app = TestApp::builder().env("MAX_CLOCK_SKEW_S", 86_400).start();
+        let frames = corpus(format);
+        let mut node = app.node(path);
+        for frame in &frames {
+            node.send(frame);
+        }
+        app.wait_stored(u32::try_from(frames.len()).unwrap());
+        let stored = stored_messages(&app.db);
+        assert_eq!(stored.len(), frames.len());
+        for (frame, stored) in frames.iter().zip(&stored) {
+            let (msg, fields, ts) = expected(frame);
+            assert_eq!(stored.msg, msg);
+            assert_eq!(stored.logs, fields);
+            assert_eq!(stored.node_ts, ts);
+            assert_eq!(
+                stored.target.as_deref(),
+                fields.get("target").and_then(Value::as_str)
+            );
+        }
+        let sessions = app
+            .db
+            .count("SELECT count(DISTINCT peer_id) FROM peer_connections");
+        assert_eq!(sessions, peers, "{format}");
+        assert_http_finds(&app, &frames);
+    }
+}
+
+/// The same by HTTP: each message of each peer, by kind.
+fn assert_http_finds(app: &TestApp, frames: &[Vec<u8>]) {
+    let mut by_kind: HashMap<String, Vec<Value>> = HashMap::new();
+    for frame in frames {
+        let (msg, fields, _) = expected(frame);
+        by_kind.entry(msg).or_default().push(fields);
+    }
+    let nodes = app.get("/nodes").json();
+    for (msg, mut expected) in by_kind {
+        let mut found = Vec::new();
+        for node in nodes.as_array().unwrap() {
+            let peer = node["peer_id"].as_str().unwrap();
+            let path = format!("/nodes/logs?peer_id={peer}&msg={msg}&limit=2000");
+            for log in app.get(&path).json().as_array().unwrap() {
+                assert_eq!(log["msg"], json!(msg));
+                assert_eq!(log["peer_id"], json!(peer));
+                found.push(log["logs"].clone());
+            }
+        }
+        let by_text = |value: &Value| value.to_string();
+        expected.sort_by_key(by_text);
+        found.sort_by_key(by_text);
+        assert_eq!(found, expected, "{msg}");
+    }
+}
+
+fn message(id: u64, msg: &str, extra: &Value) -> String {
+    let mut payload = json!({"msg": msg});
+    payload
+        .as_object_mut()
+        .unwrap()
+        .extend(extra.as_object().unwrap().clone());
+    json!({"id": id, "payload": payload, "ts": chrono::Utc::now().to_rfc3339()}).to_string()
+}
+
+fn connected(id: u64, peer: &str, name: &str) -> String {
+    let facts = json!({"name": name, "network_id": peer, "chain": "Dev", "startup_time": "1795248624569", "authority": true});
+    message(id, "system.connected", &facts)
+}
+
+#[test]
+fn all_paths_take_telemetry_with_and_without_trailing_slash() {
+    let app = TestApp::start();
+    for (count, path) in ["/", "/submit", "/submit/", "/audit", "/audit/"]
+        .into_iter()
+        .enumerate()
+    {
+        let mut node = app.node(path);
+        node.send(message(1, "m", &json!({"path": path})));
+        app.wait_stored(u32::try_from(count).unwrap() + 1);
+    }
+    let audited = app
+        .db
+        .count("SELECT count(*) FROM telemetry_messages_audit");
+    let audit_sessions = app
+        .db
+        .count("SELECT count(*) FROM peer_connections WHERE audit");
+    assert_eq!((audited, audit_sessions), (2, 2));
+}
+
+#[test]
+fn text_frames_fragments_and_newlines_are_messages_too() {
+    let app = TestApp::start();
+    let mut node = app.node("/submit");
+    node.send_text(&message(1, "text", &json!({"é": "ü"})));
+    let whole = message(1, "fragments", &json!({"a": [1, 2, {"b": null}]}));
+    let (head, tail) = whole.as_bytes().split_at(30);
+    node.send_fragments(&[head, &tail[..5], &tail[5..]]);
+    node.send(format!("{}\n", message(1, "newline", &json!({}))));
+    app.wait_stored(3);
+    let kinds: Vec<_> = stored_messages(&app.db)
+        .into_iter()
+        .map(|stored| stored.msg)
+        .collect();
+    assert_eq!(kinds, ["text", "fragments", "newline"]);
+}
+
+#[test]
+fn several_nodes_share_a_connection_and_need_no_introduction() {
+    let app = TestApp::start();
+    let mut node = app.node("/submit");
+    node.send(connected(2, "peer-b", "b"));
+    node.send(connected(1, "peer-a", "a"));
+    for id in [1, 2, 3, 1] {
+        node.send(message(id, "block.import", &json!({"height": id})));
+    }
+    app.wait_stored(6);
+    let of_peer = |peer: &str| {
+        app.db.count(&format!(
+            "SELECT count(*) FROM telemetry_logs l JOIN peer_connections p ON p.id = l.peer_connection_id WHERE p.peer_id {peer}"
+        ))
+    };
+    assert_eq!(
+        (
+            of_peer("= 'peer-a'"),
+            of_peer("= 'peer-b'"),
+            of_peer("IS NULL")
+        ),
+        (3, 2, 1)
+    );
+    assert_eq!(
+        app.db
+            .count("SELECT count(DISTINCT connection_id) FROM peer_connections"),
+        1
+    );
+    assert_eq!(app.metric("ingest_sessions"), 3.0);
+}
+
+#[test]
+fn a_repeated_introduction_changes_nothing_and_another_peer_is_another_session() {
+    let app = TestApp::start();
+    let mut node = app.node("/submit");
+    node.send(connected(1, "peer-a", "old name"));
+    node.send(connected(1, "peer-a", "old name"));
+    node.send(connected(1, "peer-a", "new name"));
+    node.send(message(
+        1,
+        "sysinfo.hwbench",
+        &json!({"cpu_hashrate_score": 1021}),
+    ));
+    app.wait_stored(4);
+    let sessions = "SELECT concat_ws(' ', peer_id, name, cpu_hashrate_score, disconnect_reason) AS value FROM peer_connections ORDER BY id";
+    assert_eq!(app.db.texts(sessions), ["peer-a new name 1021"]);
+    node.send(connected(1, "peer-b", "other"));
+    node.send(message(1, "m", &json!({})));
+    app.wait_stored(6);
+    assert_eq!(
+        app.db.texts(sessions),
+        ["peer-a new name 1021 replaced", "peer-b other"]
+    );
+    let of_b = "SELECT count(*) FROM telemetry_logs l JOIN peer_connections p ON p.id = l.peer_connection_id WHERE peer_id = 'peer-b'";
+    assert_eq!(app.db.count(of_b), 2);
+}
+
+#[test]
+fn odd_messages_are_kept_and_cost_their_neighbours_nothing() {
+    let app = TestApp::start();
+    let mut node = app.node("/submit");
+    let nested = format!("{}1{}", "[".repeat(500), "]".repeat(500));
+    let odd = [
+        r#"{"id":1,"payload":{"msg":"no.ts"}}"#.to_owned(),
+        r#"{"id":1,"payload":{"msg":"bad.ts"},"ts":"yesterday"}"#.to_owned(),
+        r#"{"id":1,"payload":{"msg":"old.ts"},"ts":"1999-01-01T00:00:00Z"}"#.to_owned(),
+        r#"{"id":1,"payload":{"msg":"nul","a":"x\u0000y"}}"#.to_owned(),
+        r#"{"id":1,"payload":{"msg":"surrogate","a":"\ud800"}}"#.to_owned(),
+        r#"{"id":1,"payload":{"msg":"empty.key","":""}}"#.to_owned(),
+        r#"{"id":1,"payload":{"msg":"big","a":123456789012345678901234567890,"b":1e999999}}"#
+            .to_owned(),
+        format!(r#"{{"id":1,"payload":{{"msg":"deep","a":{nested}}}}}"#),
+        r#"{"id":1,"payload":{"a":"no msg"}}"#.to_owned(),
+        r#"{"msg":5}"#.to_owned(),
+        "{}".to_owned(),
+    ];
+    let bad: [&[u8]; 4] = [b"\xff\xfe", b"{\"id\":1,", b"[1,2,3]", b""];
+    for message in &odd {
+        node.send(message);
+    }
+    for frame in bad {
+        node.send(frame);
+    }
+    node.send(message(1, "last", &json!({})));
+    app.wait_stored(u32::try_from(odd.len()).unwrap() + 1);
+    let stored = stored_messages(&app.db);
+    let logs = |msg: &str| &stored.iter().find(|stored| stored.msg == msg).unwrap().logs;
+    assert_eq!(logs("nul"), &json!({"a": "x\u{fffd}y"}));
+    assert_eq!(logs("surrogate"), &json!({"a": "\u{fffd}"}));
+    assert_eq!(logs("empty.key"), &json!({"": ""}));
+    assert_eq!(logs("big")["b"], json!("1e999999"));
+    let text = "SELECT logs ->> 'a' AS value FROM telemetry_logs WHERE msg = 'big'";
+    assert_eq!(app.db.texts(text), ["123456789012345678901234567890"]);
+    assert_eq!(stored.last().unwrap().msg, "last");
+    let old = stored.iter().find(|stored| stored.msg == "old.ts").unwrap();
+    assert_eq!(old.node_ts.to_rfc3339(), "1999-01-01T00:00:00+00:00");
+    let believed =
+        "SELECT count(*) FROM telemetry_logs WHERE created_at < now() - interval '1 minute'";
+    assert_eq!(app.db.count(believed), 0);
+    for (kind, count) in [("not_utf8", 1.0), ("not_json", 2.0), ("not_an_object", 1.0)] {
+        let label = format!("kind=\"{kind}\"");
+        assert_eq!(
+            app.metric_with("ingest_messages_undecodable_total", &label),
+            count,
+            "{kind}"
+        );
+    }
+}
+
+#[test]
+fn the_end_of_a_session_is_stored_with_its_reason() {
+    let app = TestApp::builder().env("NODE_IDLE_TIMEOUT_S", 20).start();
+    let mut leaving = app.node("/submit");
+    leaving.send(connected(1, "leaving", "l"));
+    let mut closing = app.node("/submit");
+    closing.send(connected(1, "closing", "c"));
+    let mut large = app.node("/submit");
+    large.send(connected(1, "large", "g"));
+    let mut broken = app.node("/submit");
+    broken.send(connected(1, "broken", "b"));
+    app.wait_stored(4);
+    leaving.leave();
+    closing.send_frame(0x88, &1_000_u16.to_be_bytes());
+    closing.read_to_end();
+    large.send(vec![b' '; 600_000]);
+    large.read_to_end();
+    broken.send_raw(b"\x00\x01\x02 no websocket");
+    broken.read_to_end();
+    let reasons = "SELECT peer_id || ' ' || disconnect_reason AS value FROM peer_connections \
+                   WHERE disconnected_at IS NOT NULL ORDER BY 1";
+    wait_until("all sessions have ended", || {
+        app.db.texts(reasons).len() == 4
+    });
+    assert_eq!(
+        app.db.texts(reasons),
+        [
+            "broken protocol_error",
+            "closing close_frame",
+            "large message_too_large",
+            "leaving closed_by_node"
+        ]
+    );
+    wait_until("no connection is counted", || {
+        app.metric("ingest_connections") == 0.0
+    });
+}
+
+#[test]
+fn a_silent_node_is_dropped_and_one_that_never_answers_pings_is_not() {
+    let app = TestApp::builder()
+        .env("NODE_IDLE_TIMEOUT_S", 20)
+        .env("HEARTBEAT_INTERVAL", 1)
+        .env("CLIENT_TIMEOUT_S", 2)
+        .start();
+    let mut silent = app.node("/submit");
+    silent.send(connected(1, "silent", "s"));
+    let mut talking = app.node("/submit");
+    let started_at = std::time::Instant::now();
+    let ended = "SELECT disconnect_reason AS value FROM peer_connections WHERE peer_id = 'silent' AND disconnected_at IS NOT NULL";
+    let mut sent = 1;
+    wait_until("the silent node is dropped", || {
+        talking.send(message(1, "still.here", &json!({})));
+        sent += 1;
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        !app.db.texts(ended).is_empty()
+    });
+    assert_eq!(app.db.texts(ended), ["idle"]);
+    assert!(started_at.elapsed().as_secs() >= 19);
+    app.wait_stored(sent);
+    // A node of today must find nothing in its receive buffer when it ends.
+    talking.stream.set_nonblocking(true).unwrap();
+    let read = std::io::Read::read(&mut talking.stream, &mut [0; 1]);
+    assert_eq!(read.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+}
+
+#[test]
+fn an_old_node_is_asked_by_pings_as_long_as_it_answers() {
+    let app = TestApp::builder()
+        .env("HEARTBEAT_INTERVAL", 1)
+        .env("CLIENT_TIMEOUT_S", 2)
+        .start();
+    let mut old = app.node("/");
+    old.send(b"{\"msg\":\"system.connected\",\"level\":\"INFO\",\"network_id\":\"old\"}\n");
+    let mut ping = [0; 2];
+    std::io::Read::read_exact(&mut old.stream, &mut ping).unwrap();
+    assert_eq!(ping, [0x89, 0]);
+    old.send_frame(0x8A, b"");
+    // It answers no more, and is dropped long before NODE_IDLE_TIMEOUT_S.
+    old.read_to_end();
+    let ended =
+        "SELECT disconnect_reason AS value FROM peer_connections WHERE disconnected_at IS NOT NULL";
+    wait_until("its session has ended", || !app.db.texts(ended).is_empty());
+    assert_eq!(app.db.texts(ended), ["ping_timeout"]);
+}
+
+#[test]
+fn a_slow_upgrade_is_waited_for() {
+    let app = TestApp::start();
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", app.port())).unwrap();
+    // Genuine nodes send the request up to 5 s after the TCP connection.
+    std::thread::sleep(std::time::Duration::from_secs(6));
+    let request = "GET /submit HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\
+                   Sec-WebSocket-Key: FCZBJVBlr3K/Gp3QozaLbw==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+    let mut answer = [0; 12];
+    std::io::Read::read_exact(&mut stream, &mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 101");
+}
+
+#[test]
+fn kinds_beyond_the_limit_are_stored_with_their_name_inside() {
+    let app = TestApp::builder().env("MESSAGE_KINDS_MAX", 100).start();
+    let mut node = app.node("/submit");
+    for number in 0..150 {
+        node.send(message(1, &format!("kind.{number}"), &json!({"n": number})));
+    }
+    app.wait_stored(150);
+    let unlisted = "SELECT count(*) FROM telemetry_logs WHERE msg = '(unlisted)' AND logs ->> 'msg' = 'kind.' || (logs ->> 'n')";
+    assert_eq!(app.db.count(unlisted), 50);
+    assert_eq!(app.metric("store_kinds"), 100.0);
+}
+
+#[test]
+fn node_ids_beyond_the_limit_are_dropped_and_counted() {
+    let app = TestApp::builder()
+        .env("NODES_PER_CONNECTION_MAX", 2)
+        .start();
+    let mut node = app.node("/submit");
+    for id in [1, 2, 3, 1] {
+        node.send(message(id, "m", &json!({})));
+    }
+    app.wait_stored(3);
+    let dropped = app.metric_with("ingest_messages_dropped_total", "too_many_nodes");
+    assert_eq!(dropped, 1.0);
+}
+
+#[test]
+fn bad_rows_cost_one_row_each_and_are_kept_with_the_reason() {
+    let db = TestDb::new();
+    db.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN IF NEW.logs ->> 'n' IN ('3', '700') THEN RAISE EXCEPTION 'poison'; END IF; RETURN NEW; END $$; \
+         CREATE TRIGGER refuse BEFORE INSERT ON telemetry_messages FOR EACH ROW EXECUTE FUNCTION refuse()",
+    );
+    let app = TestApp::builder()
+        .db(db)
+        .env("REJECTED_MESSAGES_MAX", 1)
+        .start();
+    let mut node = app.node("/submit");
+    for number in 0..1_000 {
+        node.send(message(1, "m", &json!({"n": number})));
+    }
+    app.wait_stored(998);
+    assert_eq!(app.db.count("SELECT count(*) FROM telemetry_messages"), 998);
+    assert_eq!(
+        app.metric_with("ingest_messages_rejected_total", "constraint"),
+        2.0
+    );
+    let kept = "SELECT msg || ' ' || reason || ' ' || convert_from(logs, 'UTF8') AS value FROM rejected_messages";
+    assert_eq!(app.db.texts(kept), ["m P0001: poison {\"n\":700}"]);
+}
+
+#[test]
+fn a_client_that_never_reads_harms_nobody() {
+    let app = TestApp::start();
+    let mut deaf = app.node("/submit");
+    // Each ping is answered, into a buffer that nobody empties.
+    for _ in 0..20_000 {
+        deaf.send_frame(0x89, &[0; 100]);
+    }
+    deaf.send(message(1, "deaf", &json!({})));
+    let mut other = FakeNode::connect(app.port(), "/submit");
+    other.send(message(1, "other", &json!({})));
+    app.wait_stored(2);
+}

@@ -1,0 +1,25 @@
+//! What the tests are made of: [`TestApp`] is a server process, [`TestDb`] a
+//! database of its own, [`FakeNode`] a node as it really behaves.
+
+mod fake_node;
+mod test_app;
+mod test_db;
+
+use std::time::{Duration, Instant};
+
+pub use fake_node::{FakeNode, corpus};
+pub use test_app::{Answer, TestApp, TestAppBuilder};
+pub use test_db::TestDb;
+
+/// How long any condition may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `condition` holds; `what` is named if it never does.
+#[track_caller]
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain for: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,317 @@
+//! A server process with a database and a data directory of its own.
+//!
+//! When it is dropped, it has to have accounted for every message: received =
+//! stored + rejected + undecodable + dropped, and nothing pending.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::{FakeNode, PATIENCE, TestDb, wait_until};
+
+/// How to start a server.
+pub struct TestAppBuilder {
+    db: Option<TestDb>,
+    env: HashMap<String, String>,
+    data_dir: Option<tempfile::TempDir>,
+}
+
+/// A running server.
+pub struct TestApp {
+    child: Option<Child>,
+    port: u16,
+    pub db: TestDb,
+    data_dir: Option<tempfile::TempDir>,
+    checks_conservation: bool,
+}
+
+/// An answer of the server.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub body: String,
+    pub headers: HashMap<String, String>,
+}
+
+impl Answer {
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in: {}", self.body))
+    }
+}
+
+impl TestAppBuilder {
+    pub fn env(mut self, name: &str, value: impl ToString) -> Self {
+        self.env.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    pub fn db(mut self, db: TestDb) -> Self {
+        self.db = Some(db);
+        self
+    }
+
+    pub fn data_dir(mut self, data_dir: tempfile::TempDir) -> Self {
+        self.data_dir = Some(data_dir);
+        self
+    }
+
+    /// Starts it, and waits until telemetry is stored.
+    pub fn start(self) -> TestApp {
+        let app = self.start_listening();
+        wait_until("the server is ready", || {
+            app.get("/health/ready").status == 200
+        });
+        app
+    }
+
+    /// Starts it, and waits until it listens.
+    pub fn start_listening(self) -> TestApp {
+        let db = self.db.unwrap_or_else(TestDb::new);
+        let data_dir = self
+            .data_dir
+            .unwrap_or_else(|| tempfile::tempdir().unwrap());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tetcore-analytics"));
+        command
+            .env_remove("TEST_DATABASE_URL")
+            .env("PORT", "0")
+            .env("LISTEN_ADDRESS", "127.0.0.1")
+            .env("DATABASE_URL", db.url())
+            .env("DATA_DIR", data_dir.path())
+            .env(
+                "ASSETS_PATH",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/static"),
+            )
+            .env("RUST_LOG", "info")
+            .envs(&self.env)
+            .current_dir(data_dir.path())
+            .stdout(Stdio::piped())
+            .stderr(File::create(data_dir.path().join("log")).unwrap());
+        let mut child = command.spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let (send_port, receive_port) = mpsc::channel();
+        std::thread::spawn(move || {
+            // Read to its end, so that the server can always write.
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if let Some(rest) = line.strip_prefix("listening on http://") {
+                    let port = rest.trim_end_matches('/').rsplit(':').next().unwrap();
+                    let _ = send_port.send(port.parse().unwrap());
+                }
+            }
+        });
+        let mut app = TestApp {
+            child: Some(child),
+            port: 0,
+            db,
+            data_dir: Some(data_dir),
+            checks_conservation: true,
+        };
+        app.port = receive_port
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|_| panic!("the server does not listen:\n{}", app.log()));
+        app
+    }
+}
+
+impl TestApp {
+    pub fn builder() -> TestAppBuilder {
+        TestAppBuilder {
+            db: None,
+            env: HashMap::new(),
+            data_dir: None,
+        }
+    }
+
+    pub fn start() -> Self {
+        Self::builder().start()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.data_dir.as_ref().unwrap().path().to_owned()
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.data_dir().join("log")).unwrap_or_default()
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.answer(agent().get(self.url(path)).call())
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        self.answer(agent().post(self.url(path)).send_json(body))
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    fn answer(&self, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Answer {
+        let mut answer = answer.unwrap_or_else(|error| panic!("{error}\n{}", self.log()));
+        let headers = answer.headers().iter();
+        Answer {
+            status: answer.status().as_u16(),
+            headers: headers
+                .map(|(name, value)| {
+                    (
+                        name.to_string(),
+                        value.to_str().unwrap_or_default().to_owned(),
+                    )
+                })
+                .collect(),
+            body: answer.body_mut().read_to_string().unwrap(),
+        }
+    }
+
+    /// A node that is connected to `path`.
+    pub fn node(&self, path: &str) -> FakeNode {
+        FakeNode::connect(self.port, path)
+    }
+
+    /// The sum of all series of a metric, named without its prefix, whose
+    /// labels contain `label`.
+    pub fn metric_with(&self, name: &str, label: &str) -> f64 {
+        let name = format!("tetcore_analytics_{name}");
+        let text = self.get("/metrics").body;
+        let series = text.lines().filter_map(|line| line.rsplit_once(' '));
+        let of_name = series.filter(|(series, _)| {
+            series.split('{').next() == Some(name.as_str()) && series.contains(label)
+        });
+        of_name
+            .map(|(_, value)| value.parse::<f64>().unwrap())
+            .sum()
+    }
+
+    pub fn metric(&self, name: &str) -> f64 {
+        self.metric_with(name, "")
+    }
+
+    /// Waits until so many messages are stored.
+    #[track_caller]
+    pub fn wait_stored(&self, count: u32) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let stored = self.metric("ingest_messages_stored_total");
+            if stored >= f64::from(count) {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{stored} of {count} messages are stored:\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Sends a signal: TERM, INT, KILL, STOP, CONT.
+    pub fn signal(&self, signal: &str) {
+        let killed = Command::new("kill")
+            .arg(format!("-{signal}"))
+            .arg(self.pid().to_string())
+            .status();
+        assert!(killed.unwrap().success());
+    }
+
+    /// Stops it as an operator does, and waits for its end.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.wait_for_exit()
+    }
+
+    /// Ends it as a crash does.
+    pub fn kill(&mut self) {
+        self.signal("KILL");
+        self.wait_for_exit();
+    }
+
+    #[track_caller]
+    pub fn wait_for_exit(&mut self) -> ExitStatus {
+        let mut child = self.child.take().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "the server does not end:\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The same server again: same database, same data directory.
+    pub fn start_again(mut self) -> Self {
+        self.checks_conservation = false;
+        if self.child.is_some() {
+            self.stop();
+        }
+        let data_dir = self.data_dir.take().unwrap();
+        let db = std::mem::replace(&mut self.db, TestDb::empty());
+        Self::builder().db(db).data_dir(data_dir).start()
+    }
+
+    /// For tests that end the server while messages are under way.
+    pub fn without_conservation_check(&mut self) {
+        self.checks_conservation = false;
+    }
+
+    fn assert_conservation(&self) {
+        wait_until("nothing is pending", || {
+            self.metric("ingest_pending") == 0.0
+        });
+        let received = self.metric("ingest_messages_received_total");
+        let accounted: f64 = ["stored", "rejected", "undecodable", "dropped"]
+            .map(|end| self.metric(&format!("ingest_messages_{end}_total")))
+            .iter()
+            .sum();
+        assert_eq!(
+            received,
+            accounted,
+            "a message ended nowhere:\n{}",
+            self.log()
+        );
+        let stored = self.metric("ingest_messages_stored_total");
+        assert!(stored <= received);
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            if self.data_dir.is_some() {
+                eprintln!("log of the server:\n{}", self.log());
+            }
+        } else if self.child.is_some() && self.checks_conservation {
+            self.assert_conservation();
+        }
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(PATIENCE))
+        .build()
+        .into()
+}

@@ -1,0 +1,131 @@
+//! A database for each test, cloned from a template that has all migrations.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use tetcore_analytics::store::migrations;
+
+/// Key of the advisory lock under which the template is made.
+const LOCK_KEY: i64 = 0x7465_7374;
+
+const TEMPLATE: &str = "tetcore_test_template";
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// A database that is dropped with this value.
+pub struct TestDb {
+    name: String,
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+impl TestDb {
+    /// With all migrations.
+    pub fn new() -> Self {
+        let mut admin = admin();
+        make_template(&mut admin);
+        Self::create(&mut admin, &format!("TEMPLATE {TEMPLATE}"))
+    }
+
+    /// Without any table.
+    pub fn empty() -> Self {
+        Self::create(&mut admin(), "")
+    }
+
+    fn create(admin: &mut PgConnection, options: &str) -> Self {
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("tetcore_test_{}_{number}", std::process::id());
+        admin
+            .batch_execute(&format!("CREATE DATABASE {name} {options}"))
+            .unwrap();
+        Self { name }
+    }
+
+    pub fn url(&self) -> String {
+        url_of(&self.name)
+    }
+
+    pub fn connect(&self) -> PgConnection {
+        PgConnection::establish(&self.url()).unwrap()
+    }
+
+    /// The single number that a query gives.
+    pub fn count(&self, query: &str) -> i64 {
+        let query = format!("SELECT ({query})::bigint AS count");
+        let count: Count = diesel::sql_query(query)
+            .get_result(&mut self.connect())
+            .unwrap();
+        count.count
+    }
+
+    pub fn execute(&self, sql: &str) {
+        self.connect().batch_execute(sql).unwrap();
+    }
+
+    /// All values of a query with one column of text named `value`.
+    pub fn texts(&self, query: &str) -> Vec<String> {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = Text)]
+            value: String,
+        }
+        let rows: Vec<Row> = diesel::sql_query(query).load(&mut self.connect()).unwrap();
+        rows.into_iter().map(|row| row.value).collect()
+    }
+}
+
+impl Drop for TestDb {
+    fn drop(&mut self) {
+        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        if let Err(error) = admin().batch_execute(&drop) {
+            eprintln!("{drop}: {error}");
+        }
+    }
+}
+
+/// A connection to the cluster as a whole.
+pub fn admin() -> PgConnection {
+    PgConnection::establish(&cluster_url()).unwrap()
+}
+
+fn make_template(admin: &mut PgConnection) {
+    diesel::sql_query(format!("SELECT pg_advisory_lock({LOCK_KEY})"))
+        .execute(admin)
+        .unwrap();
+    let ready: Count = diesel::sql_query(format!(
+        "SELECT count(*) AS count FROM pg_database WHERE datname = '{TEMPLATE}' AND NOT datallowconn"
+    ))
+    .get_result(admin)
+    .unwrap();
+    if ready.count == 0 {
+        admin
+            .batch_execute(&format!("DROP DATABASE IF EXISTS {TEMPLATE}"))
+            .unwrap();
+        admin
+            .batch_execute(&format!("CREATE DATABASE {TEMPLATE}"))
+            .unwrap();
+        migrations::run(&mut PgConnection::establish(&url_of(TEMPLATE)).unwrap()).unwrap();
+        let finish = format!("ALTER DATABASE {TEMPLATE} ALLOW_CONNECTIONS false");
+        admin.batch_execute(&finish).unwrap();
+    }
+    diesel::sql_query(format!("SELECT pg_advisory_unlock({LOCK_KEY})"))
+        .execute(admin)
+        .unwrap();
+}
+
+fn cluster_url() -> String {
+    std::env::var("TEST_DATABASE_URL")
+        .expect("run the tests with `make test`: it starts a PostgreSQL for them")
+}
+
+fn url_of(database: &str) -> String {
+    let cluster = cluster_url();
+    let (server, _database) = cluster.rsplit_once('/').unwrap();
+    format!("{server}/{database}")
+}

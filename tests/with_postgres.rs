@@ -1,0 +1,45 @@
+//! Runs a command with a PostgreSQL of its own, named to it by
+//! `TEST_DATABASE_URL`, and ends with the exit code of the command. The cluster
+//! lives in a temporary directory and is never forced to disk.
+
+use std::process::{Command, ExitCode};
+
+use tetcore_analytics::store::embedded::{EmbeddedOptions, EmbeddedPostgres};
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1);
+    let Some(program) = args.next() else {
+        eprintln!("usage: with_postgres COMMAND [ARGUMENT ...]");
+        return ExitCode::FAILURE;
+    };
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let options = EmbeddedOptions {
+        data_dir: dir.path().to_owned(),
+        bin_dir: std::env::var_os("PG_BIN_DIR").map(Into::into),
+        durable: false,
+    };
+    let postgres = match EmbeddedPostgres::start(&options) {
+        Ok(postgres) => postgres,
+        Err(error) => {
+            eprintln!("the tests need PostgreSQL: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let status = Command::new(program)
+        .args(args)
+        .env("TEST_DATABASE_URL", postgres.tcp_url())
+        .status();
+    postgres.stop();
+    match status {
+        Ok(status) => ExitCode::from(
+            status
+                .code()
+                .and_then(|code| u8::try_from(code).ok())
+                .unwrap_or(1),
+        ),
+        Err(error) => {
+            eprintln!("the command could not be run: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
