@@ -43,15 +43,25 @@ pub(crate) fn cpu_of_process(pid: u32) -> Outcome<Duration> {
 
 /// Processor time of a process and all its children, those that ended included.
 pub(crate) fn cpu_of_family(parent: u32) -> Outcome<Duration> {
-    let head = Stat::of(&parent.to_string())?;
-    let processes =
-        fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let numbered = processes.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
-    // One that ends meanwhile is missed here; it is counted with the ended ones next time.
-    let children = numbered
-        .filter_map(|pid| Stat::of(&pid).ok())
-        .filter(|stat| stat.parent == parent);
-    Ok(head.own + head.ended_children + children.map(|stat| stat.own).sum::<Duration>())
+    let mut head = Stat::of(&parent.to_string())?;
+    loop {
+        let children = cpu_of_children(parent)?;
+        let again = Stat::of(&parent.to_string())?;
+        // A child that ends in between would be counted twice or not at all.
+        if again.ended_children == head.ended_children {
+            return Ok(again.own + again.ended_children + children);
+        }
+        head = again;
+    }
+}
+
+fn cpu_of_children(parent: u32) -> Outcome<Duration> {
+    let entries = fs::read_dir("/proc")?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let pids = names.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+    let stats = pids.filter_map(|pid| Stat::of(&pid).ok());
+    let children = stats.filter(|stat| stat.parent == parent);
+    Ok(children.map(|stat| stat.own).sum())
 }
 
 /// Processor time of this thread.
