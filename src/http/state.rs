@@ -2,12 +2,16 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use diesel::PgConnection;
 
+use super::AppError;
 use crate::config::Config;
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
+use crate::query::{Clock, Queries, QueryError};
 use crate::store::Pools;
 
 /// The state of one server.
@@ -19,6 +23,7 @@ pub struct AppState {
     pub metrics: Arc<Metrics>,
     /// When the server started.
     pub started_at: DateTime<Utc>,
+    queries: Queries,
     store: OnceLock<StoreHandle>,
     stopping: AtomicBool,
 }
@@ -36,6 +41,7 @@ impl AppState {
     /// The state of a server that waits for its database.
     pub fn new(config: Arc<Config>, metrics: Arc<Metrics>) -> Self {
         Self {
+            queries: Queries::new(&config.store),
             config,
             metrics,
             started_at: Utc::now(),
@@ -64,5 +70,42 @@ impl AppState {
     /// Whether the server stops.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Asks the database.
+    ///
+    /// # Errors
+    /// What `work` says; [`AppError::Unavailable`] while the database is not
+    /// there, is busy, or takes too long.
+    pub(super) async fn ask<T, F>(&self, work: F) -> Result<T, AppError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut PgConnection) -> Result<T, QueryError> + Send + 'static,
+    {
+        let store = self.store().ok_or_else(AppError::starting)?;
+        Ok(self.queries.run(&store.pools, &self.metrics, work).await?)
+    }
+
+    /// Enters something into the database.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub(super) async fn enter<T, F>(&self, work: F) -> Result<T, AppError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut PgConnection) -> Result<T, QueryError> + Send + 'static,
+    {
+        let store = self.store().ok_or_else(AppError::starting)?;
+        Ok(self.queries.enter(&store.pools, work).await?)
+    }
+
+    /// What queries need to know of the time.
+    pub(super) fn clock(&self, now: DateTime<Utc>) -> Clock {
+        Clock::new(now, self.config.ingest.clock_skew_max)
+    }
+
+    /// How long a question of several statements may take altogether.
+    pub(super) fn statement_time_max(&self) -> Duration {
+        self.config.store.statement_timeout
     }
 }

@@ -6,6 +6,7 @@
 //! and `migrations` are the way to the database, and `embedded` is one of our own.
 
 mod batch;
+pub mod benchmarks;
 pub mod embedded;
 mod error;
 pub mod expired;

@@ -1,0 +1,208 @@
+//! What actix takes from a request before a handler runs, so that its refusals
+//! look like all others, and the fields of a JSON body.
+
+use std::ops::RangeInclusive;
+
+use actix_web::error::{JsonPayloadError, PathError, QueryPayloadError};
+use actix_web::web::{JsonConfig, PathConfig, QueryConfig};
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+
+use super::AppError;
+use crate::query::QueryError;
+use crate::query::params::parse_time;
+
+/// Largest body: a chain specification with its genesis state may have megabytes.
+const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Longest text of a field, bytes.
+const TEXT_BYTES_MAX: usize = 65_536;
+
+/// Refusals of query strings.
+pub(super) fn query_config() -> QueryConfig {
+    QueryConfig::default().error_handler(|error, _request| {
+        let QueryPayloadError::Deserialize(cause) = &error else {
+            return AppError::bad_request(error.to_string()).into();
+        };
+        explain_field(&cause.to_string()).into()
+    })
+}
+
+/// Refusals of parts of a path.
+pub(super) fn path_config() -> PathConfig {
+    PathConfig::default().error_handler(|error, _request| {
+        let PathError::Deserialize(cause) = &error else {
+            return AppError::bad_request(error.to_string()).into();
+        };
+        AppError::bad_request(cause.to_string()).into()
+    })
+}
+
+/// Refusals of bodies.
+pub(super) fn json_config() -> JsonConfig {
+    JsonConfig::default()
+        .limit(BODY_BYTES_MAX)
+        .error_handler(|error, _request| {
+            let refused = match &error {
+                JsonPayloadError::Overflow { .. }
+                | JsonPayloadError::OverflowKnownLength { .. } => AppError::TooLarge {
+                    bytes_max: BODY_BYTES_MAX,
+                },
+                JsonPayloadError::ContentType => AppError::UnsupportedMediaType,
+                other => AppError::bad_request(format!("the body is no JSON object: {other}")),
+            };
+            refused.into()
+        })
+}
+
+/// serde puts the name of the field between backticks.
+fn explain_field(cause: &str) -> AppError {
+    AppError::BadRequest {
+        message: cause.to_owned(),
+        parameter: cause.split('`').nth(1).map(str::to_owned),
+    }
+}
+
+/// The fields of a JSON object, each taken once; what is left at the end is unknown.
+#[derive(Debug)]
+pub(super) struct Fields(Map<String, Value>);
+
+impl Fields {
+    pub(super) fn new(object: Map<String, Value>) -> Self {
+        Self(object)
+    }
+
+    /// A text, if there is one.
+    pub(super) fn text(&mut self, name: &'static str) -> Result<Option<String>, QueryError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) if text.len() <= TEXT_BYTES_MAX && !text.contains('\0') => {
+                Ok(Some(text))
+            }
+            Some(_) => Err(QueryError::invalid(
+                name,
+                format!("must be a text of at most {TEXT_BYTES_MAX} bytes without U+0000"),
+            )),
+        }
+    }
+
+    /// A whole number from 1 on, if there is one.
+    pub(super) fn positive(&mut self, name: &'static str) -> Result<Option<i64>, QueryError> {
+        const RANGE: RangeInclusive<i64> = 1..=i64::MAX;
+        let Some(value) = self.take(name) else {
+            return Ok(None);
+        };
+        let number = value.as_i64().filter(|number| RANGE.contains(number));
+        let refuse = || {
+            QueryError::invalid(
+                name,
+                format!("must be a whole number from 1 to {}", i64::MAX),
+            )
+        };
+        number.ok_or_else(refuse).map(Some)
+    }
+
+    /// A time, if there is one.
+    pub(super) fn time(&mut self, name: &'static str) -> Result<Option<DateTime<Utc>>, QueryError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => parse_time(name, &text).map(Some),
+            // The same words as for a text that is no time.
+            Some(_) => parse_time(name, "").map(Some),
+        }
+    }
+
+    /// A JSON object that the database can hold, if there is one.
+    pub(super) fn object(&mut self, name: &'static str) -> Result<Option<Value>, QueryError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(value @ Value::Object(_)) if !holds_nul(&value) => Ok(Some(value)),
+            Some(_) => Err(QueryError::invalid(
+                name,
+                "must be a JSON object without U+0000",
+            )),
+        }
+    }
+
+    /// All fields were taken.
+    pub(super) fn end(self) -> Result<(), AppError> {
+        match self.0.keys().next() {
+            None => Ok(()),
+            Some(name) => Err(AppError::BadRequest {
+                message: format!("unknown field `{name}`"),
+                parameter: Some(name.clone()),
+            }),
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Option<Value> {
+        self.0.remove(name).filter(|value| !value.is_null())
+    }
+}
+
+/// A field that must be there.
+pub(super) fn required<T>(name: &'static str, value: Option<T>) -> Result<T, QueryError> {
+    value.ok_or_else(|| QueryError::invalid(name, "is required"))
+}
+
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(values) => values.iter().any(holds_nul),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(name, value)| name.contains('\0') || holds_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn fields(value: Value) -> Fields {
+        match value {
+            Value::Object(object) => Fields::new(object),
+            other => panic!("{other} is no object"),
+        }
+    }
+
+    #[test]
+    fn fields_are_checked_by_type() {
+        let mut asked = fields(
+            json!({"t": 1, "n": "1", "m": 0, "w": 1, "o": [], "p": {"a": ["\0"]}, "f": 1.5}),
+        );
+        assert!(asked.text("t").is_err());
+        assert!(asked.positive("n").is_err());
+        assert!(asked.positive("m").is_err());
+        assert!(asked.positive("f").is_err());
+        assert!(asked.time("w").is_err());
+        assert!(asked.object("o").is_err());
+        assert!(asked.object("p").is_err());
+        assert!(asked.end().is_ok());
+    }
+
+    #[test]
+    fn null_is_as_good_as_absent_and_leftovers_are_named() {
+        let mut asked = fields(json!({"t": null, "x": 1}));
+        assert_eq!(asked.text("t").unwrap(), None);
+        match asked.end() {
+            Err(AppError::BadRequest { parameter, .. }) => {
+                assert_eq!(parameter.as_deref(), Some("x"))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn refusals_of_query_strings_name_the_parameter() {
+        match explain_field("unknown field `peer`, expected one of `peer_id`, `msg`") {
+            AppError::BadRequest { parameter, .. } => {
+                assert_eq!(parameter.as_deref(), Some("peer"))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! `/benchmarks` and `/host_systems`: benchmark runs and their machines.
+
+use actix_web::web;
+use chrono::Utc;
+use serde_json::{Map, Value};
+
+use super::asked::{Fields, required};
+use super::error::{EntryErrors, ErrorBody, ReadErrors};
+use super::{AppError, AppState};
+use crate::query::QueryError;
+use crate::query::benchmarks::{self, Target};
+use crate::query::host_systems;
+use crate::query::params::{self, ListParams, ListQuery};
+use crate::store::benchmarks::{
+    Benchmark, BenchmarkEvent, HostSystem, NewBenchmark, NewBenchmarkEvent, NewHostSystem,
+    insert_benchmark, insert_benchmark_event, insert_host_system,
+};
+
+/// A JSON object.
+type Body = web::Json<Map<String, Value>>;
+
+/// The machines under test, in the order in which they were entered.
+#[utoipa::path(
+    get, path = "/host_systems", tag = "benchmarks", params(ListParams),
+    responses((status = 200, description = "The machines.", body = [HostSystem]), ReadErrors)
+)]
+pub(super) async fn host_systems(
+    state: web::Data<AppState>,
+    asked: web::Query<ListParams>,
+) -> Result<web::Json<Vec<HostSystem>>, AppError> {
+    let query = ListQuery::try_from(asked.into_inner())?;
+    let systems = state
+        .ask(move |conn| host_systems::fetch(conn, &query))
+        .await?;
+    Ok(web::Json(systems))
+}
+
+/// Enters a machine under test.
+#[utoipa::path(
+    post, path = "/host_systems", tag = "benchmarks", request_body = NewHostSystem,
+    responses((status = 200, description = "The machine with its number.", body = HostSystem), EntryErrors)
+)]
+pub(super) async fn enter_host_system(
+    state: web::Data<AppState>,
+    body: Body,
+) -> Result<web::Json<HostSystem>, AppError> {
+    let new = read_host_system(body.into_inner())?;
+    let system = state
+        .enter(move |conn| Ok(insert_host_system(conn, &new)?))
+        .await?;
+    Ok(web::Json(system))
+}
+
+/// The benchmark runs, the latest first.
+#[utoipa::path(
+    get, path = "/benchmarks", tag = "benchmarks", params(ListParams),
+    responses((status = 200, description = "The runs.", body = [Benchmark]), ReadErrors)
+)]
+pub(super) async fn list(
+    state: web::Data<AppState>,
+    asked: web::Query<ListParams>,
+) -> Result<web::Json<Vec<Benchmark>>, AppError> {
+    let query = ListQuery::try_from(asked.into_inner())?;
+    let benchmarks = state
+        .ask(move |conn| benchmarks::fetch(conn, &query))
+        .await?;
+    Ok(web::Json(benchmarks))
+}
+
+/// Enters a benchmark run.
+#[utoipa::path(
+    post, path = "/benchmarks", tag = "benchmarks", request_body = NewBenchmark,
+    responses(
+        (status = 200, description = "The run with its number.", body = Benchmark),
+        (status = 404, description = "There is no machine with this `host_system_id`.", body = ErrorBody),
+        EntryErrors,
+    )
+)]
+pub(super) async fn enter(
+    state: web::Data<AppState>,
+    body: Body,
+) -> Result<web::Json<Benchmark>, AppError> {
+    let new = read_benchmark(body.into_inner())?;
+    let benchmark = state
+        .enter(move |conn| {
+            insert_benchmark(conn, &new)?.ok_or(QueryError::NotFound {
+                parameter: "host_system_id",
+            })
+        })
+        .await?;
+    Ok(web::Json(benchmark))
+}
+
+/// Enters a phase of a benchmark run.
+#[utoipa::path(
+    post, path = "/benchmarks/events", tag = "benchmarks", request_body = NewBenchmarkEvent,
+    responses(
+        (status = 200, description = "The phase with its number.", body = BenchmarkEvent),
+        (status = 404, description = "There is no run with this `benchmark_id`.", body = ErrorBody),
+        EntryErrors,
+    )
+)]
+pub(super) async fn enter_event(
+    state: web::Data<AppState>,
+    body: Body,
+) -> Result<web::Json<BenchmarkEvent>, AppError> {
+    let new = read_benchmark_event(body.into_inner())?;
+    let event = state
+        .enter(move |conn| {
+            insert_benchmark_event(conn, &new)?.ok_or(QueryError::NotFound {
+                parameter: "benchmark_id",
+            })
+        })
+        .await?;
+    Ok(web::Json(event))
+}
+
+/// The targets of the spans (`tracing.profiling`) that nodes sent during a run,
+/// from its start or first phase to its end or last phase. Only those of the
+/// node under test, if the run names it in `setup.substrate.peerId`.
+#[utoipa::path(
+    get, path = "/benchmarks/{id}/targets", tag = "benchmarks",
+    params(("id" = i64, Path, description = "Number of the run.")),
+    responses(
+        (status = 200, description = "The targets by name.", body = [Target]),
+        (status = 404, description = "There is no such run.", body = ErrorBody),
+        ReadErrors,
+    )
+)]
+pub(super) async fn targets(
+    state: web::Data<AppState>,
+    id: web::Path<String>,
+) -> Result<web::Json<Vec<Target>>, AppError> {
+    let id = params::row_id("id", &id)?;
+    let targets = state
+        .ask(move |conn| benchmarks::fetch_targets(conn, id))
+        .await?;
+    Ok(web::Json(targets))
+}
+
+/// The phases of a run, oldest first.
+#[utoipa::path(
+    get, path = "/benchmarks/{id}/events", tag = "benchmarks",
+    params(("id" = i64, Path, description = "Number of the run.")),
+    responses(
+        (status = 200, description = "The phases.", body = [BenchmarkEvent]),
+        (status = 404, description = "There is no such run.", body = ErrorBody),
+        ReadErrors,
+    )
+)]
+pub(super) async fn events(
+    state: web::Data<AppState>,
+    id: web::Path<String>,
+) -> Result<web::Json<Vec<BenchmarkEvent>>, AppError> {
+    let id = params::row_id("id", &id)?;
+    let events = state
+        .ask(move |conn| benchmarks::fetch_events(conn, id))
+        .await?;
+    Ok(web::Json(events))
+}
+
+fn read_host_system(body: Map<String, Value>) -> Result<NewHostSystem, AppError> {
+    let mut fields = Fields::new(body);
+    let new = NewHostSystem {
+        description: required("description", fields.text("description")?)?,
+        os: required("os", fields.text("os")?)?,
+        cpu_qty: required("cpu_qty", fields.positive("cpu_qty")?)?,
+        cpu_clock: required("cpu_clock", fields.positive("cpu_clock")?)?,
+        ram_mb: required("ram_mb", fields.positive("ram_mb")?)?,
+        disk_info: required("disk_info", fields.text("disk_info")?)?,
+    };
+    fields.end()?;
+    Ok(new)
+}
+
+fn read_benchmark(body: Map<String, Value>) -> Result<NewBenchmark, AppError> {
+    let mut fields = Fields::new(body);
+    let setup = fields.object("setup")?;
+    let (mut start, mut end) = (fields.time("ts_start")?, fields.time("ts_end")?);
+    if setup.is_some() {
+        // The first version entered a run when it began, and then its phases.
+        start = start.or(Some(Utc::now()));
+        end = end.or(start);
+    }
+    let new = NewBenchmark {
+        setup,
+        ts_start: required("ts_start", start)?,
+        ts_end: required("ts_end", end)?,
+        description: fields.text("description")?,
+        chain_spec: fields.object("chain_spec")?,
+        benchmark_spec: fields.object("benchmark_spec")?,
+        host_system_id: fields.positive("host_system_id")?,
+    };
+    fields.end()?;
+    if new.ts_start > new.ts_end {
+        return Err(QueryError::invalid("ts_end", "must not be before ts_start").into());
+    }
+    Ok(new)
+}
+
+fn read_benchmark_event(body: Map<String, Value>) -> Result<NewBenchmarkEvent, AppError> {
+    let mut fields = Fields::new(body);
+    let new = NewBenchmarkEvent {
+        benchmark_id: required("benchmark_id", fields.positive("benchmark_id")?)?,
+        name: required("name", fields.text("name")?)?,
+        phase: required("phase", fields.text("phase")?)?,
+        created_at: fields.time("created_at")?.unwrap_or_else(Utc::now),
+    };
+    fields.end()?;
+    Ok(new)
+}

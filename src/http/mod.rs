@@ -1,0 +1,22 @@
+//! The HTTP interface: thin handlers, one page of routes, one mapping of
+//! errors to answers.
+
+mod answered;
+mod asked;
+mod benchmarks;
+mod error;
+mod health;
+mod metrics;
+mod nodes;
+mod openapi;
+mod pages;
+mod reputation;
+mod routes;
+mod state;
+mod stats;
+mod telemetry_socket;
+
+pub use answered::middleware;
+pub use error::AppError;
+pub use routes::configure;
+pub use state::{AppState, StoreHandle};

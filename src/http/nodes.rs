@@ -1,0 +1,117 @@
+//! `/nodes`: who there is, and what they said.
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::Utc;
+
+use super::error::{ErrorBody, ReadErrors};
+use super::{AppError, AppState};
+use crate::query::log_stats::{self, LogStat, LogStatsParams, LogStatsQuery};
+use crate::query::node_logs::{self, NodeLog, NodeLogsParams, NodeLogsQuery};
+use crate::query::nodes::{self, Node, NodesParams, NodesQuery};
+use crate::query::params::Cursor;
+
+/// Carries the cursor of the next page.
+const NEXT_CURSOR: &str = "X-Next-Cursor";
+
+/// The nodes, each as it was in its latest session, the newest session first.
+///
+/// Connections that never told a peer id do not appear.
+#[utoipa::path(
+    get, path = "/nodes", tag = "nodes", params(NodesParams),
+    responses((status = 200, description = "The nodes.", body = [Node]), ReadErrors)
+)]
+pub(super) async fn list(
+    state: web::Data<AppState>,
+    asked: web::Query<NodesParams>,
+) -> Result<web::Json<Vec<Node>>, AppError> {
+    let query = NodesQuery::try_from(asked.into_inner())?;
+    let nodes = state.ask(move |conn| nodes::fetch(conn, &query)).await?;
+    Ok(web::Json(nodes))
+}
+
+/// The messages of a node, newest first, from all its sessions.
+///
+/// An answer with as many messages as `limit` allows has a cursor for the next
+/// page in the headers `X-Next-Cursor` and `Link`, if there are more.
+#[utoipa::path(
+    get, path = "/nodes/logs", tag = "nodes", params(NodeLogsParams),
+    responses(
+        (
+            status = 200, description = "The messages.", body = [NodeLog],
+            headers(
+                ("X-Next-Cursor" = Option<String>, description = "`cursor` of the next page; absent on the last."),
+                ("Link" = Option<String>, description = "Address of the next page, as RFC 8288 `rel=\"next\"`; absent on the last."),
+            )
+        ),
+        (status = 404, description = "No node with this peer id ever connected.", body = ErrorBody),
+        ReadErrors,
+    )
+)]
+pub(super) async fn logs(
+    state: web::Data<AppState>,
+    request: HttpRequest,
+    asked: web::Query<NodeLogsParams>,
+) -> Result<HttpResponse, AppError> {
+    let query = NodeLogsQuery::try_from(asked.into_inner())?;
+    let (clock, time_max) = (state.clock(Utc::now()), state.statement_time_max());
+    let page = state
+        .ask(move |conn| node_logs::fetch(conn, &query, &clock, time_max))
+        .await?;
+    let mut response = HttpResponse::Ok();
+    if let Some(next) = page.next {
+        response.insert_header((NEXT_CURSOR, next.to_string()));
+        response.insert_header((header::LINK, next_link(request.query_string(), next)));
+    }
+    Ok(response.json(page.logs))
+}
+
+/// How many messages of each kind a node sent, the most frequent first.
+#[utoipa::path(
+    get, path = "/nodes/log_stats", tag = "nodes", params(LogStatsParams),
+    responses(
+        (status = 200, description = "The counts.", body = [LogStat]),
+        (status = 404, description = "No node with this peer id ever connected.", body = ErrorBody),
+        ReadErrors,
+    )
+)]
+pub(super) async fn log_stats(
+    state: web::Data<AppState>,
+    asked: web::Query<LogStatsParams>,
+) -> Result<web::Json<Vec<LogStat>>, AppError> {
+    let query = LogStatsQuery::try_from(asked.into_inner())?;
+    let (clock, time_max) = (state.clock(Utc::now()), state.statement_time_max());
+    let stats = state
+        .ask(move |conn| log_stats::fetch(conn, &query, &clock, time_max))
+        .await?;
+    Ok(web::Json(stats))
+}
+
+/// The same question with another cursor. The address is relative, so that it
+/// is right behind a proxy that adds a path.
+fn next_link(query_string: &str, next: Cursor) -> String {
+    let others = query_string
+        .split('&')
+        .filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="));
+    let mut pairs: Vec<&str> = others.collect();
+    let cursor = format!("cursor={next}");
+    pairs.push(&cursor);
+    format!("<?{}>; rel=\"next\"", pairs.join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_the_same_question_with_another_cursor() {
+        let next = Cursor {
+            created_at: "1970-01-01T00:00:01Z".parse().unwrap(),
+            id: 7,
+        };
+        assert_eq!(
+            next_link("peer_id=a%2Fb&cursor=9_9&limit=2", next),
+            "<?peer_id=a%2Fb&limit=2&cursor=1000000_7>; rel=\"next\""
+        );
+    }
+}

@@ -1,0 +1,87 @@
+//! `/api/openapi.json`: the description of the interface, made from the handlers.
+
+use std::sync::LazyLock;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::ContentType;
+use utoipa::OpenApi;
+
+use super::error::ErrorBody;
+use super::{AppError, benchmarks, health, metrics, nodes, pages, reputation, stats};
+
+/// All routes. What `routes` has and this list lacks, or the other way round,
+/// fails a test.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "tetcore-analytics",
+        description = "Keeps and explains the telemetry of Tetcore, Substrate and Polkadot-SDK nodes.\n\n\
+            All paths work with and without a trailing slash. Times in answers are RFC 3339 in UTC; \
+            time parameters may also be naive (`2019-01-01T00:00:00[.ffffff]`), and are read as UTC then. \
+            Errors look like `{\"error\":{\"code\":\"…\",\"message\":\"…\",\"parameter\":\"…\"}}`."
+    ),
+    servers((url = "..", description = "this server")),
+    tags(
+        (name = "telemetry", description = "Where nodes connect."),
+        (name = "nodes", description = "Who there is, and what they said."),
+        (name = "reputation", description = "What peers think of each other."),
+        (name = "benchmarks", description = "Benchmark runs and the machines they ran on."),
+        (name = "server", description = "The server itself."),
+    ),
+    paths(
+        pages::start, submit, audit,
+        nodes::list, nodes::logs, nodes::log_stats,
+        reputation::all, reputation::logged, reputation::of_peer,
+        benchmarks::host_systems, benchmarks::enter_host_system, benchmarks::list, benchmarks::enter,
+        benchmarks::enter_event, benchmarks::targets, benchmarks::events,
+        stats::database, stats::version, metrics::scrape, health::live, health::ready,
+        pages::api, describe,
+    )
+)]
+struct Description;
+
+/// Takes the telemetry of nodes over a websocket; it is purged after `LOG_EXPIRY_H`.
+///
+/// Give `ws://HOST:PORT/submit 1` to a node as `--telemetry-url`.
+#[utoipa::path(
+    get, path = "/submit", tag = "telemetry",
+    responses(
+        (status = 101, description = "The websocket is open."),
+        (status = 400, description = "The upgrade is not complete.", body = ErrorBody),
+        (status = 426, description = "The request is no websocket upgrade.", body = ErrorBody),
+        (status = 503, description = "The server starts or stops, or all places are taken.", body = ErrorBody),
+    )
+)]
+#[expect(dead_code, reason = "only describes the route; see telemetry_socket")]
+fn submit() {}
+
+/// As `/submit`, but the messages are never purged.
+#[utoipa::path(
+    get, path = "/audit", tag = "telemetry",
+    responses(
+        (status = 101, description = "The websocket is open."),
+        (status = 400, description = "The upgrade is not complete.", body = ErrorBody),
+        (status = 426, description = "The request is no websocket upgrade.", body = ErrorBody),
+        (status = 503, description = "The server starts or stops, or all places are taken.", body = ErrorBody),
+    )
+)]
+#[expect(dead_code, reason = "only describes the route; see telemetry_socket")]
+fn audit() {}
+
+static JSON: LazyLock<Result<String, String>> = LazyLock::new(|| {
+    Description::openapi()
+        .to_json()
+        .map_err(|error| error.to_string())
+});
+
+/// This description.
+#[utoipa::path(
+    get, path = "/api/openapi.json", tag = "server",
+    responses((status = 200, description = "The description, as OpenAPI 3.1.", body = Object, content_type = "application/json"))
+)]
+pub(super) async fn describe() -> Result<HttpResponse, AppError> {
+    let json = JSON.as_deref().map_err(AppError::internal)?;
+    Ok(HttpResponse::Ok()
+        .content_type(ContentType::json())
+        .body(json))
+}

@@ -1,0 +1,76 @@
+//! `/reputation`: what peers think of each other.
+
+use actix_web::web;
+use chrono::Utc;
+
+use super::error::{ErrorBody, ReadErrors};
+use super::{AppError, AppState};
+use crate::query::params;
+use crate::query::reputation::{
+    self, Opinion, Report, ReportsQuery, ReputationParams, ReputationsParams, Shown,
+};
+
+/// The newest report of each reporting peer, with all peers that it knows.
+///
+/// Fed by `system.network_state`, which nodes up to early 2021 and custom ones send.
+#[utoipa::path(
+    get, path = "/reputation", tag = "reputation", params(ReputationsParams),
+    responses((status = 200, description = "The reports, newest first.", body = [Report]), ReadErrors)
+)]
+pub(super) async fn all(
+    state: web::Data<AppState>,
+    asked: web::Query<ReputationsParams>,
+) -> Result<web::Json<Vec<Report>>, AppError> {
+    reports(&state, asked.into_inner(), Shown::All).await
+}
+
+/// As `/reputation`, but each report only with those peers that ever connected
+/// to this server themselves.
+#[utoipa::path(
+    get, path = "/reputation/logged", tag = "reputation", params(ReputationsParams),
+    responses((status = 200, description = "The reports, newest first.", body = [Report]), ReadErrors)
+)]
+pub(super) async fn logged(
+    state: web::Data<AppState>,
+    asked: web::Query<ReputationsParams>,
+) -> Result<web::Json<Vec<Report>>, AppError> {
+    reports(&state, asked.into_inner(), Shown::Logged).await
+}
+
+async fn reports(
+    state: &AppState,
+    asked: ReputationsParams,
+    shown: Shown,
+) -> Result<web::Json<Vec<Report>>, AppError> {
+    let query = ReportsQuery::try_from(asked)?;
+    let clock = state.clock(Utc::now());
+    let reports = state
+        .ask(move |conn| reputation::fetch_all(conn, &query, shown, &clock))
+        .await?;
+    Ok(web::Json(reports))
+}
+
+/// What others think of one peer: what the newest report of each reporting peer
+/// in the range says of it. Reports that do not mention it are left out.
+#[utoipa::path(
+    get, path = "/reputation/{peer_id}", tag = "reputation",
+    params(("peer_id" = String, Path, description = "libp2p identity of the peer."), ReputationParams),
+    responses(
+        (status = 200, description = "The opinions, newest first.", body = [Opinion]),
+        (status = 404, description = "Nobody mentions the peer, and it never connected.", body = ErrorBody),
+        ReadErrors,
+    )
+)]
+pub(super) async fn of_peer(
+    state: web::Data<AppState>,
+    peer_id: web::Path<String>,
+    asked: web::Query<ReputationParams>,
+) -> Result<web::Json<Vec<Opinion>>, AppError> {
+    let peer_id = params::peer_id(Some(&peer_id))?;
+    let query = ReportsQuery::try_from(asked.into_inner())?;
+    let clock = state.clock(Utc::now());
+    let opinions = state
+        .ask(move |conn| reputation::fetch_of(conn, &peer_id, &query, &clock))
+        .await?;
+    Ok(web::Json(opinions))
+}

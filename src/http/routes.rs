@@ -1,0 +1,92 @@
+//! All routes on one page. Each is there with and without a trailing slash.
+
+use actix_web::guard::{self, Guard, GuardContext};
+use actix_web::http::{Method, header};
+use actix_web::{Resource, Route, web};
+
+use super::{AppError, asked};
+use super::{
+    benchmarks, health, metrics, nodes, openapi, pages, reputation, stats, telemetry_socket,
+};
+
+/// Adds all routes, and the answer for everything else.
+#[rustfmt::skip]
+pub fn configure(app: &mut web::ServiceConfig) {
+    app.app_data(asked::query_config())
+        .app_data(asked::path_config())
+        .app_data(asked::json_config());
+
+    // Telemetry of nodes
+    app.service(only("/", READ).route(upgrade().to(telemetry_socket::submit)).route(get().to(pages::start)))
+        .service(only("/submit", READ).route(upgrade().to(telemetry_socket::submit)).route(get().to(pages::upgrade_required)))
+        .service(only("/audit", READ).route(upgrade().to(telemetry_socket::audit)).route(get().to(pages::upgrade_required)));
+
+    // What the nodes told
+    app.service(only("/nodes", READ).route(get().to(nodes::list)))
+        .service(only("/nodes/logs", READ).route(get().to(nodes::logs)))
+        .service(only("/nodes/log_stats", READ).route(get().to(nodes::log_stats)))
+        .service(only("/reputation", READ).route(get().to(reputation::all)))
+        .service(only("/reputation/logged", READ).route(get().to(reputation::logged)))
+        .service(only("/reputation/{peer_id}", READ).route(get().to(reputation::of_peer)));
+
+    // Benchmarks
+    app.service(only("/host_systems", READ_AND_ENTER).route(get().to(benchmarks::host_systems)).route(post().to(benchmarks::enter_host_system)))
+        .service(only("/benchmarks", READ_AND_ENTER).route(get().to(benchmarks::list)).route(post().to(benchmarks::enter)))
+        .service(only("/benchmarks/events", ENTER).route(post().to(benchmarks::enter_event)))
+        .service(only("/benchmarks/{id}/targets", READ).route(get().to(benchmarks::targets)))
+        .service(only("/benchmarks/{id}/events", READ).route(get().to(benchmarks::events)));
+
+    // The server itself
+    app.service(only("/stats/db", READ).route(get().to(stats::database)))
+        .service(only("/stats/version", READ).route(get().to(stats::version)))
+        .service(only("/metrics", READ).route(get().to(metrics::scrape)))
+        .service(only("/health/live", READ).route(get().to(health::live)))
+        .service(only("/health/ready", READ).route(get().to(health::ready)))
+        .service(only("/api", READ).route(get().to(pages::api)))
+        .service(only("/api/openapi.json", READ).route(get().to(openapi::describe)));
+
+    app.default_service(web::to(no_route));
+}
+
+const READ: &str = "GET, HEAD";
+const ENTER: &str = "POST";
+const READ_AND_ENTER: &str = "GET, HEAD, POST";
+
+/// A route with and without trailing slash; other methods than `allowed` get a 405.
+fn only(path: &str, allowed: &'static str) -> Resource {
+    let refuse = move || std::future::ready(Err::<&str, _>(AppError::MethodNotAllowed { allowed }));
+    let paths = match path {
+        "/" => vec![path.to_owned()],
+        path => vec![path.to_owned(), format!("{path}/")],
+    };
+    web::resource(paths).default_service(web::to(refuse))
+}
+
+fn get() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+fn post() -> Route {
+    web::route().method(Method::POST)
+}
+
+/// Requests that want to become a websocket.
+fn upgrade() -> Route {
+    web::get().guard(WantsWebsocket)
+}
+
+struct WantsWebsocket;
+
+impl Guard for WantsWebsocket {
+    fn check(&self, context: &GuardContext<'_>) -> bool {
+        let mut upgrades = context.head().headers().get_all(header::UPGRADE);
+        upgrades.any(|value| {
+            let value = value.to_str().unwrap_or_default().to_ascii_lowercase();
+            value.contains("websocket")
+        })
+    }
+}
+
+async fn no_route() -> Result<&'static str, AppError> {
+    Err(AppError::no_route())
+}

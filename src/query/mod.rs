@@ -1,0 +1,200 @@
+//! Everything that only reads.
+//!
+//! One file for each question, with its statement in a `.sql` file beside it.
+//! `params` checks what the asker sends, `walk` goes back through the time of a
+//! peer's sessions, and [`Queries`] decides how many questions run at once.
+
+pub mod benchmarks;
+pub mod host_systems;
+pub mod log_stats;
+pub mod node_logs;
+pub mod nodes;
+pub mod params;
+pub mod ready;
+pub mod reputation;
+pub mod stats;
+mod walk;
+
+pub use walk::Clock;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error};
+use tokio::sync::Semaphore;
+
+use crate::config::StoreConfig;
+use crate::metrics::Metrics;
+use crate::store::{Pools, StoreError};
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// A parameter is wrong.
+    #[error("{parameter} {message}")]
+    Invalid {
+        /// Name of the parameter.
+        parameter: &'static str,
+        /// What is wrong with it, and what is allowed.
+        message: String,
+    },
+    /// What the parameter names is not there.
+    #[error("nothing is known of the {parameter} that was given")]
+    NotFound {
+        /// Name of the parameter.
+        parameter: &'static str,
+    },
+    /// The database is away, too busy or too slow: try again.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// A mistake of ours.
+    #[error("a query failed: {0}")]
+    Internal(String),
+}
+
+impl QueryError {
+    /// A parameter is wrong; `message` says what is allowed.
+    pub fn invalid(parameter: &'static str, message: impl Into<String>) -> Self {
+        Self::Invalid {
+            parameter,
+            message: message.into(),
+        }
+    }
+}
+
+impl From<StoreError> for QueryError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(cause) | StoreError::Refused(cause) => Self::Unavailable(cause),
+        }
+    }
+}
+
+impl From<Error> for QueryError {
+    fn from(error: Error) -> Self {
+        match &error {
+            Error::DatabaseError(kind, _) if concerns_connection(kind) => {
+                Self::Unavailable(error.to_string())
+            }
+            _ => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+/// Whether the connection is lost, or a replica could not go on with the query.
+fn concerns_connection(kind: &DatabaseErrorKind) -> bool {
+    matches!(
+        kind,
+        DatabaseErrorKind::ClosedConnection
+            | DatabaseErrorKind::UnableToSendCommand
+            | DatabaseErrorKind::SerializationFailure
+    )
+}
+
+/// Lets `NUM_THREADS` questions run at once; the others wait for
+/// `DB_POOL_TIMEOUT_S`.
+#[derive(Debug, Clone)]
+pub struct Queries {
+    places: Arc<Semaphore>,
+    wait_max: Duration,
+    statement_max: Duration,
+}
+
+impl Queries {
+    /// With the limits of `config`.
+    pub fn new(config: &StoreConfig) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(config.read_threads)),
+            wait_max: config.read_pool_timeout,
+            statement_max: config.statement_timeout,
+        }
+    }
+
+    /// Asks the database, on a thread that may block.
+    ///
+    /// # Errors
+    /// What `work` says; [`QueryError::Unavailable`] if there is no place or no
+    /// connection in time, if the database is away, or if it takes longer than
+    /// `STATEMENT_TIMEOUT_S`.
+    pub async fn run<T, F>(
+        &self,
+        pools: &Pools,
+        metrics: &Arc<Metrics>,
+        work: F,
+    ) -> Result<T, QueryError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut PgConnection) -> Result<T, QueryError> + Send + 'static,
+    {
+        let (pools, metrics, statement_max) = (pools.clone(), metrics.clone(), self.statement_max);
+        self.in_place(move || {
+            let mut conn = pools.read(&metrics)?;
+            let started_at = Instant::now();
+            work(&mut conn).map_err(|error| judge(error, &mut conn, started_at, statement_max))
+        })
+        .await
+    }
+
+    /// Enters something into the database, on a thread that may block.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn enter<T, F>(&self, pools: &Pools, work: F) -> Result<T, QueryError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut PgConnection) -> Result<T, QueryError> + Send + 'static,
+    {
+        let (pools, statement_max) = (pools.clone(), self.statement_max);
+        self.in_place(move || {
+            let mut conn = pools.control()?;
+            let started_at = Instant::now();
+            work(&mut conn).map_err(|error| judge(error, &mut conn, started_at, statement_max))
+        })
+        .await
+    }
+
+    /// A place is held until the work ends, also when nobody waits for it any more.
+    async fn in_place<T, F>(&self, work: F) -> Result<T, QueryError>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> Result<T, QueryError> + Send + 'static,
+    {
+        let waiting = self.places.clone().acquire_owned();
+        let place = match tokio::time::timeout(self.wait_max, waiting).await {
+            Ok(Ok(place)) => place,
+            Ok(Err(_)) | Err(_) => {
+                return Err(QueryError::Unavailable("all queries are busy".to_owned()));
+            }
+        };
+        let done = actix_web::web::block(move || {
+            let result = work();
+            drop(place);
+            result
+        });
+        done.await
+            .map_err(|error| QueryError::Internal(error.to_string()))?
+    }
+}
+
+/// PostgreSQL says with a code that it gave up or shuts down, but diesel does
+/// not hand it on: the time that passed and the connection tell.
+fn judge(
+    error: QueryError,
+    conn: &mut PgConnection,
+    started_at: Instant,
+    statement_max: Duration,
+) -> QueryError {
+    match error {
+        QueryError::Internal(cause) => {
+            let was_slow = started_at.elapsed() >= statement_max;
+            let mut is_lost = || diesel::sql_query("SELECT 1").execute(conn).is_err();
+            if was_slow || is_lost() {
+                QueryError::Unavailable(cause)
+            } else {
+                QueryError::Internal(cause)
+            }
+        }
+        known => known,
+    }
+}

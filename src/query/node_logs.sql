@@ -1,0 +1,21 @@
+-- Does: finds the newest messages of some sessions within a window of time.
+-- Params: $1 sessions, $2 start and $3 end (not part of it) of the window,
+--   $4 created_at and $5 id of the row after which the page begins, or NULL,
+--   $6 kind or NULL, $7 target or NULL, $8 rows.
+-- Index: telemetry_messages_session_idx and telemetry_messages_audit_session_idx.
+-- Cost: the rows of the sessions in the window, which the caller sizes; JSON is
+--   unpacked for the rows of the page only.
+-- Order: newest first; id is unique.
+SELECT page.id, page.created_at, page.peer_connection_id, page.msg, page.logs::text AS logs
+FROM (
+    SELECT id, created_at, peer_connection_id, msg, logs
+    FROM telemetry_logs
+    WHERE peer_connection_id = ANY($1)
+      AND created_at >= $2 AND created_at < $3
+      AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5))
+      AND ($6::text IS NULL OR msg = $6)
+      AND ($7::text IS NULL OR target = $7)
+    ORDER BY created_at DESC, id DESC
+    LIMIT $8
+) page
+ORDER BY page.created_at DESC, page.id DESC

@@ -1,0 +1,279 @@
+//! Goes back through the time of a peer's sessions, window by window.
+//!
+//! Messages lie in partitions by time, with an index on session and time. A
+//! statement that gets a window as constant bounds opens only the partitions of
+//! that window, however many years of them there are, and sorts only the rows
+//! in it. Windows do not overlap, so what one finds is newer than all that the
+//! next will, in whichever session. `created_at` of a message may be off by the
+//! clock of the node, and a crash loses the last update of a session: so each
+//! session is taken to be longer by a slack at both ends.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Text, Timestamptz};
+
+use super::QueryError;
+use super::params::TimeRange;
+
+/// The least slack at both ends of a session.
+const SLACK_MIN: TimeDelta = TimeDelta::hours(1);
+
+/// Widest window: keeps the number of partitions of one statement in bounds.
+const WINDOW_MAX: TimeDelta = TimeDelta::days(30);
+
+/// How many times wider than the one before a window may be.
+const GROWTH_MAX: i64 = 8;
+
+/// What time it is, and how far clocks may be off.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    /// Time of the server.
+    pub now: DateTime<Utc>,
+    /// How far messages may lie outside of their sessions.
+    pub slack: TimeDelta,
+}
+
+impl Clock {
+    /// `skew_max` is `MAX_CLOCK_SKEW_S`.
+    pub fn new(now: DateTime<Utc>, skew_max: std::time::Duration) -> Self {
+        let skew_max = TimeDelta::from_std(skew_max).unwrap_or(SLACK_MIN);
+        Self {
+            now,
+            slack: skew_max.max(SLACK_MIN),
+        }
+    }
+
+    /// The first moment at which no message can lie yet.
+    pub fn horizon(&self) -> DateTime<Utc> {
+        self.now + self.slack
+    }
+}
+
+/// A session, as far as it matters for finding its messages.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub(super) struct Session {
+    #[diesel(sql_type = BigInt)]
+    pub(super) id: i64,
+    #[diesel(sql_type = Text)]
+    pub(super) ip_addr: String,
+    #[diesel(sql_type = Timestamptz)]
+    pub(super) created_at: DateTime<Utc>,
+    #[diesel(sql_type = Timestamptz)]
+    pub(super) last_seen_at: DateTime<Utc>,
+    #[diesel(sql_type = Bool)]
+    pub(super) online: bool,
+}
+
+/// The sessions of a peer, newest first.
+///
+/// # Errors
+/// [`QueryError::NotFound`] if there are none.
+pub(super) fn sessions(conn: &mut PgConnection, peer_id: &str) -> Result<Vec<Session>, QueryError> {
+    let sessions: Vec<Session> = diesel::sql_query(include_str!("sessions.sql"))
+        .bind::<Text, _>(peer_id)
+        .load(conn)?;
+    if sessions.is_empty() {
+        return Err(QueryError::NotFound {
+            parameter: "peer_id",
+        });
+    }
+    Ok(sessions)
+}
+
+/// A span of time and the sessions that may have messages in it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Window {
+    pub(super) start: DateTime<Utc>,
+    /// First moment after it.
+    pub(super) end: DateTime<Utc>,
+    pub(super) sessions: Vec<i64>,
+}
+
+#[derive(Debug)]
+struct Span {
+    session: i64,
+    start: DateTime<Utc>,
+    /// Most messages are older than this.
+    seen: DateTime<Utc>,
+    end: DateTime<Utc>,
+}
+
+/// The windows of a peer's sessions within a range, newest first.
+#[derive(Debug)]
+pub(super) struct Walk {
+    spans: Vec<Span>,
+    start: DateTime<Utc>,
+    end: DateTime<Utc>,
+    width: TimeDelta,
+}
+
+impl Walk {
+    /// A walk whose first window is `width` wide.
+    pub(super) fn new(
+        sessions: &[Session],
+        range: TimeRange,
+        clock: &Clock,
+        width: TimeDelta,
+    ) -> Self {
+        let span = |session: &Session| Span {
+            session: session.id,
+            start: session.created_at - clock.slack,
+            seen: session.last_seen_at,
+            end: match session.online {
+                true => clock.horizon(),
+                false => session.last_seen_at + clock.slack,
+            },
+        };
+        let horizon = clock.horizon();
+        Self {
+            spans: sessions.iter().map(span).collect(),
+            start: range.start.unwrap_or(DateTime::<Utc>::MIN_UTC),
+            end: range.end.map_or(horizon, |end| end.min(horizon)),
+            width: width.min(WINDOW_MAX),
+        }
+    }
+
+    /// As wide as windows get: for those who read everything.
+    pub(super) fn widest(sessions: &[Session], range: TimeRange, clock: &Clock) -> Self {
+        Self::new(sessions, range, clock, WINDOW_MAX)
+    }
+
+    /// The next window; none when the walk is at its end.
+    pub(super) fn next(&mut self) -> Option<Window> {
+        let ahead = |span: &&Span| span.start < self.end && span.end > self.start;
+        let spans: Vec<&Span> = self.spans.iter().filter(ahead).collect();
+        let end = spans.iter().map(|span| span.end).max()?.min(self.end);
+        let seen = spans.iter().map(|span| span.seen).max()?.min(end);
+        if end <= self.start {
+            return None;
+        }
+        let first = spans.iter().map(|span| span.start).min()?.max(self.start);
+        let start = (seen - self.width).max(first);
+        let touched = spans.iter().filter(|span| span.end > start);
+        let sessions = touched.map(|span| span.session).collect();
+        self.end = start;
+        Some(Window {
+            start,
+            end,
+            sessions,
+        })
+    }
+
+    /// Makes the next window wide enough for what is still missing, judged by
+    /// what the last one held.
+    pub(super) fn widen(&mut self, found: usize, missing: usize) {
+        let growth = match found {
+            0 => GROWTH_MAX,
+            _ => i64::try_from(missing.saturating_mul(2) / found).unwrap_or(GROWTH_MAX),
+        };
+        let growth = i32::try_from(growth.clamp(1, GROWTH_MAX)).unwrap_or(1);
+        self.width = (self.width * growth).min(WINDOW_MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn session(id: i64, created_at: &str, last_seen_at: &str, online: bool) -> Session {
+        Session {
+            id,
+            ip_addr: String::new(),
+            created_at: at(created_at),
+            last_seen_at: at(last_seen_at),
+            online,
+        }
+    }
+
+    fn clock() -> Clock {
+        let now = at("2026-06-01T00:00:00Z");
+        Clock::new(now, std::time::Duration::from_secs(600))
+    }
+
+    #[test]
+    fn windows_are_seamless_and_skip_times_without_a_session() {
+        let sessions = [
+            session(2, "2026-05-31T00:00:00Z", "2026-06-01T00:00:00Z", true),
+            session(1, "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", false),
+        ];
+        let width = TimeDelta::hours(12);
+        let mut walk = Walk::new(&sessions, TimeRange::default(), &clock(), width);
+        let windows: Vec<Window> = std::iter::from_fn(|| walk.next()).collect();
+        let spans: Vec<_> = windows.iter().map(|w| (w.start, w.end)).collect();
+        assert_eq!(
+            spans,
+            [
+                (at("2026-05-31T12:00:00Z"), at("2026-06-01T01:00:00Z")),
+                (at("2026-05-31T00:00:00Z"), at("2026-05-31T12:00:00Z")),
+                (at("2026-05-30T12:00:00Z"), at("2026-05-31T00:00:00Z")),
+                (at("2026-01-01T12:00:00Z"), at("2026-01-02T01:00:00Z")),
+                (at("2026-01-01T00:00:00Z"), at("2026-01-01T12:00:00Z")),
+                (at("2025-12-31T23:00:00Z"), at("2026-01-01T00:00:00Z")),
+            ]
+        );
+        assert_eq!(windows[0].sessions, [2]);
+        assert_eq!(windows[3].sessions, [1]);
+    }
+
+    #[test]
+    fn a_window_has_all_sessions_that_overlap() {
+        let sessions = [
+            session(3, "2026-05-31T23:00:00Z", "2026-05-31T23:10:00Z", false),
+            session(2, "2026-05-31T20:00:00Z", "2026-06-01T00:00:00Z", true),
+            session(1, "2026-05-01T00:00:00Z", "2026-06-01T00:00:00Z", true),
+        ];
+        let width = TimeDelta::seconds(60);
+        let mut walk = Walk::new(&sessions, TimeRange::default(), &clock(), width);
+        assert_eq!(walk.next().unwrap().sessions, [3, 2, 1]);
+    }
+
+    #[test]
+    fn the_range_bounds_the_walk() {
+        let sessions = [session(
+            1,
+            "2026-01-01T00:00:00Z",
+            "2026-06-01T00:00:00Z",
+            true,
+        )];
+        let range = TimeRange {
+            start: Some(at("2026-03-01T00:00:00Z")),
+            end: Some(at("2026-03-01T00:01:00Z")),
+        };
+        let mut walk = Walk::new(&sessions, range, &clock(), TimeDelta::days(1));
+        let window = walk.next().unwrap();
+        assert_eq!(Some(window.start), range.start);
+        assert_eq!(Some(window.end), range.end);
+        assert_eq!(walk.next(), None);
+        let past = TimeRange {
+            start: None,
+            end: Some(at("2020-01-01T00:00:00Z")),
+        };
+        assert_eq!(Walk::widest(&sessions, past, &clock()).next(), None);
+    }
+
+    #[test]
+    fn windows_widen_when_they_hold_little() {
+        let sessions = [session(
+            1,
+            "2020-01-01T00:00:00Z",
+            "2026-06-01T00:00:00Z",
+            true,
+        )];
+        let width = TimeDelta::seconds(100);
+        let mut walk = Walk::new(&sessions, TimeRange::default(), &clock(), width);
+        walk.widen(0, 100);
+        assert_eq!(walk.width, TimeDelta::seconds(800));
+        walk.widen(100, 50);
+        assert_eq!(walk.width, TimeDelta::seconds(800));
+        walk.widen(50, 100);
+        assert_eq!(walk.width, TimeDelta::seconds(3_200));
+        for _ in 0..10 {
+            walk.widen(0, 100);
+        }
+        assert_eq!(walk.width, WINDOW_MAX);
+    }
+}

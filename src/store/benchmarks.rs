@@ -1,0 +1,209 @@
+//! Benchmark runs, their phases, and the machines they ran on, as people enter
+//! them. The `query` room reads them.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error};
+use diesel::sql_types::{BigInt, Jsonb, Nullable, Text, Timestamptz};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// A machine under test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, QueryableByName, ToSchema)]
+pub struct HostSystem {
+    /// Number of the machine.
+    #[diesel(sql_type = BigInt)]
+    pub id: i64,
+    /// What the machine is.
+    #[diesel(sql_type = Text)]
+    pub description: String,
+    /// Operating system with its version.
+    #[diesel(sql_type = Text)]
+    pub os: String,
+    /// Number of processors.
+    #[diesel(sql_type = BigInt)]
+    pub cpu_qty: i64,
+    /// Clock of the processors, MHz.
+    #[diesel(sql_type = BigInt)]
+    pub cpu_clock: i64,
+    /// Memory, MiB.
+    #[diesel(sql_type = BigInt)]
+    pub ram_mb: i64,
+    /// Disks, in words.
+    #[diesel(sql_type = Text)]
+    pub disk_info: String,
+}
+
+/// A machine to enter.
+#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
+pub struct NewHostSystem {
+    /// What the machine is.
+    pub description: String,
+    /// Operating system with its version.
+    pub os: String,
+    /// Number of processors.
+    #[schema(minimum = 1)]
+    pub cpu_qty: i64,
+    /// Clock of the processors, MHz.
+    #[schema(minimum = 1)]
+    pub cpu_clock: i64,
+    /// Memory, MiB.
+    #[schema(minimum = 1)]
+    pub ram_mb: i64,
+    /// Disks, in words.
+    pub disk_info: String,
+}
+
+/// A benchmark run.
+#[derive(Debug, Clone, PartialEq, Serialize, QueryableByName, ToSchema)]
+pub struct Benchmark {
+    /// Number of the run.
+    #[diesel(sql_type = BigInt)]
+    pub id: i64,
+    /// Free description in the form of the first version.
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    #[schema(value_type = Option<Object>)]
+    pub setup: Option<Value>,
+    /// Start of the run.
+    #[diesel(sql_type = Timestamptz)]
+    pub ts_start: DateTime<Utc>,
+    /// End of the run.
+    #[diesel(sql_type = Timestamptz)]
+    pub ts_end: DateTime<Utc>,
+    /// What was tried.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub description: Option<String>,
+    /// Chain specification of the node under test.
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    #[schema(value_type = Option<Object>)]
+    pub chain_spec: Option<Value>,
+    /// What the benchmark did.
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    #[schema(value_type = Option<Object>)]
+    pub benchmark_spec: Option<Value>,
+    /// Machine of the run.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub host_system_id: Option<i64>,
+    /// When the run was entered.
+    #[diesel(sql_type = Timestamptz)]
+    pub created_at: DateTime<Utc>,
+}
+
+/// A run to enter.
+#[derive(Debug, Clone, PartialEq, ToSchema)]
+pub struct NewBenchmark {
+    /// Free description in the form of the first version.
+    #[schema(value_type = Option<Object>)]
+    pub setup: Option<Value>,
+    /// Start of the run; may be left out if there is a `setup`, and is now then.
+    #[schema(required = false)]
+    pub ts_start: DateTime<Utc>,
+    /// End of the run; may be left out if there is a `setup`, and is the start then.
+    #[schema(required = false)]
+    pub ts_end: DateTime<Utc>,
+    /// What was tried.
+    pub description: Option<String>,
+    /// Chain specification of the node under test.
+    #[schema(value_type = Option<Object>)]
+    pub chain_spec: Option<Value>,
+    /// What the benchmark did.
+    #[schema(value_type = Option<Object>)]
+    pub benchmark_spec: Option<Value>,
+    /// Machine of the run.
+    pub host_system_id: Option<i64>,
+}
+
+/// A phase of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, QueryableByName, ToSchema)]
+pub struct BenchmarkEvent {
+    /// Number of the event.
+    #[diesel(sql_type = BigInt)]
+    pub id: i64,
+    /// Run.
+    #[diesel(sql_type = BigInt)]
+    pub benchmark_id: i64,
+    /// Name of the phase.
+    #[diesel(sql_type = Text)]
+    pub name: String,
+    /// What happened to it, for instance `start`.
+    #[diesel(sql_type = Text)]
+    pub phase: String,
+    /// When it happened.
+    #[diesel(sql_type = Timestamptz)]
+    pub created_at: DateTime<Utc>,
+}
+
+/// A phase to enter.
+#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
+pub struct NewBenchmarkEvent {
+    /// Run.
+    pub benchmark_id: i64,
+    /// Name of the phase.
+    pub name: String,
+    /// What happened to it, for instance `start`.
+    #[schema(example = "start")]
+    pub phase: String,
+    /// When it happened; now, if it is left out.
+    #[schema(required = false)]
+    pub created_at: DateTime<Utc>,
+}
+
+/// Enters a machine.
+///
+/// # Errors
+/// If the database cannot be written.
+pub fn insert_host_system(conn: &mut PgConnection, new: &NewHostSystem) -> QueryResult<HostSystem> {
+    diesel::sql_query(include_str!("insert_host_system.sql"))
+        .bind::<Text, _>(&new.description)
+        .bind::<Text, _>(&new.os)
+        .bind::<BigInt, _>(new.cpu_qty)
+        .bind::<BigInt, _>(new.cpu_clock)
+        .bind::<BigInt, _>(new.ram_mb)
+        .bind::<Text, _>(&new.disk_info)
+        .get_result(conn)
+}
+
+/// Enters a run; none if its machine is unknown.
+///
+/// # Errors
+/// If the database cannot be written.
+pub fn insert_benchmark(
+    conn: &mut PgConnection,
+    new: &NewBenchmark,
+) -> QueryResult<Option<Benchmark>> {
+    let inserted = diesel::sql_query(include_str!("insert_benchmark.sql"))
+        .bind::<Nullable<Jsonb>, _>(&new.setup)
+        .bind::<Timestamptz, _>(new.ts_start)
+        .bind::<Timestamptz, _>(new.ts_end)
+        .bind::<Nullable<Text>, _>(&new.description)
+        .bind::<Nullable<Jsonb>, _>(&new.chain_spec)
+        .bind::<Nullable<Jsonb>, _>(&new.benchmark_spec)
+        .bind::<Nullable<BigInt>, _>(new.host_system_id)
+        .get_result(conn);
+    none_if_unknown(inserted)
+}
+
+/// Enters a phase of a run; none if the run is unknown.
+///
+/// # Errors
+/// If the database cannot be written.
+pub fn insert_benchmark_event(
+    conn: &mut PgConnection,
+    new: &NewBenchmarkEvent,
+) -> QueryResult<Option<BenchmarkEvent>> {
+    let inserted = diesel::sql_query(include_str!("insert_benchmark_event.sql"))
+        .bind::<BigInt, _>(new.benchmark_id)
+        .bind::<Text, _>(&new.name)
+        .bind::<Text, _>(&new.phase)
+        .bind::<Timestamptz, _>(new.created_at)
+        .get_result(conn);
+    none_if_unknown(inserted)
+}
+
+fn none_if_unknown<T>(inserted: QueryResult<T>) -> QueryResult<Option<T>> {
+    match inserted {
+        Err(Error::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _)) => Ok(None),
+        inserted => inserted.map(Some),
+    }
+}
