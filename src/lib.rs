@@ -1,7 +1,21 @@
 //! Keeps and explains the telemetry of Tetcore, Substrate and Polkadot-SDK nodes.
+//!
+//! The rooms, each importing only rooms below it (`docs/ARCHITECTURE.md` walks
+//! a message and a request through them):
+//!
+//! | room | what lives there |
+//! | --- | --- |
+//! | [`application`] | the wiring: what starts and stops in which order |
+//! | [`http`] | thin handlers, one table of routes |
+//! | [`ingest`] | from the socket of a node to a stored batch |
+//! | [`query`] | everything that only reads |
+//! | [`retention`], [`liveness`] | purging; signs of life of the servers |
+//! | [`store`] | everything that changes rows |
+//! | [`telemetry`], [`metrics`], [`config`], [`ids`] | leaves |
 
 #![forbid(unsafe_code)]
 
+pub mod application;
 pub mod config;
 pub mod http;
 pub mod ids;

@@ -1,20 +1,28 @@
 //! What a person reads when the server starts.
 
-#![expect(clippy::print_stdout, reason = "this is the output of the program, not a log")]
+#![expect(
+    clippy::print_stdout,
+    reason = "this is the output of the program, not a log"
+)]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// The server listens.
 pub(super) fn listening(address: SocketAddr) {
     let shown = match address.ip() {
-        ip if ip.is_unspecified() => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port()),
+        ip if ip.is_unspecified() => {
+            SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())
+        }
         _ => address,
     };
     println!("tetcore-analytics {}", env!("CARGO_PKG_VERSION"));
     println!("listening on http://{shown}/");
     println!("give to a node: --telemetry-url 'ws://{shown}/submit 1'");
     if address.ip().is_unspecified() {
-        println!("from other machines, put the name of this one in place of {}", shown.ip());
+        println!(
+            "from other machines, put the name of this one in place of {}",
+            shown.ip()
+        );
     }
 }
 

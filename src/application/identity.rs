@@ -75,7 +75,10 @@ mod tests {
     fn a_server_keeps_its_name_and_shares_it_with_no_other() {
         let dir = tempfile::tempdir().unwrap();
         let first = Identity::take(dir.path()).unwrap();
-        assert!(matches!(Identity::take(dir.path()), Err(IdentityError::InUse(_))));
+        assert!(matches!(
+            Identity::take(dir.path()),
+            Err(IdentityError::InUse(_))
+        ));
         let name = first.server_id.clone();
         drop(first);
         assert_eq!(Identity::take(dir.path()).unwrap().server_id, name);

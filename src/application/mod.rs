@@ -27,7 +27,6 @@ use crate::retention::Purger;
 use database::Database;
 use identity::Identity;
 
-
 /// File descriptors beside those of sockets: connections to the database, files, the log.
 const OTHER_FILES: u64 = 1_024;
 
@@ -39,7 +38,9 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum ApplicationError {
     /// Nothing listens.
-    #[error("cannot listen on {address}: {cause}; is another server running? PORT and LISTEN_ADDRESS set it")]
+    #[error(
+        "cannot listen on {address}: {cause}; is another server running? PORT and LISTEN_ADDRESS set it"
+    )]
     Listen {
         /// Address and port.
         address: SocketAddr,
@@ -71,7 +72,9 @@ pub fn run(config: Config) -> Result<(), ApplicationError> {
     let files = u64::try_from(config.http.connections_max).unwrap_or(u64::MAX);
     match rlimit::increase_nofile_limit(files.saturating_add(OTHER_FILES)) {
         Ok(limit) if limit < files => {
-            log::warn!("the system allows {limit} open files, fewer than CONNECTIONS_MAX; raise `ulimit -n`");
+            log::warn!(
+                "the system allows {limit} open files, fewer than CONNECTIONS_MAX; raise `ulimit -n`"
+            );
         }
         Ok(_) => {}
         Err(error) => log::warn!("the limit of open files could not be raised: {error}"),
@@ -144,7 +147,12 @@ async fn start(
         pipeline,
     );
     Purger::new(config.clone(), metrics.clone(), database.pools.clone()).start();
-    Heartbeat::new(identity.server_id.clone(), database.started_at, database.pools.clone()).start();
+    Heartbeat::new(
+        identity.server_id.clone(),
+        database.started_at,
+        database.pools.clone(),
+    )
+    .start();
     state.set_store(StoreHandle {
         pools: database.pools.clone(),
         ingest,
@@ -175,7 +183,9 @@ fn listen(
     .disable_signals()
     .on_connect(|connection, _data| {
         if let Some(stream) = connection.downcast_ref::<AsyncTcpStream>() {
-            let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
+            let keepalive = TcpKeepalive::new()
+                .with_time(KEEPALIVE)
+                .with_interval(KEEPALIVE);
             if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&keepalive) {
                 log::debug!("no TCP keepalive: {error}");
             }
@@ -184,7 +194,10 @@ fn listen(
     let address = SocketAddr::new(config.listen_address, config.port);
     // Machines without IPv6 know no `::`; every address is every IPv4 address there.
     let server = match server.bind(address) {
-        Err(cause) if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && cause.kind() != std::io::ErrorKind::AddrInUse => {
+        Err(cause)
+            if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+                && cause.kind() != std::io::ErrorKind::AddrInUse =>
+        {
             log::info!("no IPv6 here ({cause}): listening on IPv4 only");
             return listen(
                 &HttpConfig {
@@ -213,8 +226,13 @@ pub fn health_check(config: &HttpConfig) -> std::io::Result<()> {
     };
     let until = Instant::now() + PATIENCE;
     let mut stream = TcpStream::connect_timeout(&SocketAddr::new(ip, config.port), PATIENCE)?;
-    stream.set_read_timeout(Some(until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))))?;
-    stream.write_all(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    stream.set_read_timeout(Some(
+        until
+            .saturating_duration_since(Instant::now())
+            .max(Duration::from_millis(1)),
+    ))?;
+    stream
+        .write_all(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut status = [0; 12];
     stream.read_exact(&mut status)?;
     if status == *b"HTTP/1.1 200" {

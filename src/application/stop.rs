@@ -25,7 +25,10 @@ pub(super) enum Stopped {
 }
 
 /// Waits for SIGTERM, SIGINT, or the end of the HTTP server.
-pub(super) async fn wait(state: &web::Data<AppState>, server: JoinHandle<std::io::Result<()>>) -> Stopped {
+pub(super) async fn wait(
+    state: &web::Data<AppState>,
+    server: JoinHandle<std::io::Result<()>>,
+) -> Stopped {
     tokio::select! {
         signal = signal() => {
             log::info!("{signal}: storing what was read, then stopping");
@@ -74,9 +77,10 @@ pub(super) async fn orderly(
 
 /// Waits for SIGTERM or SIGINT, and names it.
 pub(super) async fn signal() -> &'static str {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (listen_for(SignalKind::terminate()), listen_for(SignalKind::interrupt()))
-    else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        listen_for(SignalKind::terminate()),
+        listen_for(SignalKind::interrupt()),
+    ) else {
         log::error!("signals cannot be caught here; only killing ends this server");
         return std::future::pending().await;
     };

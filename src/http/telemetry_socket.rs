@@ -48,17 +48,25 @@ fn connect(
         return Err(refuse(RefuseReason::Stopping, "the server stops"));
     }
     let Some(store) = state.store() else {
-        return Err(refuse(RefuseReason::NotReady, "the server waits for its database"));
+        return Err(refuse(
+            RefuseReason::NotReady,
+            "the server waits for its database",
+        ));
     };
     let open = usize::try_from(state.metrics.connections.get()).unwrap_or(0);
     if open >= state.config.http.connections_max {
-        return Err(refuse(RefuseReason::TooManyConnections, "CONNECTIONS_MAX connections are open"));
+        return Err(refuse(
+            RefuseReason::TooManyConnections,
+            "CONNECTIONS_MAX connections are open",
+        ));
     }
     let mut response = ws::handshake(request).map_err(|error| {
         state.metrics.connection_refused(RefuseReason::Handshake);
         AppError::bad_request(format!("this is no websocket upgrade: {error}"))
     })?;
-    let ip_addr = request.peer_addr().map_or_else(String::new, |address| address.ip().to_canonical().to_string());
+    let ip_addr = request.peer_addr().map_or_else(String::new, |address| {
+        address.ip().to_canonical().to_string()
+    });
     let socket = NodeSocket::new(store.ingest.clone(), payload, ip_addr, audit);
     // The actor reads its payload itself, many frames at a time.
     let nothing = stream::pending::<Result<web::Bytes, actix_web::error::PayloadError>>();

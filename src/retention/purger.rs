@@ -2,7 +2,7 @@
 //! server at a time.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use chrono::{DateTime, Utc};
@@ -20,6 +20,9 @@ const SLICE_ROWS: i64 = 10_000;
 
 /// Slices of one run; the rest is for the next one.
 const SLICES_MAX: usize = 100;
+
+/// After a failure, which mostly means that somebody reads just then.
+const RETRY_WAIT: Duration = Duration::from_secs(10);
 
 /// Key of the advisory lock that makes one server purge at a time: "purge" in ASCII.
 const LOCK_KEY: i64 = 0x0070_7572_6765;
@@ -60,7 +63,7 @@ impl Purger {
             self.pools.clone(),
         );
         let done = actix_web::web::block(move || purge(&config, &metrics, &pools, Utc::now()));
-        ctx.spawn(done.into_actor(self).map(|done, purger, _ctx| {
+        ctx.spawn(done.into_actor(self).map(|done, purger, ctx| {
             purger.running = false;
             let problem = match done {
                 Ok(Ok(())) => return,
@@ -68,7 +71,12 @@ impl Purger {
                 Err(cancelled) => cancelled.to_string(),
             };
             purger.metrics.purge_failures.inc();
-            log::error!("retention failed and will be tried again in PURGE_INTERVAL_S: {problem}");
+            let wait = purger.config.retention.interval.min(RETRY_WAIT);
+            log::warn!(
+                "retention failed, next try in {} s: {problem}",
+                wait.as_secs()
+            );
+            ctx.run_later(wait, Self::run);
         }));
     }
 }
@@ -89,7 +97,11 @@ impl Actor for Purger {
 ///
 /// # Errors
 /// If the database cannot be written.
-pub fn prepare_partitions(conn: &mut PgConnection, config: &Config, metrics: &Metrics) -> Result<(), StoreError> {
+pub fn prepare_partitions(
+    conn: &mut PgConnection,
+    config: &Config,
+    metrics: &Metrics,
+) -> Result<(), StoreError> {
     diesel::sql_query("SELECT pg_advisory_lock($1)")
         .bind::<BigInt, _>(LOCK_KEY)
         .execute(conn)?;

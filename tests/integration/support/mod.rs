@@ -8,8 +8,8 @@ mod test_db;
 use std::time::{Duration, Instant};
 
 pub use fake_node::{FakeNode, corpus};
-pub use test_app::{Answer, TestApp, TestAppBuilder};
-pub use test_db::TestDb;
+pub use test_app::TestApp;
+pub use test_db::{TestDb, rename_database};
 
 /// How long any condition may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -267,11 +267,6 @@ impl TestApp {
         Self::builder().db(db).data_dir(data_dir).start()
     }
 
-    /// For tests that end the server while messages are under way.
-    pub fn without_conservation_check(&mut self) {
-        self.checks_conservation = false;
-    }
-
     fn assert_conservation(&self) {
         wait_until("nothing is pending", || {
             self.metric("ingest_pending") == 0.0

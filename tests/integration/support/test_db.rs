@@ -64,6 +64,23 @@ impl TestDb {
         count.count
     }
 
+    /// The database is away: nobody gets in, and whoever is in is thrown out.
+    pub fn refuse_connections(&self) {
+        let name = &self.name;
+        admin()
+            .batch_execute(&format!(
+                "ALTER DATABASE {name} ALLOW_CONNECTIONS false; \
+                 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+            ))
+            .unwrap();
+    }
+
+    /// The database is back.
+    pub fn allow_connections(&self) {
+        let allow = format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", self.name);
+        admin().batch_execute(&allow).unwrap();
+    }
+
     pub fn execute(&self, sql: &str) {
         self.connect().batch_execute(sql).unwrap();
     }
@@ -89,8 +106,15 @@ impl Drop for TestDb {
     }
 }
 
+/// Gives a database another name; nobody may be connected to it.
+pub fn rename_database(from: &str, to: &str) {
+    admin()
+        .batch_execute(&format!("ALTER DATABASE {from} RENAME TO {to}"))
+        .unwrap();
+}
+
 /// A connection to the cluster as a whole.
-pub fn admin() -> PgConnection {
+fn admin() -> PgConnection {
     PgConnection::establish(&cluster_url()).unwrap()
 }
 

@@ -1,0 +1,114 @@
+//! Expired messages go with their partition; audit data and open sessions stay.
+
+use serde_json::json;
+
+use crate::support::{TestApp, TestDb, wait_until};
+
+/// A partition of an hour that ended `hours` ago, with a message of session `session`.
+fn old_partition(db: &TestDb, parent: &str, hours: u32, session: u32) {
+    db.execute(&format!(
+        "DO $$ DECLARE start timestamptz := date_trunc('hour', now()) - interval '{hours} hours'; BEGIN \
+         EXECUTE format('CREATE TABLE {parent}_old_{hours} PARTITION OF {parent} FOR VALUES FROM (%L) TO (%L)', start, start + interval '1 hour'); \
+         INSERT INTO {parent} (id, created_at, peer_connection_id, kind_id, logs) VALUES ({session}, start + interval '1 minute', {session}, 0, '{{}}'); \
+         END $$"
+    ));
+}
+
+fn session(db: &TestDb, id: u32, ended_days_ago: Option<u32>, audit: bool) {
+    let (ended, reason) = match ended_days_ago {
+        Some(days) => (format!("now() - interval '{days} days'"), "'idle'"),
+        None => ("NULL".to_owned(), "NULL"),
+    };
+    db.execute(&format!(
+        "INSERT INTO peer_connections (id, ip_addr, created_at, audit, connection_id, server_id, last_seen_at, disconnected_at, disconnect_reason) \
+         VALUES ({id}, '127.0.0.1', now() - interval '40 days', {audit}, 1, 'other', now() - interval '10 days', {ended}, {reason})"
+    ));
+}
+
+#[test]
+fn expired_partitions_go_and_everything_else_stays() {
+    let db = TestDb::new();
+    // The server that holds the open session lives.
+    db.execute("INSERT INTO servers VALUES ('other', '1', now(), now())");
+    for (hours, id) in [(30, 900_001), (26, 900_002), (3, 900_003)] {
+        old_partition(&db, "telemetry_messages", hours, id);
+    }
+    old_partition(&db, "telemetry_messages_audit", 40, 900_004);
+    db.execute(
+        "INSERT INTO telemetry_messages (id, created_at, peer_connection_id, kind_id, logs) \
+         VALUES (900005, '2001-01-01', 1, 0, '{}')",
+    );
+    session(&db, 900_001, Some(9), false);
+    session(&db, 900_002, None, false);
+    session(&db, 900_004, Some(9), true);
+    session(&db, 900_006, Some(1), false);
+    let app = TestApp::builder()
+        .db(db)
+        .env("LOG_EXPIRY_H", 24)
+        .env("PURGE_INTERVAL_S", 1)
+        .start();
+    let ids = "SELECT id::text AS value FROM telemetry_logs ORDER BY id";
+    wait_until("expired messages are gone", || {
+        app.db.texts(ids) == ["900003", "900004"]
+    });
+    let sessions = "SELECT id::text AS value FROM peer_connections ORDER BY id";
+    wait_until("their sessions are gone", || {
+        app.db.texts(sessions) == ["900002", "900004", "900006"]
+    });
+    wait_until("it is counted", || {
+        app.metric("retention_purged_sessions_total") == 1.0
+    });
+    assert_eq!(app.metric("retention_purged_partitions_total"), 2.0);
+    let oldest_hours = app.metric("retention_oldest_partition_age_seconds") / 3_600.0;
+    assert!((2.0..5.0).contains(&oldest_hours), "{oldest_hours}");
+}
+
+#[test]
+fn purging_goes_on_while_messages_come_and_while_somebody_reads() {
+    let db = TestDb::new();
+    old_partition(&db, "telemetry_messages", 48, 900_001);
+    let mut reader = db.connect();
+    diesel::connection::SimpleConnection::batch_execute(
+        &mut reader,
+        "BEGIN; SELECT count(*) FROM telemetry_logs",
+    )
+    .unwrap();
+    let app = TestApp::builder()
+        .db(db)
+        .env("LOG_EXPIRY_H", 24)
+        .env("PURGE_INTERVAL_S", 1)
+        .start();
+    let mut node = app.node("/submit");
+    let mut sent = 0;
+    // The reader keeps the partition; messages are stored all the same.
+    wait_until("purging was tried in vain", || {
+        node.send(json!({"id": 1, "payload": {"msg": "m", "n": sent}}).to_string());
+        sent += 1;
+        app.metric("retention_failures_total") >= 1.0
+    });
+    app.wait_stored(sent);
+    diesel::connection::SimpleConnection::batch_execute(&mut reader, "COMMIT").unwrap();
+    wait_until("the partition is gone", || {
+        app.metric("retention_purged_partitions_total") == 1.0
+    });
+}
+
+#[test]
+fn partitions_are_made_ahead_and_take_in_what_was_caught_outside() {
+    let db = TestDb::new();
+    db.execute("INSERT INTO telemetry_messages (id, created_at, peer_connection_id, kind_id, logs) VALUES (1, now(), 1, 0, '{}')");
+    assert_eq!(
+        db.count("SELECT count(*) FROM telemetry_messages_default"),
+        1
+    );
+    let app = TestApp::builder().db(db).start();
+    assert_eq!(
+        app.db
+            .count("SELECT count(*) FROM telemetry_messages_default"),
+        0
+    );
+    assert_eq!(app.db.count("SELECT count(*) FROM telemetry_messages"), 1);
+    let ahead = "SELECT count(*) FROM pg_inherits i WHERE i.inhparent = 'telemetry_messages'::regclass \
+                 AND substring(pg_get_expr((SELECT relpartbound FROM pg_class WHERE oid = inhrelid), inhrelid) FROM 'FROM \\(''([^'']+)')::timestamptz > now()";
+    assert!(app.db.count(ahead) >= 1);
+}

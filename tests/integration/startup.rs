@@ -1,0 +1,162 @@
+//! The start: settings, and databases that are not there yet.
+
+use std::process::{Command, Output};
+
+use crate::support::{TestApp, TestDb, wait_until};
+
+fn run(args: &[&str], env: &[(&str, &str)]) -> Output {
+    let dir = tempfile::tempdir().unwrap();
+    Command::new(env!("CARGO_BIN_EXE_tetcore-analytics"))
+        .args(args)
+        .envs(env.iter().copied())
+        .current_dir(dir.path())
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn a_wrong_setting_stops_the_start_with_every_fault_in_one_message() {
+    let output = run(
+        &[],
+        &[
+            ("PORT", "x"),
+            ("LOG_EXPIRY_H", "0"),
+            ("LISTEN_ADDRESS", "here"),
+        ],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let message = text(&output.stderr);
+    for fault in [
+        "PORT: 'x' is not a whole number from 0 to 65535",
+        "LOG_EXPIRY_H: '0' is not a whole number from 1 to 1000000",
+        "LISTEN_ADDRESS: 'here' is not an IPv4 or IPv6 address",
+    ] {
+        assert!(message.contains(fault), "{fault} is missing in: {message}");
+    }
+}
+
+#[test]
+fn check_config_shows_what_is_in_force_without_secrets() {
+    let output = run(
+        &["--check-config"],
+        &[("DATABASE_URL", "postgres://u:geheim@h/d"), ("PORT", "81")],
+    );
+    assert!(output.status.success());
+    let shown = text(&output.stdout);
+    assert!(shown.contains("PORT=81\n") && shown.contains("DATABASE_URL=(secret)\n"));
+    assert!(!shown.contains("geheim"));
+}
+
+#[test]
+fn help_and_version_are_answered() {
+    let help = text(&run(&["--help"], &[]).stdout);
+    assert!(help.contains("--check-config") && help.contains("--telemetry-url"));
+    let version = text(&run(&["--version"], &[]).stdout);
+    assert_eq!(
+        version,
+        format!("tetcore-analytics {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn settings_are_read_from_a_file_too() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join(".env"), "PORT=4711\n").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_tetcore-analytics"))
+        .arg("--check-config")
+        .env_remove("PORT")
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    assert!(text(&output.stdout).contains("PORT=4711\n"));
+}
+
+#[test]
+fn the_health_check_tells_a_live_server_from_none() {
+    let app = TestApp::start();
+    let check = |port: u16| {
+        run(&["--health-check"], &[("PORT", &port.to_string())])
+            .status
+            .success()
+    };
+    assert!(check(app.port()));
+    assert!(!check(1));
+}
+
+#[test]
+fn two_servers_do_not_share_a_data_directory() {
+    let app = TestApp::start();
+    let output = run(
+        &[],
+        &[
+            ("PORT", "0"),
+            ("DATA_DIR", app.data_dir().to_str().unwrap()),
+            ("DATABASE_URL", &app.db.url()),
+        ],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("another server uses DATA_DIR"));
+}
+
+#[test]
+fn servers_that_start_at_once_migrate_an_empty_database_together() {
+    let db = TestDb::empty();
+    let url = db.url();
+    let first = TestApp::builder().db(db).start_listening();
+    let others: Vec<_> = (0..3)
+        .map(|_| {
+            TestApp::builder()
+                .env("DATABASE_URL", &url)
+                .start_listening()
+        })
+        .collect();
+    for app in others.iter().chain([&first]) {
+        wait_until("it is ready", || app.get("/health/ready").status == 200);
+        app.node("/submit")
+            .send(r#"{"id":1,"payload":{"msg":"m"}}"#);
+    }
+    wait_until("all is stored", || {
+        first.db.count("SELECT count(*) FROM telemetry_logs") == 4
+    });
+    assert_eq!(
+        first
+            .db
+            .count("SELECT count(DISTINCT id) FROM telemetry_logs"),
+        4
+    );
+    assert_eq!(first.db.count("SELECT count(*) FROM servers"), 4);
+    assert_eq!(
+        first
+            .db
+            .count("SELECT count(DISTINCT id) FROM peer_connections"),
+        4
+    );
+}
+
+#[test]
+fn a_server_lives_and_waits_while_its_database_is_not_there_yet() {
+    let db = TestDb::empty();
+    let name = db
+        .texts("SELECT current_database()::text AS value")
+        .remove(0);
+    let hidden = format!("{name}_hidden");
+    crate::support::rename_database(&name, &hidden);
+    let app = TestApp::builder().db(db).start_listening();
+    wait_until("it has asked for the database", || {
+        app.log().contains("waiting for the database")
+    });
+    assert_eq!(app.get("/health/live").status, 200);
+    let ready = app.get("/health/ready");
+    assert_eq!(ready.status, 503);
+    assert!(ready.body.contains("database"), "{}", ready.body);
+    assert_eq!(app.get("/metrics").status, 200);
+    let nodes = app.get("/nodes");
+    assert_eq!(nodes.status, 503);
+    assert!(nodes.headers.contains_key("retry-after"));
+    crate::support::rename_database(&hidden, &name);
+    wait_until("it is ready", || app.get("/health/ready").status == 200);
+}

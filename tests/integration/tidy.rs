@@ -1,0 +1,164 @@
+//! Rules of the house that a compiler does not know.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tetcore_analytics::config::settings::{self, SETTINGS};
+
+/// The rooms, from the lowest layer up; see docs/ARCHITECTURE.md.
+const LAYERS: [&[&str]; 5] = [
+    &["ids", "config", "metrics", "telemetry"],
+    &["store", "feed"],
+    &["ingest", "query", "retention", "liveness", "events"],
+    &["http"],
+    &["application", "main"],
+];
+
+/// Leaves that need another leaf: metrics are labelled by the errors of telemetry.
+const NEIGHBOURS: [(&str, &str); 1] = [("metrics", "telemetry")];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn files_of(dir: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    sources(&root().join(dir), &mut found);
+    assert!(!found.is_empty());
+    found
+}
+
+fn layer(room: &str) -> usize {
+    let layer = LAYERS.iter().position(|rooms| rooms.contains(&room));
+    layer.unwrap_or_else(|| panic!("room {room} has no layer"))
+}
+
+#[test]
+fn imports_only_go_down_the_layers() {
+    let src = root().join("src");
+    let mut violations = Vec::new();
+    for file in files_of("src") {
+        let relative = file.strip_prefix(&src).unwrap();
+        let room = relative
+            .components()
+            .next()
+            .unwrap()
+            .as_os_str()
+            .to_str()
+            .unwrap();
+        let room = room.trim_end_matches(".rs");
+        if room == "lib" || room == "main" {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        for (position, _) in text.match_indices("crate::") {
+            let rest = &text[position + "crate::".len()..];
+            let target: String = rest
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect();
+            let allowed = target == room
+                || NEIGHBOURS.contains(&(room, target.as_str()))
+                || layer(&target) < layer(room);
+            if !allowed {
+                violations.push(format!("{} imports {target}", relative.display()));
+            }
+        }
+    }
+    assert_eq!(violations, Vec::<String>::new());
+}
+
+#[test]
+fn no_message_is_sent_past_the_bound_of_a_mailbox() {
+    for file in files_of("src") {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(
+            !text.contains(".do_send("),
+            "{} uses do_send",
+            file.display()
+        );
+    }
+}
+
+#[test]
+fn no_file_is_long() {
+    for dir in ["src", "tests", "benches"] {
+        for file in files_of(dir) {
+            let lines = fs::read_to_string(&file).unwrap().lines().count();
+            assert!(
+                lines <= 520,
+                "{} has {lines} lines: split it",
+                file.display()
+            );
+        }
+    }
+}
+
+/// Compares a file with what the table of settings says; `UPDATE_DOCS=1` writes it.
+fn assert_generated(path: &Path, expected: &str) {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(path, expected).unwrap();
+    }
+    let found = fs::read_to_string(path).unwrap();
+    assert!(
+        found == expected,
+        "{} is stale: run the tests once with UPDATE_DOCS=1",
+        path.display()
+    );
+}
+
+#[test]
+fn settings_in_code_and_documentation_agree() {
+    assert_generated(&root().join(".env.example"), &settings::env_example());
+
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let (begin, end) = ("<!-- settings begin -->\n", "<!-- settings end -->");
+    let head = readme.split(begin).next().unwrap();
+    let tail = readme.split(end).nth(1).unwrap();
+    let expected = format!("{head}{begin}{}{end}{tail}", settings::markdown_table());
+    assert_generated(&root().join("README.md"), &expected);
+
+    let template = fs::read_to_string(root().join("deployment.template.yml")).unwrap();
+    for setting in SETTINGS {
+        // The embedded PostgreSQL is not used in a cluster.
+        let expected = setting.name != "PG_BIN_DIR";
+        let key = format!("{}:", setting.name);
+        let found = template
+            .lines()
+            .any(|line| line.trim_start().starts_with(&key));
+        assert_eq!(
+            found, expected,
+            "{} in deployment.template.yml",
+            setting.name
+        );
+    }
+}
+
+#[test]
+fn the_example_of_the_settings_is_valid() {
+    let text = fs::read_to_string(root().join(".env.example")).unwrap();
+    let value = |name: &str| {
+        let prefix = format!("#{name}=");
+        let line = text.lines().find_map(|line| line.strip_prefix(&prefix))?;
+        Some(line.to_owned())
+    };
+    tetcore_analytics::config::Config::from_lookup(&value).unwrap();
+    for setting in SETTINGS {
+        assert!(
+            value(setting.name).is_some(),
+            "{} is not in .env.example",
+            setting.name
+        );
+    }
+}
