@@ -2,6 +2,12 @@
 //! `TEST_DATABASE_URL`, and ends with the exit code of the command. The cluster
 //! lives in a temporary directory and is never forced to disk.
 
+#![expect(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "it ends with a message that a person reads"
+)]
+
 use std::process::{Command, ExitCode};
 
 use tetcore_analytics::store::embedded::{EmbeddedOptions, EmbeddedPostgres};

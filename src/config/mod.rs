@@ -3,6 +3,7 @@
 
 pub mod args;
 pub mod settings;
+mod table;
 
 use std::fmt;
 use std::net::IpAddr;

@@ -10,7 +10,6 @@
     clippy::print_stderr,
     clippy::string_slice,
     clippy::unwrap_used,
-    clippy::missing_panics_doc,
     unreachable_pub,
     reason = "a test fails by panicking, and is read with its name"
 )]

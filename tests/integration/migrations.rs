@@ -6,7 +6,7 @@ use tetcore_analytics::store::migrations;
 
 use crate::support::TestDb;
 
-/// The schema as pg_dump shows it.
+/// The schema as `pg_dump` shows it.
 fn dump(db: &TestDb) -> String {
     let pg_dump = std::env::var_os("PG_BIN_DIR").map_or("pg_dump".into(), |dir| {
         std::path::PathBuf::from(dir).join("pg_dump")

@@ -1,0 +1,303 @@
+//! The table of all settings: names, defaults, ranges, meanings.
+
+use super::settings::{Allowed, DefaultValue, Setting};
+
+const fn number(
+    name: &'static str,
+    default: &'static str,
+    range: (u64, u64),
+    unit: &'static str,
+    meaning: &'static str,
+) -> Setting {
+    Setting {
+        name,
+        default: DefaultValue::Text(default),
+        allowed: Allowed::Integer(range.0, range.1),
+        unit,
+        secret: false,
+        meaning,
+    }
+}
+
+const fn computed(
+    name: &'static str,
+    default: DefaultValue,
+    range: (u64, u64),
+    meaning: &'static str,
+) -> Setting {
+    Setting {
+        name,
+        default,
+        allowed: Allowed::Integer(range.0, range.1),
+        unit: "",
+        secret: false,
+        meaning,
+    }
+}
+
+const fn text(
+    name: &'static str,
+    default: DefaultValue,
+    allowed: &'static str,
+    meaning: &'static str,
+) -> Setting {
+    Setting {
+        name,
+        default,
+        allowed: Allowed::Text(allowed),
+        unit: "",
+        secret: false,
+        meaning,
+    }
+}
+
+const fn secret(name: &'static str, allowed: &'static str, meaning: &'static str) -> Setting {
+    Setting {
+        secret: true,
+        ..text(name, DefaultValue::Unset, allowed, meaning)
+    }
+}
+
+/// All settings, in the order in which they are documented.
+pub const SETTINGS: &[Setting] = &[
+    text(
+        "LISTEN_ADDRESS",
+        DefaultValue::Text("::"),
+        "an IPv4 or IPv6 address",
+        "Address on which nodes and browsers are served. :: means every address, IPv4 and IPv6; 127.0.0.1 serves this machine only.",
+    ),
+    number(
+        "PORT",
+        "8080",
+        (0, 65_535),
+        "",
+        "TCP port for nodes and browsers. 0 takes any free port and prints it.",
+    ),
+    secret(
+        "DATABASE_URL",
+        "postgres://user:password@host:port/database",
+        "Database to use. Not set: the server runs a PostgreSQL of its own under DATA_DIR.",
+    ),
+    secret(
+        "READ_DATABASE_URL",
+        "postgres://user:password@host:port/database",
+        "Database for queries, for instance a read replica. Not set: DATABASE_URL.",
+    ),
+    text(
+        "DATA_DIR",
+        DefaultValue::Text("./data"),
+        "a directory that can be written, one for each server",
+        "Where the server keeps what must survive a restart: its name, its own PostgreSQL.",
+    ),
+    text(
+        "PG_BIN_DIR",
+        DefaultValue::Unset,
+        "a directory with initdb and postgres",
+        "Programs for the server's own PostgreSQL. Not set: they are looked for on PATH and in the usual places.",
+    ),
+    text(
+        "ASSETS_PATH",
+        DefaultValue::Text("./static"),
+        "a directory",
+        "Files of the start page and the dashboards.",
+    ),
+    text(
+        "RUST_LOG",
+        DefaultValue::Text("info"),
+        "error, warn, info, debug or trace, also by module",
+        "How much is logged, to standard error. debug and trace name IP addresses.",
+    ),
+    number(
+        "UPGRADE_TIMEOUT_S",
+        "30",
+        (5, 600),
+        "s",
+        "Time for a request to arrive after the TCP connection. Nodes take up to 20 s (they move only when they have something to say): below that they never get in; far above, idle connections pile up.",
+    ),
+    number(
+        "NODE_IDLE_TIMEOUT_S",
+        "60",
+        (20, 86_400),
+        "s",
+        "Silence after which a node that never answered a ping is dropped. A healthy node speaks each 5 s, but may take 10 s for its first frame: too low costs data, too high shows dead nodes as online.",
+    ),
+    number(
+        "HEARTBEAT_INTERVAL",
+        "5",
+        (1, 3_600),
+        "s",
+        "Time between pings to peers that answer them (browsers, old nodes). Nodes since 2021 never read: they get a single ping.",
+    ),
+    number(
+        "CLIENT_TIMEOUT_S",
+        "10",
+        (2, 3_600),
+        "s",
+        "Silence after which a peer that has answered pings is dropped. Must be longer than HEARTBEAT_INTERVAL.",
+    ),
+    number(
+        "CONNECTIONS_MAX",
+        "20000",
+        (1, 1_000_000),
+        "",
+        "Connections open at once; more are refused. Each takes up to 20 KiB of memory and a file descriptor.",
+    ),
+    number(
+        "MAX_PENDING_CONNECTIONS",
+        "8192",
+        (16, 65_535),
+        "",
+        "TCP connections that wait to be accepted (listen backlog). Too low: a crowd of nodes that comes back at once is refused.",
+    ),
+    number(
+        "WS_MAX_PAYLOAD",
+        "524288",
+        (65_536, 67_108_864),
+        "bytes",
+        "Largest message, fragments put together. Today's largest is 93 kB (1,000 authorities), old network states reach 500 kB. A node over it is dropped.",
+    ),
+    number(
+        "NODES_PER_CONNECTION_MAX",
+        "20",
+        (1, 10_000),
+        "",
+        "Node ids on one connection. A collator has 2; messages of ids beyond the limit are dropped and counted.",
+    ),
+    number(
+        "MAX_CLOCK_SKEW_S",
+        "600",
+        (1, 86_400),
+        "s",
+        "How far a node's clock may be off for its time to be taken. Beyond, created_at is the server's time and node_ts keeps what the node said.",
+    ),
+    number(
+        "MESSAGE_KINDS_MAX",
+        "1000",
+        (100, 30_000),
+        "",
+        "Kinds (msg) that get an entry in the dictionary. Messages of further kinds are stored as (unlisted) with msg in their fields. All nodes known together send 60.",
+    ),
+    number(
+        "DB_BATCH_SIZE",
+        "1024",
+        (1, 100_000),
+        "rows",
+        "Rows that make a batch leave at once. Under load, while all writers are busy, batches grow up to 16 times as large: fewer transactions for the same rows.",
+    ),
+    number(
+        "DB_SAVE_LATENCY_MS",
+        "100",
+        (1, 60_000),
+        "ms",
+        "Longest time a message waits for its batch to fill. It is also what a crash may cost. Low values make many small transactions.",
+    ),
+    computed(
+        "DB_WRITERS",
+        DefaultValue::Cpus(1),
+        (1, 64),
+        "Threads that store batches, each with a database connection of its own.",
+    ),
+    number(
+        "QUEUE_ROWS_MAX",
+        "262144",
+        (1_024, 1_000_000),
+        "rows",
+        "Messages in memory that wait to be stored. When it is full, sockets are held back for HOLD_BACK_MS, then messages are dropped and counted. The upper limit is what one block of reserved ids covers.",
+    ),
+    number(
+        "QUEUE_BYTES_MAX",
+        "67108864",
+        (1_048_576, 68_719_476_736),
+        "bytes",
+        "As QUEUE_ROWS_MAX, in bytes. Must be at least twice WS_MAX_PAYLOAD.",
+    ),
+    number(
+        "HOLD_BACK_MS",
+        "2000",
+        (0, 10_000),
+        "ms",
+        "Longest time a socket is not read while the queue is full. A node that is not read silences its other telemetry endpoints too; one that is read too fast loses messages.",
+    ),
+    number(
+        "REJECTED_MESSAGES_MAX",
+        "10000",
+        (0, 10_000_000),
+        "rows",
+        "Messages kept in rejected_messages, the newest. 0 keeps none.",
+    ),
+    computed(
+        "NUM_THREADS",
+        DefaultValue::Cpus(3),
+        (1, 1_024),
+        "Threads that run queries.",
+    ),
+    computed(
+        "DB_POOL_SIZE",
+        DefaultValue::SameAs("NUM_THREADS"),
+        (1, 1_024),
+        "Database connections for queries. The database must allow this many, DB_WRITERS and 3 more.",
+    ),
+    number(
+        "DB_POOL_TIMEOUT_S",
+        "5",
+        (1, 300),
+        "s",
+        "How long a query waits for a connection before it is answered with 503.",
+    ),
+    number(
+        "STATEMENT_TIMEOUT_S",
+        "30",
+        (1, 3_600),
+        "s",
+        "How long the database may work on one query before it is answered with 503.",
+    ),
+    number(
+        "LOG_EXPIRY_H",
+        "280320",
+        (1, 1_000_000),
+        "h",
+        "Age at which messages are purged, in whole partitions; 280320 is 32 years. Messages from /audit are never purged.",
+    ),
+    number(
+        "PARTITION_WIDTH_H",
+        "24",
+        (1, 744),
+        "h",
+        "Time span of a partition, at most an eighth of LOG_EXPIRY_H. Narrow ones purge more exactly, wide ones keep queries over a year quick to plan.",
+    ),
+    number(
+        "PURGE_INTERVAL_S",
+        "600",
+        (1, 86_400),
+        "s",
+        "Time between two purges. Partitions are made ahead at the same time.",
+    ),
+    number(
+        "SHUTDOWN_TIMEOUT_S",
+        "30",
+        (1, 3_600),
+        "s",
+        "Time to store what was read after SIGTERM; what is left then is lost, counted, and makes the exit code 1.",
+    ),
+    number(
+        "CACHE_UPDATE_INTERVAL_MS",
+        "1000",
+        (10, 60_000),
+        "ms",
+        "Live feed: time between two updates to a subscriber.",
+    ),
+    number(
+        "CACHE_UPDATE_TIMEOUT_S",
+        "15",
+        (1, 600),
+        "s",
+        "Live feed: a read from the database that takes longer is logged; after 4 times as long it is given up.",
+    ),
+    number(
+        "CACHE_EXPIRY_S",
+        "3600",
+        (1, 86_400),
+        "s",
+        "Live feed: how long messages stay in memory for late subscribers.",
+    ),
+];
