@@ -55,6 +55,7 @@ impl Server {
         // On a disk, as `/tmp` need not be, and open to the user that PostgreSQL drops to.
         let open = Permissions::from_mode(0o755);
         let data_dir = tempfile::Builder::new()
+            .prefix("tetcore-analytics-bench-")
             .permissions(open)
             .tempdir_in("/var/tmp")?;
         Self::start_in(data_dir, settings)
@@ -67,6 +68,8 @@ impl Server {
             .env("DATA_DIR", data_dir.path())
             .env("LISTEN_ADDRESS", "127.0.0.1")
             .env("PORT", "0")
+            // Its usual lines would run through those of the bench.
+            .env("RUST_LOG", "warn")
             .envs(settings.iter().copied())
             // Away from a `.env` of the project.
             .current_dir(data_dir.path())
