@@ -58,7 +58,7 @@ pub(super) fn json_config() -> JsonConfig {
 /// serde puts the name of the field between backticks.
 fn explain_field(cause: &str) -> AppError {
     AppError::BadRequest {
-        message: cause.to_owned(),
+        message: cause.replacen(" field ", " parameter ", 1),
         parameter: cause.split('`').nth(1).map(str::to_owned),
     }
 }

@@ -5,7 +5,8 @@
 -- Cost: one look at the files of each relation.
 -- Order: largest first; the name breaks ties.
 WITH files AS (
-    SELECT c.oid, c.relname, c.relkind, c.reltuples, i.inhparent,
+    SELECT c.oid, c.relname, c.relkind, i.inhparent,
+           CASE WHEN c.relkind IN ('r', 'm', 'i') THEN greatest(c.reltuples, 0) ELSE 0 END AS rows_estimate,
            CASE WHEN c.relkind IN ('r', 'm') THEN pg_table_size(c.oid) ELSE pg_relation_size(c.oid) END AS bytes,
            CASE WHEN c.relkind IN ('r', 'm') THEN pg_indexes_size(c.oid) ELSE 0 END AS index_bytes
     FROM pg_class c
@@ -14,7 +15,7 @@ WITH files AS (
 ),
 sums AS (
     SELECT inhparent AS oid, sum(bytes) AS bytes, sum(index_bytes) AS index_bytes,
-           sum(greatest(reltuples, 0)) AS reltuples
+           sum(rows_estimate) AS rows_estimate
     FROM files
     WHERE inhparent IS NOT NULL
     GROUP BY inhparent
@@ -24,7 +25,7 @@ relations AS (
            CASE WHEN f.relkind IN ('i', 'I') THEN 'index' ELSE 'table' END AS kind,
            (f.bytes + coalesce(s.bytes, 0))::bigint AS size_bytes,
            (f.index_bytes + coalesce(s.index_bytes, 0))::bigint AS index_bytes,
-           (greatest(f.reltuples, 0) + coalesce(s.reltuples, 0))::bigint AS rows_estimate,
+           (f.rows_estimate + coalesce(s.rows_estimate, 0))::bigint AS rows_estimate,
            parent.relname::text AS partition_of
     FROM files f
     LEFT JOIN sums s ON s.oid = f.oid
