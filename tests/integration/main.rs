@@ -16,11 +16,18 @@
 
 mod support;
 
+mod benchmarks;
 mod embedded;
 mod exactly_once;
 mod ingest;
+mod lossless;
 mod migrations;
+mod node_logs;
+mod nodes;
+mod plans;
+mod reputation;
 mod retention;
 mod shutdown;
 mod startup;
+mod stats_health_openapi;
 mod tidy;

@@ -1,0 +1,214 @@
+//! Each statement that reads uses the indexes that its header names.
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use serde_json::Value;
+
+use crate::support::TestDb;
+
+/// Enough rows that an index is the better way: 200 peers with 50 sessions each,
+/// and messages of ten days, most of which are not of the kinds asked for.
+const ROWS: &str = "
+    INSERT INTO message_kinds (id, msg) SELECT 100 + i, 'kind.' || i FROM generate_series(0, 39) i;
+    INSERT INTO message_kinds (id, msg) VALUES (200, 'system.network_state'), (201, 'tracing.profiling');
+    INSERT INTO peer_connections (id, ip_addr, peer_id, created_at, connection_id, server_id, last_seen_at)
+    SELECT i, '10.0.0.1', 'peer ' || i % 200, now() - i * interval '1 minute', i, 's', now() FROM generate_series(1, 10000) i;
+    INSERT INTO telemetry_messages
+    SELECT i, now() - i * interval '9 seconds', 1 + i % 200, CASE WHEN i % 500 = 0 THEN 200 WHEN i % 500 = 1 THEN 201 ELSE 100 + i % 40 END,
+           NULL, 'target', '{\"name\": \"span\"}'
+    FROM generate_series(1, 100000) i;
+    INSERT INTO telemetry_messages_audit SELECT * FROM telemetry_messages;
+    INSERT INTO host_systems (description, os, cpu_qty, cpu_clock, ram_mb, disk_info) SELECT 'd', 'o', 1, 1, 1, 'i' FROM generate_series(1, 5000);
+    INSERT INTO benchmarks (ts_start, ts_end) SELECT now() - i * interval '1 hour', now() FROM generate_series(1, 5000) i;
+    INSERT INTO benchmark_events (benchmark_id, name, phase, created_at) SELECT 1 + i % 5000, 'n', 'p', now() FROM generate_series(1, 20000) i;
+    ANALYZE;";
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text, column_name = "QUERY PLAN")]
+    plan: String,
+}
+
+#[derive(QueryableByName)]
+struct Part {
+    #[diesel(sql_type = Text)]
+    part: String,
+    #[diesel(sql_type = Text)]
+    whole: String,
+}
+
+/// All values of a field of a plan, however deep.
+fn collect(plan: &Value, field: &str, found: &mut Vec<String>) {
+    match plan {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(text) if name == field => found.push(text.clone()),
+                    value => collect(value, field, found),
+                }
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| collect(value, field, found)),
+        _ => {}
+    }
+}
+
+/// The indexes that a header names.
+fn named(sql: &str) -> Vec<&str> {
+    let line = sql
+        .lines()
+        .find_map(|line| line.strip_prefix("-- Index: "))
+        .unwrap();
+    let words = line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words
+        .filter(|word| word.ends_with("_idx") || word.ends_with("_pkey"))
+        .collect()
+}
+
+/// Each statement with its name, the types of its parameters, and values for them.
+fn statements() -> Vec<(&'static str, &'static str, String, String)> {
+    const RANGE: &str = "now() - interval '10 minutes', now()";
+    const TIMES: &str = "timestamptz, timestamptz";
+    let logs_types = "bigint[], timestamptz, timestamptz, timestamptz, bigint, text, text, bigint";
+    vec![
+        (
+            "nodes",
+            include_str!("../../src/query/nodes.sql"),
+            "text, text, boolean, bigint".to_owned(),
+            "NULL, NULL, NULL, 100".to_owned(),
+        ),
+        (
+            "sessions",
+            include_str!("../../src/query/sessions.sql"),
+            "text".to_owned(),
+            "'peer 7'".to_owned(),
+        ),
+        (
+            "node_logs",
+            include_str!("../../src/query/node_logs.sql"),
+            logs_types.to_owned(),
+            format!("'{{7,207}}', {RANGE}, NULL, NULL, NULL, NULL, 101"),
+        ),
+        (
+            "node_logs after a page, by kind and target",
+            include_str!("../../src/query/node_logs.sql"),
+            logs_types.to_owned(),
+            format!("'{{7,207}}', {RANGE}, now(), 5, 'kind.7', 'target', 101"),
+        ),
+        (
+            "log_stats",
+            include_str!("../../src/query/log_stats.sql"),
+            format!("bigint[], {TIMES}"),
+            format!("'{{7,207}}', {RANGE}"),
+        ),
+        (
+            "reputation_newest",
+            include_str!("../../src/query/reputation_newest.sql"),
+            format!("{TIMES}, boolean, bigint"),
+            "now() - interval '5 days', now(), true, 100".to_owned(),
+        ),
+        (
+            "reputation_of",
+            include_str!("../../src/query/reputation_of.sql"),
+            format!("text, {TIMES}, bigint"),
+            "'peer 7', now() - interval '5 days', now(), 100".to_owned(),
+        ),
+        (
+            "is_known_peer",
+            include_str!("../../src/query/is_known_peer.sql"),
+            "text".to_owned(),
+            "'peer 7'".to_owned(),
+        ),
+        (
+            "host_systems",
+            include_str!("../../src/query/host_systems.sql"),
+            "bigint".to_owned(),
+            "10".to_owned(),
+        ),
+        (
+            "benchmarks",
+            include_str!("../../src/query/benchmarks.sql"),
+            "bigint".to_owned(),
+            "10".to_owned(),
+        ),
+        (
+            "benchmark_events",
+            include_str!("../../src/query/benchmark_events.sql"),
+            "bigint".to_owned(),
+            "7".to_owned(),
+        ),
+        (
+            "benchmark_span",
+            include_str!("../../src/query/benchmark_span.sql"),
+            "bigint".to_owned(),
+            "7".to_owned(),
+        ),
+        (
+            "benchmark_targets",
+            include_str!("../../src/query/benchmark_targets.sql"),
+            format!("{TIMES}, text"),
+            "now() - interval '5 days', now(), NULL".to_owned(),
+        ),
+    ]
+}
+
+#[test]
+fn each_statement_uses_the_indexes_that_its_header_names() {
+    let db = TestDb::new();
+    let mut conn = db.connect();
+    conn.batch_execute(ROWS).unwrap();
+    // As connections for queries are set up, and on a disk that reads anywhere at about the same cost.
+    conn.batch_execute("SET plan_cache_mode = force_custom_plan; SET random_page_cost = 1.1")
+        .unwrap();
+    let parts: Vec<Part> = diesel::sql_query(
+        "SELECT i.inhrelid::regclass::text AS part, i.inhparent::regclass::text AS whole FROM pg_inherits i",
+    )
+    .load(&mut conn)
+    .unwrap();
+    for (name, sql, types, values) in statements() {
+        conn.batch_execute(&format!("PREPARE statement ({types}) AS {sql}"))
+            .unwrap();
+        let lines: Vec<Line> = diesel::sql_query(format!(
+            "EXPLAIN (FORMAT JSON) EXECUTE statement ({values})"
+        ))
+        .load(&mut conn)
+        .unwrap();
+        conn.batch_execute("DEALLOCATE statement").unwrap();
+        let text: String = lines.into_iter().map(|line| line.plan).collect();
+        let plan: Value = serde_json::from_str(&text).unwrap();
+        let mut used = Vec::new();
+        collect(&plan, "Index Name", &mut used);
+        let whole = |index: &String| {
+            let part = parts.iter().find(|part| &part.part == index);
+            part.map_or_else(|| index.clone(), |part| part.whole.clone())
+        };
+        let used: Vec<String> = used.iter().map(whole).collect();
+        let named = named(sql);
+        assert!(!named.is_empty(), "{name} names no index");
+        for index in named {
+            assert!(
+                used.iter().any(|used| used == index),
+                "{name} does not use {index}:\n{text}"
+            );
+        }
+        let mut scanned = Vec::new();
+        scans(&plan, &mut scanned);
+        let messages = scanned
+            .iter()
+            .find(|table| table.starts_with("telemetry_messages"));
+        assert_eq!(messages, None, "{name} reads all messages:\n{text}");
+    }
+}
+
+/// The tables that a plan reads from one end to the other.
+fn scans(plan: &Value, found: &mut Vec<String>) {
+    if plan["Node Type"] == "Seq Scan" {
+        found.push(plan["Relation Name"].as_str().unwrap().to_owned());
+    }
+    match plan {
+        Value::Object(fields) => fields.values().for_each(|value| scans(value, found)),
+        Value::Array(values) => values.iter().for_each(|value| scans(value, found)),
+        _ => {}
+    }
+}

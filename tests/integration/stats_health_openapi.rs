@@ -1,0 +1,231 @@
+//! What the server tells about itself, and the form of all answers.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::support::{TestApp, wait_until};
+
+#[test]
+fn sizes_of_tables_and_indexes_are_listed() {
+    let app = TestApp::start();
+    let relations = app.get("/stats/db?limit=100000").json();
+    let relations = relations.as_array().unwrap();
+    let find = |name: &str| {
+        relations
+            .iter()
+            .find(|relation| relation["relation"] == name)
+            .unwrap()
+    };
+    assert_eq!(find("peer_connections")["kind"], "table");
+    assert_eq!(find("peer_connections_peer_idx")["kind"], "index");
+    let parts = relations
+        .iter()
+        .filter(|part| part["partition_of"] == "telemetry_messages");
+    let sum: i64 = parts
+        .map(|part| part["total_bytes"].as_i64().unwrap())
+        .sum();
+    assert_eq!(find("telemetry_messages")["total_bytes"], sum);
+    let largest = app.get("/stats/db/?limit=1").json();
+    assert_eq!(largest.as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn the_version_is_told() {
+    let app = TestApp::start();
+    let version = app.get("/stats/version").json();
+    assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(version["name"], "tetcore-analytics");
+}
+
+#[test]
+fn health_names_the_check_that_fails() {
+    let app = TestApp::start();
+    assert_eq!(app.get("/health/live/").status, 200);
+    let ready = app.get("/health/ready").json();
+    assert_eq!(ready["status"], "ok");
+    app.db.refuse_connections();
+    wait_until("the server is not ready", || {
+        app.get("/health/ready").status == 503
+    });
+    let answer = app.get("/health/ready");
+    assert_eq!(answer.status, 503);
+    let database = json!({"name": "database", "ok": false, "message": "the database for queries is away or too busy"});
+    let late = json!({"name": "database", "ok": false, "message": "the database for queries takes longer than 2 s to answer"});
+    let body = answer.json();
+    let checks = body["checks"].as_array().unwrap();
+    assert!(
+        checks.contains(&database) || checks.contains(&late),
+        "{}",
+        answer.body
+    );
+    assert_eq!(app.get("/health/live").status, 200);
+    let query = app.get("/nodes");
+    assert_eq!(
+        (query.status, &query.json()["error"]["code"]),
+        (503, &json!("unavailable"))
+    );
+    assert!(query.headers.contains_key("retry-after"));
+    app.db.allow_connections();
+    wait_until("the server is ready again", || {
+        app.get("/health/ready").status == 200
+    });
+    assert_eq!(app.get("/nodes").status, 200);
+}
+
+#[test]
+fn a_server_without_its_database_says_so() {
+    let app = TestApp::builder()
+        .env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing")
+        .start_listening();
+    assert_eq!(app.get("/health/live").status, 200);
+    assert_eq!(app.get("/health/ready").status, 503);
+    assert_eq!(app.get("/metrics").status, 200);
+    assert_eq!(app.get("/").status, 200);
+    let answer = app.get("/nodes");
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.headers["retry-after"], "2");
+}
+
+#[test]
+fn a_query_that_takes_too_long_is_503_and_shows_no_sql() {
+    let app = TestApp::builder().env("STATEMENT_TIMEOUT_S", 1).start();
+    app.db.execute(
+        "ALTER TABLE host_systems RENAME TO slow_systems; \
+         CREATE VIEW host_systems AS SELECT s.* FROM slow_systems s, pg_sleep(3) \
+         UNION ALL SELECT 1, pg_sleep(3)::text, '', 1, 1, 1, ''",
+    );
+    let answer = app.get("/host_systems");
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    app.db
+        .execute("ALTER TABLE peer_connections RENAME COLUMN chain TO renamed");
+    let answer = app.get("/nodes?chain=x");
+    assert_eq!(answer.status, 500, "{}", answer.body);
+    assert!(!answer.body.contains("chain"), "{}", answer.body);
+    assert!(app.log().contains("a request failed"));
+}
+
+#[test]
+fn what_is_not_there_is_refused_in_the_same_form() {
+    let app = TestApp::start();
+    let missing = app.get("/nothing/here");
+    assert_eq!(
+        (missing.status, &missing.json()["error"]["code"]),
+        (404, &json!("not_found"))
+    );
+    let method = app.post("/nodes", &json!({}));
+    assert_eq!(
+        (method.status, &method.json()["error"]["code"]),
+        (405, &json!("method_not_allowed"))
+    );
+    assert_eq!(method.headers["allow"], "GET, HEAD");
+    for path in ["/submit", "/audit/"] {
+        let page = app.get(path);
+        assert_eq!(
+            (page.status, &page.json()["error"]["code"]),
+            (426, &json!("upgrade_required"))
+        );
+    }
+    assert_eq!(
+        app.metric_with("http_requests_total", "route=\"unmatched\",status=\"404\""),
+        1.0
+    );
+    assert_eq!(
+        app.metric_with("http_requests_total", "route=\"/nodes\",status=\"405\""),
+        1.0
+    );
+    assert_eq!(app.get("/reputation/nobody").status, 404);
+    assert_eq!(
+        app.metric_with(
+            "http_requests_total",
+            "route=\"/reputation/{peer_id}\",status=\"404\""
+        ),
+        1.0
+    );
+}
+
+#[test]
+fn the_pages_need_nothing_from_elsewhere() {
+    let app = TestApp::start();
+    for path in ["/", "/api", "/api/"] {
+        let page = app.get(path);
+        assert_eq!(page.status, 200);
+        assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
+        assert!(page.headers["content-security-policy"].contains("default-src 'none'"));
+        for outside in ["src=\"http", "@import", "url(http", "rel=\"stylesheet\""] {
+            assert!(!page.body.contains(outside), "{path} has {outside}");
+        }
+    }
+    assert!(app.get("/").body.contains("--telemetry-url"));
+    let bare = TestApp::builder().env("ASSETS_PATH", "/nowhere").start();
+    assert!(bare.get("/").body.contains("--telemetry-url"));
+}
+
+#[test]
+fn the_description_has_every_route_and_each_answers() {
+    let app = TestApp::start();
+    let api = app.get("/api/openapi.json").json();
+    assert!(api["openapi"].as_str().unwrap().starts_with("3.1"));
+    let described: BTreeSet<String> = api["paths"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(|path| {
+            if path == "/" {
+                path.clone()
+            } else {
+                path.trim_end_matches('/').to_owned()
+            }
+        })
+        .collect();
+    let routes = include_str!("../../src/http/routes.rs")
+        .split("only(\"")
+        .skip(1);
+    let routed: BTreeSet<String> = routes
+        .map(|rest| rest.split('"').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(described, routed);
+    for (path, methods) in api["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let described = operation["responses"].as_object().unwrap();
+            let asked = path.replace("{peer_id}", "nobody").replace("{id}", "1");
+            let answer = match method.as_str() {
+                "get" => app.get(&asked),
+                "post" => app.post(&asked, &json!({})),
+                other => panic!("{other} of {path} is not tried"),
+            };
+            let status = answer.status.to_string();
+            assert!(
+                described.contains_key(&status),
+                "{method} {path} answers {status}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_reference_of_the_description_leads_somewhere() {
+    fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    match value {
+                        Value::String(target) if name == "$ref" => found.push(target),
+                        value => references(value, found),
+                    }
+                }
+            }
+            Value::Array(values) => values.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+    let app = TestApp::start();
+    let api = app.get("/api/openapi.json").json();
+    let mut found = Vec::new();
+    references(&api, &mut found);
+    assert!(!found.is_empty());
+    for target in found {
+        let pointer = target.trim_start_matches('#');
+        assert!(api.pointer(pointer).is_some(), "{target} is nowhere");
+    }
+}
