@@ -20,7 +20,6 @@ mod benchmarks;
 mod embedded;
 mod exactly_once;
 mod ingest;
-mod lossless;
 mod migrations;
 mod node_logs;
 mod nodes;
