@@ -36,7 +36,7 @@ lint: ## Check formatting, clippy, documentation and shell scripts
 
 bench: ## Measure: a table at the end, also written to docs/PERFORMANCE.md
 	@.ci/install test
-	cargo bench $(ARGS)
+	cargo bench --bench load -- $(ARGS)
 
 soak: ## Run the long tests (those that `make test` leaves out)
 	@.ci/install test

@@ -1,7 +1,10 @@
 //! Numbers that name things, each of its own type, so that they cannot be swapped.
 
+use serde::{Deserialize, Serialize};
+
 /// A row of `peer_connections`: one node id on one connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct SessionId(pub i64);
 
 /// A row of `telemetry_messages`; also names a batch. Grows with the time of
@@ -10,7 +13,8 @@ pub struct SessionId(pub i64);
 pub struct MessageId(pub i64);
 
 /// A websocket connection, unique for one run of one server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct ConnectionId(pub i64);
 
 /// A value of `msg`, numbered by this process; see `store::Kinds`.

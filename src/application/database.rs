@@ -29,8 +29,6 @@ pub(super) struct Database {
     /// The URL for people; without the password if it was given to us.
     pub(super) shown_url: String,
     pub(super) pools: Pools,
-    pub(super) kinds: Arc<Kinds>,
-    pub(super) ids: Arc<IdBlocks>,
     pub(super) started_at: DateTime<Utc>,
     embedded: Option<Keeper>,
 }
@@ -42,12 +40,19 @@ struct Keeper {
     thread: JoinHandle<()>,
 }
 
+/// What bringing the database up needs.
+#[derive(Debug, Clone)]
+pub(super) struct BringUp {
+    pub(super) config: Arc<Config>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) kinds: Arc<Kinds>,
+    pub(super) ids: Arc<IdBlocks>,
+    pub(super) server_id: Arc<str>,
+}
+
 /// Brings the database up, however long that takes.
-pub(super) async fn bring_up(
-    config: Arc<Config>,
-    metrics: Arc<Metrics>,
-    server_id: Arc<str>,
-) -> Result<Database, ApplicationError> {
+pub(super) async fn bring_up(parts: BringUp) -> Result<Database, ApplicationError> {
+    let config = &parts.config;
     let (url, shown_url, embedded) = match &config.store.database_url {
         Some(url) => (url.clone(), without_password(url), None),
         None => {
@@ -66,28 +71,25 @@ pub(super) async fn bring_up(
         }
     };
     let pools = Pools::new(&url, &config.store);
-    let kinds = Arc::new(Kinds::new(config.store.kinds_max, metrics.clone()));
-    let ids = Arc::new(IdBlocks::default());
     let database = Database {
         url,
         shown_url,
         pools,
-        kinds,
-        ids,
         started_at: Utc::now(),
         embedded,
     };
     let mut wait = RETRY_FIRST;
     loop {
-        let (config, metrics, server_id) = (config.clone(), metrics.clone(), server_id.clone());
-        let prepare = database.preparation();
-        match blocking(move || prepare.run(&config, &metrics, &server_id)).await? {
+        let (again, pools, started_at) =
+            (parts.clone(), database.pools.clone(), database.started_at);
+        match blocking(move || again.prepare(&pools, started_at)).await? {
             Ok(()) => return Ok(database),
             Err(error) => {
                 log::warn!(
                     "waiting for the database, next try in {:.1} s: {error}",
                     wait.as_secs_f64()
                 );
+                parts.metrics.set_trouble(Some(error.to_string()));
             }
         }
         tokio::time::sleep(wait).await;
@@ -95,31 +97,25 @@ pub(super) async fn bring_up(
     }
 }
 
-/// What is done once, before the first message.
-struct Preparation {
-    pools: Pools,
-    kinds: Arc<Kinds>,
-    ids: Arc<IdBlocks>,
-    started_at: DateTime<Utc>,
-}
-
-impl Preparation {
-    fn run(&self, config: &Config, metrics: &Metrics, server_id: &str) -> Result<(), StoreError> {
-        let mut conn = self.pools.control()?;
+impl BringUp {
+    /// What is done once, before the first batch.
+    fn prepare(&self, pools: &Pools, started_at: DateTime<Utc>) -> Result<(), StoreError> {
+        let mut conn = pools.control()?;
         migrations::run(&mut conn)?;
-        heartbeat(&mut conn, server_id, self.started_at)?;
-        let left_open = close_left_open(&mut conn, server_id, true)?;
+        heartbeat(&mut conn, &self.server_id, started_at)?;
+        let left_open = close_left_open(&mut conn, &self.server_id, true)?;
         if left_open > 0 {
             log::info!("ended {left_open} sessions that were left open");
         }
         self.kinds.load(&mut conn)?;
         self.ids.refill(&mut conn)?;
         // Somebody who reads everything, as pg_dump, keeps partitions from being made.
-        if let Err(error) = prepare_partitions(&mut conn, config, metrics) {
+        if let Err(error) = prepare_partitions(&mut conn, &self.config, &self.metrics) {
             log::warn!("partitions could not be made yet, messages go to the default one: {error}");
         }
-        metrics.database_up.set(1);
-        self.pools.show(metrics);
+        self.metrics.database_up.set(1);
+        self.metrics.set_trouble(None);
+        pools.show(&self.metrics);
         Ok(())
     }
 }
@@ -137,15 +133,6 @@ impl Database {
         });
         if !joined.await.unwrap_or(false) {
             log::error!("the thread that keeps PostgreSQL had failed");
-        }
-    }
-
-    fn preparation(&self) -> Preparation {
-        Preparation {
-            pools: self.pools.clone(),
-            kinds: self.kinds.clone(),
-            ids: self.ids.clone(),
-            started_at: self.started_at,
         }
     }
 }

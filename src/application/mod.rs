@@ -24,8 +24,10 @@ use crate::ingest::{Ingest, IngestParts};
 use crate::liveness::Heartbeat;
 use crate::metrics::Metrics;
 use crate::retention::Purger;
-use database::Database;
+use crate::store::{IdBlocks, Kinds, Spool};
+use database::{BringUp, Database};
 use identity::Identity;
+use stop::Stopped;
 
 /// File descriptors beside those of sockets: connections to the database, files, the log.
 const OTHER_FILES: u64 = 1_024;
@@ -50,6 +52,9 @@ pub enum ApplicationError {
     /// The server's own directory cannot be used.
     #[error("{0}")]
     Identity(#[from] identity::IdentityError),
+    /// The spool cannot be used.
+    #[error("{0}; SPOOL_DIR sets it")]
+    Spool(#[from] crate::store::SpoolError),
     /// The PostgreSQL of its own does not start.
     #[error("{0}")]
     Embedded(#[from] crate::store::embedded::EmbeddedError),
@@ -60,7 +65,9 @@ pub enum ApplicationError {
     #[error("the HTTP server failed: {0}")]
     Server(#[from] std::io::Error),
     /// Messages were lost when the server stopped.
-    #[error("{0} messages could not be stored within SHUTDOWN_TIMEOUT_S and are lost")]
+    #[error(
+        "{0} messages could neither be stored nor put on disk within SHUTDOWN_TIMEOUT_S and are lost"
+    )]
     Lost(i64),
 }
 
@@ -85,80 +92,84 @@ pub fn run(config: Config) -> Result<(), ApplicationError> {
 async fn serve(config: Arc<Config>) -> Result<(), ApplicationError> {
     let metrics = Arc::new(Metrics::new()?);
     let identity = Identity::take(&config.store.data_dir)?;
-    let state = web::Data::new(AppState::new(config.clone(), metrics.clone()));
+    let kinds = Arc::new(Kinds::new(config.store.kinds_max, metrics.clone()));
+    let ids = Arc::new(IdBlocks::default());
+    let spool = Spool::open(
+        &config.store.spool_dir,
+        config.store.spool_bytes_max,
+        kinds.clone(),
+        metrics.clone(),
+    )?;
 
-    // Served from the first moment on, also while the database is not up yet.
-    let (server, address) = listen(&config.http, state.clone())?;
-    announce::listening(address);
-    let handle = server.handle();
-    let server = actix_web::rt::spawn(server);
-
+    // Telemetry is taken from the first moment on, also while the database is
+    // not up yet; until it is, batches go to disk.
     let pipeline = Arbiter::new();
-    let outcome = match start(&config, &metrics, &state, &identity, &pipeline).await {
-        Started::Running(database) => {
-            let stopped = stop::wait(&state, server).await;
-            let outcome = stop::orderly(&config, &state, &metrics, stopped).await;
-            handle.stop(false).await;
-            database.stop().await;
-            outcome
-        }
-        Started::Interrupted(outcome) => {
-            handle.stop(false).await;
-            outcome
-        }
-    };
-    pipeline.stop();
-    outcome
-}
-
-enum Started {
-    Running(Database),
-    Interrupted(Result<(), ApplicationError>),
-}
-
-/// Brings up everything that needs the database; a signal ends the wait for it.
-async fn start(
-    config: &Arc<Config>,
-    metrics: &Arc<Metrics>,
-    state: &web::Data<AppState>,
-    identity: &Identity,
-    pipeline: &Arbiter,
-) -> Started {
-    let up = tokio::select! {
-        up = database::bring_up(config.clone(), metrics.clone(), identity.server_id.clone()) => up,
-        signal = stop::signal() => {
-            log::info!("{signal}: stopped while waiting for the database");
-            return Started::Interrupted(Ok(()));
-        }
-    };
-    let database = match up {
-        Ok(database) => database,
-        Err(error) => return Started::Interrupted(Err(error)),
-    };
     let ingest = Ingest::start(
         IngestParts {
             config: config.clone(),
             metrics: metrics.clone(),
-            kinds: database.kinds.clone(),
-            ids: database.ids.clone(),
-            database_url: database.url.clone(),
+            kinds: kinds.clone(),
+            ids: ids.clone(),
+            spool,
             server_id: identity.server_id.to_string(),
         },
-        pipeline,
+        &pipeline,
     );
-    Purger::new(config.clone(), metrics.clone(), database.pools.clone()).start();
+    let state = web::Data::new(AppState::new(
+        config.clone(),
+        metrics.clone(),
+        ingest.clone(),
+    ));
+    let (server, address) = listen(&config.http, state.clone())?;
+    announce::listening(address);
+    let handle = server.handle();
+    let stopped = stop::wait(state.clone(), actix_web::rt::spawn(server));
+    tokio::pin!(stopped);
+
+    let up = database::bring_up(BringUp {
+        config: config.clone(),
+        metrics: metrics.clone(),
+        kinds,
+        ids,
+        server_id: identity.server_id.clone(),
+    });
+    let (database, stopped) = tokio::select! {
+        up = up => match up {
+            Ok(database) => {
+                start_housekeeping(&config, &metrics, &identity, &database);
+                state.set_store(StoreHandle { pools: database.pools.clone() });
+                ingest.set_database(database.url.clone());
+                announce::ready(&database.shown_url);
+                (Some(database), (&mut stopped).await)
+            }
+            Err(error) => (None, Stopped::Failed(error)),
+        },
+        stopped = &mut stopped => (None, stopped),
+    };
+    let outcome = stop::orderly(&config, &state, &metrics, stopped).await;
+    handle.stop(false).await;
+    if let Some(database) = database {
+        database.stop().await;
+    }
+    pipeline.stop();
+    outcome
+}
+
+/// The timers that need the database.
+fn start_housekeeping(
+    config: &Arc<Config>,
+    metrics: &Arc<Metrics>,
+    identity: &Identity,
+    database: &Database,
+) {
+    let pools = &database.pools;
+    Purger::new(config.clone(), metrics.clone(), pools.clone()).start();
     Heartbeat::new(
         identity.server_id.clone(),
         database.started_at,
-        database.pools.clone(),
+        pools.clone(),
     )
     .start();
-    state.set_store(StoreHandle {
-        pools: database.pools.clone(),
-        ingest,
-    });
-    announce::ready(&database.shown_url);
-    Started::Running(database)
 }
 
 /// Starts to listen; returns the address with the port that it got.

@@ -1,6 +1,5 @@
 //! The orderly end: nothing that was read is left behind.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::rt::task::JoinHandle;
@@ -17,66 +16,76 @@ use crate::metrics::{DropReason, Metrics};
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Why the application ends.
+#[derive(Debug)]
 pub(super) enum Stopped {
     /// Somebody wants it to.
     Signal,
-    /// The HTTP server ended by itself.
-    Server(ApplicationError),
+    /// It could not start, or the HTTP server ended by itself.
+    Failed(ApplicationError),
 }
 
-/// Waits for SIGTERM, SIGINT, or the end of the HTTP server.
+/// Becomes ready on SIGTERM, SIGINT, or the end of the HTTP server.
 pub(super) async fn wait(
-    state: &web::Data<AppState>,
+    state: web::Data<AppState>,
     server: JoinHandle<std::io::Result<()>>,
 ) -> Stopped {
-    tokio::select! {
+    let stopped = tokio::select! {
         signal = signal() => {
             log::info!("{signal}: storing what was read, then stopping");
-            state.stop();
             Stopped::Signal
         }
         ended = server => {
-            state.stop();
             let cause = match ended {
                 Ok(Ok(())) => std::io::Error::other("it ended by itself"),
                 Ok(Err(error)) => error,
                 Err(error) => std::io::Error::other(error),
             };
-            Stopped::Server(cause.into())
+            Stopped::Failed(cause.into())
         }
-    }
+    };
+    state.stop();
+    stopped
 }
 
-/// Ends the sockets, then stores everything that waits.
+/// Ends the sockets, then empties the memory: into the database if that works,
+/// else to disk.
 pub(super) async fn orderly(
-    config: &Arc<Config>,
+    config: &Config,
     state: &web::Data<AppState>,
     metrics: &Metrics,
     stopped: Stopped,
 ) -> Result<(), ApplicationError> {
+    state.stop();
     let deadline = Instant::now() + config.shutdown_timeout;
-    if let Some(store) = state.store() {
-        store.ingest.stop_sockets();
-        while metrics.connections.get() > 0 && Instant::now() < deadline {
-            tokio::time::sleep(LOOK_INTERVAL).await;
-        }
-        let patience = deadline.saturating_duration_since(Instant::now());
-        let drained = tokio::time::timeout(patience, store.ingest.batcher().send(Drain)).await;
-        if !matches!(drained, Ok(Ok(_))) {
-            let lost = metrics.pending.get();
+    let left = || deadline.saturating_duration_since(Instant::now());
+    state.ingest.stop_sockets();
+    while metrics.connections.get() > 0 && !left().is_zero() {
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+    let batcher = state.ingest.batcher();
+    // The last third is for the disk, which takes less.
+    let stored = tokio::time::timeout(left() * 2 / 3, batcher.send(Drain::ToDatabase)).await;
+    if !matches!(stored, Ok(Ok(()))) {
+        log::warn!("the database is too slow: what is left goes to disk");
+        let on_disk = tokio::time::timeout(left(), batcher.send(Drain::ToDisk)).await;
+        if !matches!(on_disk, Ok(Ok(()))) {
+            let lost = metrics.pending.get() - metrics.spool_messages.get();
             metrics.messages_dropped(DropReason::Shutdown, u64::try_from(lost).unwrap_or(0));
             return Err(ApplicationError::Lost(lost));
         }
     }
-    log::info!("everything is stored");
+    match metrics.spool_messages.get() {
+        0 => log::info!("everything is stored"),
+        waiting => log::info!("{waiting} messages wait on disk for the next start"),
+    }
     match stopped {
         Stopped::Signal => Ok(()),
-        Stopped::Server(error) => Err(error),
+        Stopped::Failed(error) => Err(error),
     }
 }
 
 /// Waits for SIGTERM or SIGINT, and names it.
-pub(super) async fn signal() -> &'static str {
+async fn signal() -> &'static str {
     let (Ok(mut terminate), Ok(mut interrupt)) = (
         listen_for(SignalKind::terminate()),
         listen_for(SignalKind::interrupt()),

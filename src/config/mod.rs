@@ -1,6 +1,7 @@
 //! The settings of one server, checked: whoever holds a [`Config`] needs to
 //! check nothing again. `settings` describes each one; `args` is the command line.
 
+mod access;
 pub mod args;
 pub mod settings;
 mod table;
@@ -10,6 +11,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use access::{AccessConfig, ChainRules, Networks, Secret, TlsFiles, Tokens};
 use settings::{Allowed, DefaultValue, SETTINGS, Setting};
 
 /// All settings, by the room that uses them.
@@ -23,6 +25,8 @@ pub struct Config {
     pub ingest: IngestConfig,
     /// Purging.
     pub retention: RetentionConfig,
+    /// Who may do what.
+    pub access: AccessConfig,
     /// `RUST_LOG`.
     pub log_filter: String,
     /// `SHUTDOWN_TIMEOUT_S`.
@@ -55,6 +59,10 @@ pub struct StoreConfig {
     pub read_database_url: Option<DatabaseUrl>,
     /// `DATA_DIR`.
     pub data_dir: PathBuf,
+    /// `SPOOL_DIR`; `spool` in `DATA_DIR` if it is not given.
+    pub spool_dir: PathBuf,
+    /// `SPOOL_MAX_BYTES`.
+    pub spool_bytes_max: u64,
     /// `PG_BIN_DIR`.
     pub pg_bin_dir: Option<PathBuf>,
     /// `DB_WRITERS`.
@@ -184,6 +192,11 @@ impl Config {
                 database_url: reader.database_url("DATABASE_URL"),
                 read_database_url: reader.database_url("READ_DATABASE_URL"),
                 data_dir: reader.path("DATA_DIR"),
+                spool_dir: match reader.text("SPOOL_DIR") {
+                    Some(dir) => PathBuf::from(dir),
+                    None => reader.path("DATA_DIR").join("spool"),
+                },
+                spool_bytes_max: reader.integer("SPOOL_MAX_BYTES"),
                 pg_bin_dir: reader.text("PG_BIN_DIR").map(PathBuf::from),
                 writers: narrow(reader.integer("DB_WRITERS")),
                 read_threads: narrow(reader.integer("NUM_THREADS")),
@@ -211,6 +224,7 @@ impl Config {
                 partition_width: Duration::from_secs(width_h * 3_600),
                 interval: reader.seconds("PURGE_INTERVAL_S"),
             },
+            access: AccessConfig::read(&mut reader),
             log_filter: reader.text("RUST_LOG").unwrap_or_default(),
             shutdown_timeout: reader.seconds("SHUTDOWN_TIMEOUT_S"),
         };
@@ -271,7 +285,7 @@ impl Reader<'_> {
         given.filter(|value| !value.is_empty()).or_else(|| {
             match settings::find(name).map(|setting| setting.default) {
                 Some(DefaultValue::Text(value)) => Some(value.to_owned()),
-                Some(DefaultValue::Cpus(times)) => Some((cpus() * times).to_string()),
+                Some(DefaultValue::Cpus(times)) => Some(within(name, cpus() * times).to_string()),
                 Some(DefaultValue::SameAs(other)) => self.text(other),
                 Some(DefaultValue::Unset) | None => None,
             }
@@ -320,6 +334,20 @@ impl Reader<'_> {
         })
     }
 
+    /// The values between commas.
+    fn list<T: std::str::FromStr<Err = String>>(&mut self, name: &'static str) -> Vec<T> {
+        let text = self.text(name).unwrap_or_default();
+        let parts = text.split(',').map(str::trim);
+        let mut values = Vec::new();
+        for part in parts.filter(|part| !part.is_empty()) {
+            match part.parse() {
+                Ok(value) => values.push(value),
+                Err(problem) => self.fault(name, problem),
+            }
+        }
+        values
+    }
+
     fn database_url(&mut self, name: &'static str) -> Option<DatabaseUrl> {
         let url = self.text(name)?;
         if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
@@ -339,6 +367,14 @@ impl Reader<'_> {
 
 fn cpus() -> u64 {
     std::thread::available_parallelism().map_or(1, |cpus| u64::try_from(cpus.get()).unwrap_or(1))
+}
+
+/// A default that depends on the machine, kept within the range of its setting.
+fn within(name: &str, value: u64) -> u64 {
+    match settings::find(name).map(|setting| setting.allowed) {
+        Some(Allowed::Integer(least, most)) => value.clamp(least, most),
+        _ => value,
+    }
 }
 
 /// Into a smaller type; the table's ranges make sure that it fits.

@@ -1,5 +1,6 @@
 //! `/health`: whether the process runs, and whether it can do its work.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use actix_web::{HttpResponse, http::header, web};
@@ -33,15 +34,15 @@ struct Check {
     ok: bool,
     /// What is wrong; absent if nothing is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<&'static str>,
+    message: Option<Cow<'static, str>>,
 }
 
 impl Check {
-    fn new(name: &'static str, ok: bool, message: &'static str) -> Self {
+    fn new(name: &'static str, ok: bool, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             name,
             ok,
-            message: (!ok).then_some(message),
+            message: (!ok).then(|| message.into()),
         }
     }
 }
@@ -89,7 +90,10 @@ async fn look(state: &AppState) -> Vec<Check> {
         "the server stops",
     )];
     if state.store().is_none() {
-        let message = "the server waits for its database";
+        let message = match state.metrics.trouble() {
+            Some(trouble) => format!("the server waits for its database: {trouble}"),
+            None => "the server waits for its database".to_owned(),
+        };
         checks.push(Check::new("database", false, message));
         return checks;
     }
@@ -109,10 +113,11 @@ async fn look(state: &AppState) -> Vec<Check> {
             checks.push(Check::new("database", false, message));
         }
     }
-    checks.push(Check::new(
-        "writers",
-        state.metrics.database_up.get() == 1,
-        "the last batch of messages could not be stored yet",
-    ));
+    let message = match state.metrics.trouble() {
+        Some(trouble) => format!("messages wait on disk: {trouble}"),
+        None => "the last batch of messages could not be stored yet".to_owned(),
+    };
+    let is_up = state.metrics.database_up.get() == 1;
+    checks.push(Check::new("writers", is_up, message));
     checks
 }

@@ -15,7 +15,6 @@ use crate::query::{Clock, Queries, QueryError};
 use crate::store::Pools;
 
 /// The state of one server.
-#[derive(Debug)]
 pub struct AppState {
     /// All settings.
     pub config: Arc<Config>,
@@ -24,6 +23,8 @@ pub struct AppState {
     /// When the server started.
     pub started_at: DateTime<Utc>,
     queries: Queries,
+    /// Where telemetry goes.
+    pub ingest: Arc<Ingest>,
     store: OnceLock<StoreHandle>,
     stopping: AtomicBool,
 }
@@ -33,18 +34,17 @@ pub struct AppState {
 pub struct StoreHandle {
     /// Connections for queries and entries.
     pub pools: Pools,
-    /// Where telemetry goes.
-    pub ingest: Arc<Ingest>,
 }
 
 impl AppState {
     /// The state of a server that waits for its database.
-    pub fn new(config: Arc<Config>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(config: Arc<Config>, metrics: Arc<Metrics>, ingest: Arc<Ingest>) -> Self {
         Self {
             queries: Queries::new(&config.store),
             config,
             metrics,
             started_at: Utc::now(),
+            ingest,
             store: OnceLock::new(),
             stopping: AtomicBool::new(false),
         }

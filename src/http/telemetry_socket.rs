@@ -47,12 +47,6 @@ fn connect(
     if state.is_stopping() {
         return Err(refuse(RefuseReason::Stopping, "the server stops"));
     }
-    let Some(store) = state.store() else {
-        return Err(refuse(
-            RefuseReason::NotReady,
-            "the server waits for its database",
-        ));
-    };
     let open = usize::try_from(state.metrics.connections.get()).unwrap_or(0);
     if open >= state.config.http.connections_max {
         return Err(refuse(
@@ -67,7 +61,7 @@ fn connect(
     let ip_addr = request.peer_addr().map_or_else(String::new, |address| {
         address.ip().to_canonical().to_string()
     });
-    let socket = NodeSocket::new(store.ingest.clone(), payload, ip_addr, audit);
+    let socket = NodeSocket::new(state.ingest.clone(), payload, ip_addr, audit);
     // The actor reads its payload itself, many frames at a time.
     let nothing = stream::pending::<Result<web::Bytes, actix_web::error::PayloadError>>();
     Ok(response.streaming(ws::WebsocketContext::create(socket, nothing)))

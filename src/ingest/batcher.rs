@@ -1,9 +1,10 @@
 //! The batcher: gathers what sockets read, and sends it to the writers in
-//! batches, never more at once than there are writers.
+//! batches, never more at once than there are writers. What cannot be stored
+//! goes to disk, and comes back from there when it can.
 
-use std::collections::VecDeque;
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix::{
     Actor, ActorFutureExt, Addr, Arbiter, AsyncContext, Context, Handler, MailboxError, Message,
@@ -11,39 +12,37 @@ use actix::{
 };
 use tokio::sync::oneshot;
 
-use super::queue::Queue;
+use super::flow::{Flow, Origin, Step};
 use super::room::{Room, Share};
+use super::spooler::{Forget, Spill, Spilled, Spooler, TakeOldest};
 use super::writer::{WriteBatch, Writer, Written};
 use crate::config::Config;
-use crate::metrics::{FlushReason, Metrics};
-use crate::store::{Batch, Group, StoreError};
-
-/// Waits between tries while the database is away: from the first to the last, doubling.
-const RETRY_FIRST: Duration = Duration::from_millis(100);
-const RETRY_LAST: Duration = Duration::from_secs(5);
+use crate::metrics::Metrics;
+use crate::store::{Batch, Group, SpooledBatch};
 
 /// Gathers groups into batches.
-#[derive(Debug)]
 pub struct Batcher {
-    queue: Queue,
-    /// Batches that could not be stored, the oldest first.
-    retry: VecDeque<(Batch, Share)>,
-    in_flight: usize,
+    flow: Flow,
     writers: Addr<Writer>,
-    writer_count: usize,
+    spooler: Addr<Spooler>,
     room: Arc<Room>,
     metrics: Arc<Metrics>,
-    outage: Option<Outage>,
     timer: Option<(Instant, SpawnHandle)>,
-    waiting_for_drain: Vec<oneshot::Sender<()>>,
+    drains: Vec<(Drain, oneshot::Sender<()>)>,
+    /// Batches that are with a writer, by a number of their own.
+    in_flight: HashMap<u64, (Arc<Batch>, Share, Origin)>,
+    next_flight: u64,
 }
 
-/// The database is away.
-#[derive(Debug)]
-struct Outage {
-    since: Instant,
-    next_try: Instant,
-    wait: Duration,
+/// What the batcher needs from outside.
+pub(super) struct BatcherParts {
+    pub(super) config: Arc<Config>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) room: Arc<Room>,
+    pub(super) writers: Addr<Writer>,
+    pub(super) spooler: Addr<Spooler>,
+    /// Batches that wait on disk since the last run.
+    pub(super) spooled: usize,
 }
 
 /// Hands over what a socket has read; from sockets, which have taken its share
@@ -57,167 +56,183 @@ pub struct Append {
     pub share: Share,
 }
 
-/// Asks to store everything that waits, however little, from now on; answered
-/// when nothing waits. From the application, when it stops.
-#[derive(Debug, Message)]
-#[rtype(result = "Drained")]
-pub struct Drain;
-
-/// Nothing waits any more.
-#[derive(Debug, Clone, Copy)]
-pub struct Drained;
-
-impl<A, M> actix::dev::MessageResponse<A, M> for Drained
-where
-    A: Actor,
-    M: Message<Result = Self>,
-{
-    fn handle(self, _ctx: &mut A::Context, answer: Option<actix::dev::OneshotSender<Self>>) {
-        if let Some(answer) = answer
-            && answer.send(self).is_err()
-        {
-            log::debug!("nobody waits for the batcher any more");
-        }
-    }
+/// Asks to empty the memory, from now on, however little waits; answered when
+/// nothing is left in it. From the application, when it stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub enum Drain {
+    /// Into the database if that works, else to disk.
+    ToDatabase,
+    /// To disk, also what is with a writer just now: if it is stored after
+    /// all, that will be recognised.
+    ToDisk,
 }
+
+/// The database is ready; from the application. Until then batches go to disk.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct DatabaseReady;
 
 impl Batcher {
     /// Starts it on a thread of its own, before those who send to it.
-    pub(super) fn start_in(
-        arbiter: &Arbiter,
-        config: &Config,
-        metrics: Arc<Metrics>,
-        room: Arc<Room>,
-        writers: Addr<Writer>,
-    ) -> Addr<Self> {
-        let queue = Queue::new(&config.ingest);
-        let writer_count = config.store.writers;
+    pub(super) fn start_in(arbiter: &Arbiter, parts: BatcherParts) -> Addr<Self> {
         // The room is the bound; the mailbox must only be able to hold it, and
         // beside groups of one row each those of sessions alone.
-        let mailbox = config.ingest.queue_rows_max.saturating_mul(2);
+        let mailbox = parts.config.ingest.queue_rows_max.saturating_mul(2);
         Self::start_in_arbiter(&arbiter.handle(), move |ctx: &mut Context<Self>| {
             ctx.set_mailbox_capacity(mailbox);
             Self {
-                queue,
-                retry: VecDeque::new(),
-                in_flight: 0,
-                writers,
-                writer_count,
-                room,
-                metrics,
-                outage: None,
+                flow: Flow::new(&parts.config, parts.spooled),
+                writers: parts.writers,
+                spooler: parts.spooler,
+                room: parts.room,
+                metrics: parts.metrics,
                 timer: None,
-                waiting_for_drain: Vec::new(),
+                drains: Vec::new(),
+                in_flight: HashMap::new(),
+                next_flight: 0,
             }
         })
     }
 
-    /// Sends batches to the writers, as long as there are both.
-    fn dispatch(&mut self, ctx: &mut Context<Self>) {
+    /// Does what can be done now.
+    fn proceed(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
-        while self.may_send(now) {
-            let Some((batch, share)) = self.next_batch(now) else {
-                break;
-            };
-            self.send(batch, share, ctx);
+        while let Some(step) = self.flow.next_step(now) {
+            match step {
+                Step::Write {
+                    batch,
+                    share,
+                    flushed,
+                } => {
+                    match flushed {
+                        Some(reason) => self.metrics.batch_flushed(reason),
+                        None => self.metrics.write_retries.inc(),
+                    }
+                    self.write(batch, share, Origin::Memory, ctx);
+                }
+                Step::Spill { batch, share } => self.spill(batch, share, ctx),
+                Step::TakeOldest => self.take_oldest(ctx),
+            }
         }
         self.set_timer(now, ctx);
-        if self.is_idle() {
-            for waiting in self.waiting_for_drain.drain(..) {
-                if waiting.send(()).is_err() {
+        if self.flow.is_drained() {
+            for (_, drained) in self.drains.drain(..) {
+                if drained.send(()).is_err() {
                     log::debug!("nobody waits for the batcher any more");
                 }
             }
         }
     }
 
-    fn may_send(&self, now: Instant) -> bool {
-        match &self.outage {
-            // One batch asks whether the database is back.
-            Some(outage) => self.in_flight == 0 && outage.next_try <= now,
-            None => self.in_flight < self.writer_count,
-        }
-    }
-
-    fn next_batch(&mut self, now: Instant) -> Option<(Batch, Share)> {
-        if let Some(again) = self.retry.pop_front() {
-            self.metrics.write_retries.inc();
-            return Some(again);
-        }
-        let due = self.queue.due(now).or_else(|| {
-            let drain = !self.waiting_for_drain.is_empty() && !self.queue.is_empty();
-            drain.then_some(FlushReason::Shutdown)
-        })?;
-        self.metrics.batch_flushed(due);
-        let (groups, share) = self.queue.take();
-        Some((Batch::new(groups), share))
-    }
-
-    fn send(&mut self, batch: Batch, share: Share, ctx: &mut Context<Self>) {
-        self.in_flight += 1;
+    fn write(&mut self, batch: Arc<Batch>, share: Share, origin: Origin, ctx: &mut Context<Self>) {
+        let flight = self.next_flight;
+        self.next_flight += 1;
+        self.in_flight
+            .insert(flight, (batch.clone(), share, origin));
         self.metrics.batches_in_flight.inc();
+        let live = origin == Origin::Memory;
         let written = self
             .writers
-            .send(WriteBatch { batch, share })
+            .send(WriteBatch { batch, live })
             .into_actor(self);
-        ctx.spawn(written.map(|written, batcher, ctx| batcher.written(written, ctx)));
+        ctx.spawn(written.map(move |written, batcher, ctx| batcher.written(flight, written, ctx)));
     }
 
-    fn written(&mut self, written: Result<Written, MailboxError>, ctx: &mut Context<Self>) {
-        self.in_flight -= 1;
+    fn written(
+        &mut self,
+        flight: u64,
+        written: Result<Written, MailboxError>,
+        ctx: &mut Context<Self>,
+    ) {
+        let now = Instant::now();
         self.metrics.batches_in_flight.dec();
-        match written {
-            Ok(Written::Stored { share }) => {
-                self.room.give_back(share);
+        let Some((batch, share, origin)) = self.in_flight.remove(&flight) else {
+            return;
+        };
+        let error = match written {
+            Ok(Written::Stored) => None,
+            Ok(Written::NotStored(error)) => Some(error),
+            Err(gone) => Some(crate::store::StoreError::Unavailable(format!(
+                "a writer is gone: {gone}"
+            ))),
+        };
+        match error {
+            None => {
+                self.metrics.pending.sub(signed(batch.rows()));
                 self.metrics.database_up.set(1);
-                if let Some(outage) = self.outage.take() {
-                    log::info!(
-                        "the database is back after {:.1} s",
-                        outage.since.elapsed().as_secs_f64()
-                    );
+                self.room.give_back(share);
+                if let Some(outage) = self.flow.stored(origin, now) {
+                    log::info!("the database is back after {:.1} s", outage.as_secs_f64());
+                }
+                if let Origin::Spool(number) = origin {
+                    self.forget(Forget(number), ctx);
                 }
             }
-            Ok(Written::NotStored {
-                batch,
-                share,
-                error,
-            }) => {
-                self.retry.push_front((batch, share));
-                self.note_outage(&error);
-            }
-            Err(error) => {
-                // Writers catch their panics, so only the end of the process gets here.
-                log::error!("a writer is gone, its batch is lost: {error}");
+            Some(error) => {
+                self.metrics.database_up.set(0);
+                self.metrics.set_trouble(Some(error.to_string()));
+                if self.flow.not_stored(batch, share, origin, now) {
+                    log::error!("messages cannot be stored and go to disk: {error}");
+                }
             }
         }
-        self.dispatch(ctx);
+        if self.metrics.database_up.get() == 1 {
+            self.metrics.set_trouble(None);
+        }
+        self.proceed(ctx);
     }
 
-    fn note_outage(&mut self, error: &StoreError) {
-        self.metrics.database_up.set(0);
-        let now = Instant::now();
-        let (since, wait) = match &self.outage {
-            Some(outage) => (outage.since, (outage.wait * 2).min(RETRY_LAST)),
-            None => {
-                log::error!("messages cannot be stored and wait in memory: {error}");
-                (now, RETRY_FIRST)
+    fn spill(&mut self, batch: Arc<Batch>, share: Share, ctx: &mut Context<Self>) {
+        let spilled = self.spooler.send(Spill { batch, share }).into_actor(self);
+        ctx.spawn(spilled.map(|spilled, batcher, ctx| {
+            let now = Instant::now();
+            match spilled {
+                Ok(Spilled::OnDisk { share }) => {
+                    batcher.room.give_back(share);
+                    batcher.flow.spilled();
+                }
+                Ok(Spilled::NotSpilled {
+                    batch,
+                    share,
+                    error,
+                }) => {
+                    if batcher.flow.not_spilled(batch, share, now) {
+                        log::error!("{error}; messages stay in memory as long as there is room");
+                    }
+                }
+                Err(gone) => log::error!("the spool is gone: {gone}"),
             }
-        };
-        self.outage = Some(Outage {
-            since,
-            next_try: now + wait,
-            wait,
-        });
+            batcher.proceed(ctx);
+        }));
     }
 
-    /// Wakes up when the next batch is due, or the next try.
+    fn take_oldest(&mut self, ctx: &mut Context<Self>) {
+        let taken = self.spooler.send(TakeOldest).into_actor(self);
+        ctx.spawn(taken.map(|taken, batcher, ctx| {
+            match taken {
+                Ok(Some(SpooledBatch { number, batch })) => {
+                    let origin = Origin::Spool(number);
+                    batcher.flow.taken(Instant::now());
+                    batcher.write(Arc::new(batch), Share::default(), origin, ctx);
+                }
+                _ => batcher.flow.nothing_taken(),
+            }
+            batcher.proceed(ctx);
+        }));
+    }
+
+    fn forget(&mut self, forget: Forget, ctx: &mut Context<Self>) {
+        let forgotten = self.spooler.send(forget).into_actor(self);
+        ctx.spawn(forgotten.map(|left, batcher, ctx| {
+            batcher.flow.forgotten(left.unwrap_or(0));
+            batcher.proceed(ctx);
+        }));
+    }
+
+    /// Wakes up when something becomes due.
     fn set_timer(&mut self, now: Instant, ctx: &mut Context<Self>) {
-        let wake_at = match &self.outage {
-            Some(outage) if self.in_flight == 0 => Some(outage.next_try),
-            Some(_) => None,
-            None if self.in_flight < self.writer_count => self.queue.due_at(),
-            None => None,
-        };
+        let wake_at = self.flow.wake_at(now);
         if self.timer.map(|(at, _)| at) == wake_at {
             return;
         }
@@ -227,42 +242,65 @@ impl Batcher {
         self.timer = wake_at.map(|at| {
             let timer = ctx.run_later(at.saturating_duration_since(now), |batcher, ctx| {
                 batcher.timer = None;
-                batcher.dispatch(ctx);
+                batcher.proceed(ctx);
             });
             (at, timer)
         });
-    }
-
-    fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.retry.is_empty() && self.in_flight == 0
     }
 }
 
 impl Actor for Batcher {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.proceed(ctx);
+    }
 }
 
 impl Handler<Append> for Batcher {
     type Result = ();
 
     fn handle(&mut self, Append { group, share }: Append, ctx: &mut Self::Context) {
-        self.queue.push(group, share);
-        self.dispatch(ctx);
+        self.flow.push(group, share);
+        self.proceed(ctx);
+    }
+}
+
+impl Handler<DatabaseReady> for Batcher {
+    type Result = ();
+
+    fn handle(&mut self, DatabaseReady: DatabaseReady, ctx: &mut Self::Context) {
+        self.flow.database_ready();
+        self.proceed(ctx);
     }
 }
 
 impl Handler<Drain> for Batcher {
-    type Result = ResponseFuture<Drained>;
+    type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, Drain: Drain, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, drain: Drain, ctx: &mut Self::Context) -> Self::Result {
         let (drained, wait) = oneshot::channel();
-        self.waiting_for_drain.push(drained);
-        self.dispatch(ctx);
+        self.drains.push((drain, drained));
+        let with_writers = match drain {
+            Drain::ToDatabase => Vec::new(),
+            Drain::ToDisk => {
+                let live = self
+                    .in_flight
+                    .values()
+                    .filter(|(_, _, origin)| *origin == Origin::Memory);
+                live.map(|(batch, ..)| batch.clone()).collect()
+            }
+        };
+        self.flow.drain(drain == Drain::ToDisk, with_writers);
+        self.proceed(ctx);
         Box::pin(async move {
             if wait.await.is_err() {
-                log::error!("the batcher ended before everything was stored");
+                log::error!("the batcher ended before its memory was empty");
             }
-            Drained
         })
     }
+}
+
+fn signed(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
 }

@@ -2,6 +2,9 @@
 //!
 //! ```text
 //! NodeSocket ──Append──► Batcher ──WriteBatch──► Writer ──COPY──► PostgreSQL
+//!                           │ ▲
+//!                      Spill▼ │TakeOldest
+//!                         Spooler ──► disk
 //! ```
 //!
 //! Data flows one way, and is bounded at one place: a message takes its share
@@ -11,32 +14,35 @@
 
 mod batcher;
 mod clock;
+mod flow;
 mod frames;
 mod nodes;
 mod queue;
 mod room;
 mod sampler;
 mod socket;
+mod spooler;
 mod writer;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use actix::{Addr, Arbiter};
 use tokio::sync::watch;
 
-pub use batcher::{Batcher, Drain, Drained};
+pub use batcher::{Batcher, DatabaseReady, Drain};
 pub use room::Room;
 pub use socket::NodeSocket;
 
 use crate::config::{Config, DatabaseUrl};
 use crate::ids::ConnectionId;
 use crate::metrics::Metrics;
-use crate::store::{IdBlocks, Kinds};
+use crate::store::{IdBlocks, Kinds, Spool};
+use batcher::BatcherParts;
 use sampler::Sampler;
 
-/// What all sockets share. Made once, when the database is there.
-#[derive(Debug)]
+/// What all sockets share. It works from the first moment on, also while the
+/// database is not up yet.
 pub struct Ingest {
     config: Arc<Config>,
     metrics: Arc<Metrics>,
@@ -44,6 +50,7 @@ pub struct Ingest {
     ids: Arc<IdBlocks>,
     room: Arc<Room>,
     batcher: Addr<Batcher>,
+    database_url: Arc<OnceLock<DatabaseUrl>>,
     server_id: String,
     connections: AtomicI64,
     stop: watch::Sender<bool>,
@@ -62,8 +69,8 @@ pub struct IngestParts {
     pub kinds: Arc<Kinds>,
     /// Numbers for messages and sessions.
     pub ids: Arc<IdBlocks>,
-    /// Where to write.
-    pub database_url: DatabaseUrl,
+    /// Where batches wait that cannot be stored.
+    pub spool: Spool,
     /// Name of this server.
     pub server_id: String,
 }
@@ -76,19 +83,28 @@ impl Ingest {
             metrics,
             kinds,
             ids,
-            database_url,
+            spool,
             server_id,
         } = parts;
+        let database_url = Arc::new(OnceLock::new());
         let room = Arc::new(Room::new(&config.ingest, metrics.clone()));
         let writers = writer::start(writer::WriterParts {
             count: config.store.writers,
-            database_url,
+            database_url: database_url.clone(),
             kinds: kinds.clone(),
             ids: ids.clone(),
             metrics: metrics.clone(),
             rejected_max: config.store.rejected_max,
         });
-        let batcher = Batcher::start_in(arbiter, &config, metrics.clone(), room.clone(), writers);
+        let batcher_parts = BatcherParts {
+            config: config.clone(),
+            metrics: metrics.clone(),
+            room: room.clone(),
+            writers,
+            spooled: spool.len(),
+            spooler: spooler::start(spool, metrics.clone()),
+        };
+        let batcher = Batcher::start_in(arbiter, batcher_parts);
         Arc::new(Self {
             config,
             metrics,
@@ -96,12 +112,20 @@ impl Ingest {
             ids,
             room,
             batcher,
+            database_url,
             server_id,
             connections: AtomicI64::new(0),
             stop: watch::Sender::new(false),
             undecodable: Sampler::default(),
             dropped: Sampler::default(),
         })
+    }
+
+    /// The database can be written to from now on. Later calls change nothing.
+    pub fn set_database(&self, url: DatabaseUrl) {
+        if self.database_url.set(url).is_ok() && self.batcher.try_send(DatabaseReady).is_err() {
+            log::error!("the batcher does not listen");
+        }
     }
 
     /// Tells all sockets to end their sessions.

@@ -174,7 +174,7 @@ impl Nodes {
         if self.sessions.len() >= self.nodes_max {
             return Err(DropReason::TooManyNodes);
         }
-        let id = ids.next_session().ok_or(DropReason::NoIds)?;
+        let id = ids.next_session();
         let mut session = Session {
             node,
             row: Box::new(SessionRow {
@@ -209,7 +209,7 @@ impl Session {
 
     fn ended(&mut self, reason: DisconnectReason, now: Moment) -> SessionRow {
         self.row.disconnected_at = Some(now.wall);
-        self.row.disconnect_reason = Some(reason.label());
+        self.row.disconnect_reason = Some(reason.label().into());
         self.changed(now)
     }
 }

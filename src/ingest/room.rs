@@ -31,8 +31,8 @@ impl Room {
     pub fn new(config: &IngestConfig, metrics: Arc<Metrics>) -> Self {
         let rows = config.queue_rows_max.min(Semaphore::MAX_PERMITS);
         let bytes = config.queue_bytes_max.min(Semaphore::MAX_PERMITS);
-        metrics.pending_max.set(signed(rows));
-        metrics.pending_bytes_max.set(signed(bytes));
+        metrics.queue_rows_max.set(signed(rows));
+        metrics.queue_bytes_max.set(signed(bytes));
         Self {
             rows: Semaphore::new(rows),
             bytes: Semaphore::new(bytes),
@@ -84,13 +84,13 @@ impl Room {
         let (rows, bytes) = permits(share);
         self.rows.add_permits(usize::try_from(rows).unwrap_or(0));
         self.bytes.add_permits(usize::try_from(bytes).unwrap_or(0));
-        self.metrics.pending.sub(signed(share.rows));
-        self.metrics.pending_bytes.sub(signed(share.bytes));
+        self.metrics.queue_rows.sub(signed(share.rows));
+        self.metrics.queue_bytes.sub(signed(share.bytes));
     }
 
     fn count(&self, share: Share) {
-        self.metrics.pending.add(signed(share.rows));
-        self.metrics.pending_bytes.add(signed(share.bytes));
+        self.metrics.queue_rows.add(signed(share.rows));
+        self.metrics.queue_bytes.add(signed(share.bytes));
     }
 }
 
@@ -125,8 +125,8 @@ mod tests {
         assert!(room.try_take(Share { rows: 1, bytes: 50 }));
         room.give_back(Share { rows: 9, bytes: 50 });
         assert!(room.try_take(Share { rows: 9, bytes: 50 }));
-        assert_eq!(room.metrics.pending.get(), 10);
-        assert_eq!(room.metrics.pending_bytes.get(), 100);
+        assert_eq!(room.metrics.queue_rows.get(), 10);
+        assert_eq!(room.metrics.queue_bytes.get(), 100);
     }
 
     #[actix::test]

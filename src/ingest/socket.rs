@@ -170,7 +170,7 @@ impl NodeSocket {
                 session
             }
         };
-        let id: MessageId = ingest.ids.next_message().ok_or(DropReason::NoIds)?;
+        let id: MessageId = ingest.ids.next_message();
         let times = clock::judge(message.ts, now.wall, ingest.config.ingest.clock_skew_max);
         if self.rows.is_empty()
             && let Some(skew) = times.skew
@@ -249,7 +249,10 @@ impl NodeSocket {
     fn append(&mut self, append: Append, share: Share) {
         // The mailbox holds all that the room lets in, so this fails only when
         // the batcher is gone: then the process ends.
+        let pending = i64::try_from(share.rows).unwrap_or(i64::MAX);
+        self.ingest.metrics.pending.add(pending);
         if self.ingest.batcher.try_send(append).is_err() {
+            self.ingest.metrics.pending.sub(pending);
             self.ingest.room.give_back(share);
             self.dropped(DropReason::Shutdown, share.rows);
         }

@@ -1,13 +1,12 @@
 //! Writers: threads that store batches, each with a connection of its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use actix::{Actor, Addr, Handler, Message, SyncArbiter, SyncContext};
 use diesel::PgConnection;
 
-use super::room::Share;
 use crate::config::DatabaseUrl;
 use crate::metrics::Metrics;
 use crate::store::{Batch, IdBlocks, Kinds, Outcome, StoreError, connect_writer, store_batch};
@@ -16,7 +15,8 @@ use crate::store::{Batch, IdBlocks, Kinds, Outcome, StoreError, connect_writer, 
 #[derive(Debug, Clone)]
 pub(super) struct WriterParts {
     pub(super) count: usize,
-    pub(super) database_url: DatabaseUrl,
+    /// Set when the database is ready.
+    pub(super) database_url: Arc<OnceLock<DatabaseUrl>>,
     pub(super) kinds: Arc<Kinds>,
     pub(super) ids: Arc<IdBlocks>,
     pub(super) metrics: Arc<Metrics>,
@@ -34,21 +34,18 @@ pub(super) struct Writer {
 #[derive(Debug, Message)]
 #[rtype(result = "Written")]
 pub(super) struct WriteBatch {
-    pub(super) batch: Batch,
-    pub(super) share: Share,
+    pub(super) batch: Arc<Batch>,
+    /// Comes from a socket, not from disk.
+    pub(super) live: bool,
 }
 
 /// What became of a batch.
 #[derive(Debug)]
 pub(super) enum Written {
-    /// It is stored; its room is free again.
-    Stored { share: Share },
+    /// It is stored.
+    Stored,
     /// Nothing of it is known to be stored: it has to be sent again.
-    NotStored {
-        batch: Batch,
-        share: Share,
-        error: StoreError,
-    },
+    NotStored(StoreError),
 }
 
 /// Starts the threads.
@@ -73,39 +70,40 @@ impl Handler<WriteBatch> for Writer {
 
     fn handle(
         &mut self,
-        WriteBatch { mut batch, share }: WriteBatch,
+        WriteBatch { mut batch, live }: WriteBatch,
         _ctx: &mut Self::Context,
     ) -> Self::Result {
         let started_at = Instant::now();
         // A panic would end this thread for good; see actix's SyncArbiter.
         let stored =
             catch_unwind(AssertUnwindSafe(|| self.store(&mut batch))).unwrap_or_else(|_panic| {
-                Err(StoreError::Unavailable(
-                    "the writer panicked, which is a mistake in it".to_owned(),
-                ))
+                let message = "the writer panicked, which is a mistake in it";
+                Err(StoreError::Unavailable(message.to_owned()))
             });
         actix::MessageResult(match stored {
             Ok(outcome) => {
-                self.count(&batch, &outcome, started_at);
-                Written::Stored { share }
+                self.count(&batch, &outcome, started_at, live);
+                Written::Stored
             }
             Err(error) => {
                 self.conn = None;
-                Written::NotStored {
-                    batch,
-                    share,
-                    error,
-                }
+                Written::NotStored(error)
             }
         })
     }
 }
 
 impl Writer {
-    fn store(&mut self, batch: &mut Batch) -> Result<Outcome, StoreError> {
+    fn store(&mut self, batch: &mut Arc<Batch>) -> Result<Outcome, StoreError> {
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
-            None => connect_writer(&self.parts.database_url)?,
+            None => {
+                let url = self.parts.database_url.get();
+                let url = url.ok_or_else(|| {
+                    StoreError::Unavailable("the database is not up yet".to_owned())
+                })?;
+                connect_writer(url)?
+            }
         };
         self.parts.ids.refill(&mut conn)?;
         let outcome = store_batch(&mut conn, &self.parts.kinds, batch, self.parts.rejected_max)?;
@@ -113,7 +111,7 @@ impl Writer {
         Ok(outcome)
     }
 
-    fn count(&self, batch: &Batch, outcome: &Outcome, started_at: Instant) {
+    fn count(&self, batch: &Batch, outcome: &Outcome, started_at: Instant, live: bool) {
         let metrics = &self.parts.metrics;
         metrics
             .messages_stored
@@ -130,7 +128,10 @@ impl Writer {
         metrics
             .batch_rows
             .observe(f64::from(u32::try_from(batch.rows()).unwrap_or(u32::MAX)));
-        let groups = batch.groups.iter().filter(|group| !group.rows.is_empty());
+        let groups = batch
+            .groups
+            .iter()
+            .filter(|group| live && !group.rows.is_empty());
         for group in groups {
             let seconds = group.received_at.elapsed().as_secs_f64();
             metrics.receive_to_commit_seconds.observe(seconds);

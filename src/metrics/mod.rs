@@ -9,6 +9,8 @@
 mod host;
 mod reasons;
 
+use std::sync::Mutex;
+
 use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
@@ -55,14 +57,18 @@ pub struct Metrics {
     messages_undecodable: IntCounterVec,
     messages_dropped: IntCounterVec,
     messages_by_format: IntCounterVec,
-    /// Messages in memory that are not stored yet.
+    /// Messages that are not stored yet, in memory or on disk.
     pub pending: IntGauge,
+    /// Messages in memory that are not stored yet.
+    pub queue_rows: IntGauge,
     /// `QUEUE_ROWS_MAX`.
-    pub pending_max: IntGauge,
-    /// Bytes of the messages that are not stored yet.
-    pub pending_bytes: IntGauge,
+    pub queue_rows_max: IntGauge,
+    /// Bytes of the messages in memory that are not stored yet.
+    pub queue_bytes: IntGauge,
     /// `QUEUE_BYTES_MAX`.
-    pub pending_bytes_max: IntGauge,
+    pub queue_bytes_max: IntGauge,
+    /// Messages that an earlier run had left in the spool.
+    pub messages_taken_up: IntCounter,
     /// Seconds that sockets were not read because the queue was full.
     pub hold_back_seconds: Histogram,
     /// How far the clocks of nodes are off.
@@ -85,6 +91,23 @@ pub struct Metrics {
     pub batches_recognised: IntCounter,
     /// Whether the last batch could be stored.
     pub database_up: IntGauge,
+    /// Messages in the spool.
+    pub spool_messages: IntGauge,
+    /// Batches in the spool.
+    pub spool_batches: IntGauge,
+    /// Bytes of the spool.
+    pub spool_bytes: IntGauge,
+    /// `SPOOL_MAX_BYTES`.
+    pub spool_bytes_max: IntGauge,
+    /// Batches that were put into the spool.
+    pub spool_written: IntCounter,
+    /// Batches in the spool that were torn.
+    pub spool_torn: IntCounter,
+    /// Tries to use the spool that failed.
+    pub spool_failures: IntCounter,
+    /// Panics that were caught.
+    pub panics: IntCounter,
+    trouble: Mutex<Option<String>>,
     /// Kinds of messages in the dictionary.
     pub kinds: IntGauge,
     /// `MESSAGE_KINDS_MAX`.
@@ -228,10 +251,12 @@ impl Metrics {
             messages_undecodable: make.counters("ingest_messages_undecodable_total", "Frames that are no message, by kind.", "kind", DecodeError::ALL.map(DecodeError::label))?,
             messages_dropped: make.counters("ingest_messages_dropped_total", "Messages that were lost, by reason.", "reason", DropReason::ALL.map(DropReason::label))?,
             messages_by_format: make.counters("ingest_messages_by_format_total", "Messages by the format of their frame: v1 is flat (until 2020), v2 has an envelope.", "format", ["v1", "v2"])?,
-            pending: make.gauge("ingest_pending", "Messages in memory that are not stored yet.")?,
-            pending_max: make.gauge("ingest_pending_max", "Limit of tetcore_analytics_ingest_pending (QUEUE_ROWS_MAX).")?,
-            pending_bytes: make.gauge("ingest_pending_bytes", "Bytes of messages in memory that are not stored yet.")?,
-            pending_bytes_max: make.gauge("ingest_pending_bytes_max", "Limit of tetcore_analytics_ingest_pending_bytes (QUEUE_BYTES_MAX).")?,
+            pending: make.gauge("ingest_pending", "Messages that are not stored yet, in memory or in the spool.")?,
+            queue_rows: make.gauge("ingest_queue_messages", "Messages in memory that are not stored yet.")?,
+            queue_rows_max: make.gauge("ingest_queue_messages_max", "Limit of tetcore_analytics_ingest_queue_messages (QUEUE_ROWS_MAX).")?,
+            queue_bytes: make.gauge("ingest_queue_bytes", "Bytes of messages in memory that are not stored yet.")?,
+            queue_bytes_max: make.gauge("ingest_queue_bytes_max", "Limit of tetcore_analytics_ingest_queue_bytes (QUEUE_BYTES_MAX).")?,
+            messages_taken_up: make.counter("ingest_messages_taken_up_total", "Messages that an earlier run had left in the spool; they count as received again.")?,
             hold_back_seconds: make.histogram("ingest_hold_back_seconds", "Time for which a socket was not read because the queue was full.", seconds)?,
             clock_skew_seconds: make.histogram("ingest_clock_skew_seconds", "How far the clock of a node is off, either way; observed once for each group of messages read together.", &[0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0, 3_600.0, 86_400.0])?,
             batches: make.counters("store_batches_total", "Batches that left for the database, by what made them leave.", "reason", FlushReason::ALL.map(FlushReason::label))?,
@@ -243,6 +268,15 @@ impl Metrics {
             write_retries: make.counter("store_write_retries_total", "Batches that were sent again because the database was away.")?,
             batches_recognised: make.counter("store_batches_recognised_total", "Batches sent again that turned out to be stored already.")?,
             database_up: make.gauge("store_database_up", "1 if the last batch could be stored, else 0.")?,
+            spool_messages: make.gauge("store_spool_messages", "Messages that wait in the spool.")?,
+            spool_batches: make.gauge("store_spool_batches", "Batches that wait in the spool.")?,
+            spool_bytes: make.gauge("store_spool_bytes", "Bytes of the spool.")?,
+            spool_bytes_max: make.gauge("store_spool_bytes_max", "Limit of tetcore_analytics_store_spool_bytes (SPOOL_MAX_BYTES).")?,
+            spool_written: make.counter("store_spool_written_total", "Batches that were put into the spool.")?,
+            spool_torn: make.counter("store_spool_torn_total", "Batches in the spool that a crash or the disk had torn.")?,
+            spool_failures: make.counter("store_spool_failures_total", "Tries to use the spool that failed.")?,
+            panics: make.counter("panics_total", "Mistakes in the program that were caught.")?,
+            trouble: Mutex::default(),
             kinds: make.gauge("store_kinds", "Kinds of messages in the dictionary.")?,
             kinds_max: make.gauge("store_kinds_max", "Limit of tetcore_analytics_store_kinds (MESSAGE_KINDS_MAX).")?,
             read_pool_max: make.gauge("query_pool_connections_max", "Limit of tetcore_analytics_query_pool_connections (DB_POOL_SIZE).")?,
@@ -270,6 +304,18 @@ impl Metrics {
         let mut text = Vec::with_capacity(16 * 1024);
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
+    }
+
+    /// What keeps batches from being stored just now, in words.
+    pub fn set_trouble(&self, trouble: Option<String>) {
+        if let Ok(mut place) = self.trouble.lock() {
+            *place = trouble;
+        }
+    }
+
+    /// What keeps batches from being stored just now, in words.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().ok().and_then(|trouble| trouble.clone())
     }
 
     /// A telemetry connection ended.

@@ -55,8 +55,6 @@ reasons! {
     RefuseReason {
         /// `CONNECTIONS_MAX` are open.
         TooManyConnections => "too_many_connections",
-        /// The server starts, or waits for its database.
-        NotReady => "not_ready",
         /// The server stops.
         Stopping => "stopping",
         /// The request is no proper websocket upgrade.
@@ -71,8 +69,8 @@ reasons! {
         QueueFull => "queue_full",
         /// The connection has `NODES_PER_CONNECTION_MAX` node ids already.
         TooManyNodes => "too_many_nodes",
-        /// No numbers for new messages could be had from the database.
-        NoIds => "no_ids",
+        /// A file of the spool was torn by a crash or by the disk.
+        SpoolTorn => "spool_torn",
         /// The server stopped before they could be stored.
         Shutdown => "shutdown",
     }

@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use super::{RowBuffer, SessionRow};
 use crate::ids::{KindIndex, MessageId, SessionId};
+use crate::metrics::DisconnectReason;
 
 /// Messages that one connection read together, and the sessions that changed
 /// with them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Group {
     /// The messages.
     pub rows: RowBuffer,
@@ -21,7 +22,7 @@ pub struct Group {
 }
 
 /// What is stored in one transaction.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Batch {
     /// Messages, as they were read.
     pub groups: Vec<Group>,
@@ -51,6 +52,17 @@ impl Batch {
     /// Bytes of the messages.
     pub fn bytes(&self) -> usize {
         self.groups.iter().map(|group| group.rows.len()).sum()
+    }
+
+    /// Ends sessions that are still open in a batch of an earlier run: the end
+    /// was in the memory of a server that is gone.
+    pub(super) fn end_open_sessions(&mut self) {
+        for session in self.groups.iter_mut().flat_map(|group| &mut group.sessions) {
+            if session.disconnected_at.is_none() {
+                session.disconnected_at = Some(session.last_seen_at);
+                session.disconnect_reason = Some(DisconnectReason::ServerLost.label().into());
+            }
+        }
     }
 
     /// Kinds that the database has no number for yet, each once.

@@ -2,8 +2,11 @@
 //! reserved in the database: a message has its identity before it is stored.
 //!
 //! One block is in use and one in reserve, so that a database that is away for
-//! a while doesn't stop ingestion.
+//! a while changes nothing. When both are used up, or the database was never
+//! there, a block is made up: below zero, where the database reserves none, and
+//! at random, so that two servers have one in 2^43 of making up the same.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Range;
 use std::sync::Mutex;
 
@@ -11,6 +14,9 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
 use crate::ids::{MessageId, SessionId};
+
+/// Length of a block that is made up.
+const MADE_UP_LENGTH: i64 = 1 << 20;
 
 /// The blocks of this server.
 #[derive(Debug)]
@@ -49,14 +55,14 @@ impl Default for IdBlocks {
 }
 
 impl IdBlocks {
-    /// The next number of a message or a batch; none if all blocks are used up.
-    pub fn next_message(&self) -> Option<MessageId> {
-        self.messages.next().map(MessageId)
+    /// The next number of a message.
+    pub fn next_message(&self) -> MessageId {
+        MessageId(self.messages.next())
     }
 
-    /// The next number of a session; none if all blocks are used up.
-    pub fn next_session(&self) -> Option<SessionId> {
-        self.sessions.next().map(SessionId)
+    /// The next number of a session.
+    pub fn next_session(&self) -> SessionId {
+        SessionId(self.sessions.next())
     }
 
     /// Reserves blocks where the reserve is empty.
@@ -77,12 +83,17 @@ impl Blocks {
         }
     }
 
-    fn next(&self) -> Option<i64> {
-        let mut free = self.free.lock().ok()?;
+    fn next(&self) -> i64 {
+        let Ok(mut free) = self.free.lock() else {
+            return made_up_block().start;
+        };
         if free.current.is_empty() {
             free.current = std::mem::take(&mut free.reserve);
         }
-        free.current.next()
+        if free.current.is_empty() {
+            free.current = made_up_block();
+        }
+        free.current.next().unwrap_or_default()
     }
 
     fn refill(&self, conn: &mut PgConnection) -> QueryResult<()> {
@@ -107,19 +118,32 @@ impl Blocks {
     }
 }
 
+/// A block that nobody reserved.
+fn made_up_block() -> Range<i64> {
+    // The hasher of the standard library is seeded by the system's randomness.
+    let random = RandomState::new().build_hasher().finish();
+    let blocks = u64::try_from(i64::MAX).unwrap_or(u64::MAX) / MADE_UP_LENGTH.unsigned_abs();
+    let number = i64::try_from(random % blocks).unwrap_or(0);
+    let start = -(number + 1) * MADE_UP_LENGTH;
+    start..start + MADE_UP_LENGTH
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn numbers_go_on_in_the_reserve_and_end_with_it() {
+    fn numbers_go_on_in_the_reserve_and_then_in_a_block_below_zero() {
         let blocks = Blocks::of("unused");
-        assert_eq!(blocks.next(), None);
         *blocks.free.lock().unwrap() = Free {
             current: 1..3,
             reserve: 101..102,
         };
-        let numbers: Vec<_> = std::iter::from_fn(|| blocks.next()).collect();
-        assert_eq!(numbers, [1, 2, 101]);
+        assert_eq!([blocks.next(), blocks.next(), blocks.next()], [1, 2, 101]);
+        let first = blocks.next();
+        assert!(first < 0 && first % MADE_UP_LENGTH == 0);
+        assert_eq!(blocks.next(), first + 1);
+        let other = made_up_block();
+        assert!(other.start < 0 && other.end <= 0 && other.start != first);
     }
 }

@@ -128,6 +128,13 @@ impl Kinds {
             .unwrap_or(UNLISTED)
     }
 
+    /// The name of a kind by its number in this process.
+    pub(super) fn name_of(&self, index: KindIndex) -> String {
+        let known = self.known.read().ok();
+        let name = known.and_then(|known| Some(known.entry(index)?.name.to_string()));
+        name.unwrap_or_default()
+    }
+
     /// The name of a kind by its number in the database.
     pub fn name(&self, kind_id: i16) -> String {
         let known = self.known.read().ok();

@@ -2,7 +2,8 @@
 //!
 //! `rows`, `batch` and `write` take messages into the database; `id_blocks` and
 //! `kinds` hand out the numbers that they carry; `sessions` keeps track of who
-//! sent them; `partitions` and `expired` are the hands of retention; `pools`
+//! sent them; `spool` keeps on disk what cannot
+//! be stored just now; `partitions` and `expired` are the hands of retention; `pools`
 //! and `migrations` are the way to the database, and `embedded` is one of our own.
 
 mod batch;
@@ -18,6 +19,7 @@ mod pools;
 mod rows;
 mod schema;
 mod sessions;
+mod spool;
 mod write;
 
 pub use batch::{Batch, Group};
@@ -27,4 +29,5 @@ pub use kinds::{Kinds, UNLISTED};
 pub use pools::{Connection, Pools, connect_writer};
 pub use rows::{NewRow, RowBuffer, RowKind};
 pub use sessions::{SessionRow, close_left_open, heartbeat};
+pub use spool::{Spool, SpoolError, SpoolNumber, SpooledBatch};
 pub use write::{Outcome, store_batch};

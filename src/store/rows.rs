@@ -56,7 +56,7 @@ pub struct NewRow<'a> {
 }
 
 /// Rows one after the other.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct RowBuffer {
     bytes: Vec<u8>,
     count: usize,
@@ -147,6 +147,30 @@ impl RowBuffer {
         &self.bytes
     }
 
+    /// Rows that were written before, with kinds that are still pending and
+    /// kinds that have got their number since.
+    pub(super) fn restore(
+        bytes: Vec<u8>,
+        count: usize,
+        pending_kinds: Vec<(usize, KindIndex)>,
+        stored_kinds: &[(usize, i16)],
+    ) -> Self {
+        let mut rows = Self {
+            bytes,
+            count,
+            pending_kinds,
+        };
+        for (offset, kind_id) in stored_kinds {
+            rows.set_kind(*offset, *kind_id);
+        }
+        rows
+    }
+
+    /// Kinds that the database has no number for yet, by their place.
+    pub(super) fn pending(&self) -> &[(usize, KindIndex)] {
+        &self.pending_kinds
+    }
+
     /// Kinds that the database has no number for yet.
     pub(super) fn pending_kinds(&self) -> impl Iterator<Item = KindIndex> {
         self.pending_kinds.iter().map(|(_, index)| *index)
@@ -154,10 +178,14 @@ impl RowBuffer {
 
     /// Fills in the kinds that were pending.
     pub(super) fn fill_in_kinds(&mut self, number: impl Fn(KindIndex) -> i16) {
-        for (offset, index) in self.pending_kinds.drain(..) {
-            if let Some(place) = self.bytes.get_mut(offset..offset + 2) {
-                place.copy_from_slice(&number(index).to_be_bytes());
-            }
+        for (offset, index) in std::mem::take(&mut self.pending_kinds) {
+            self.set_kind(offset, number(index));
+        }
+    }
+
+    fn set_kind(&mut self, offset: usize, kind_id: i16) {
+        if let Some(place) = self.bytes.get_mut(offset..offset.saturating_add(2)) {
+            place.copy_from_slice(&kind_id.to_be_bytes());
         }
     }
 

@@ -4,19 +4,20 @@
 //! its whole state and a revision, so that batches may be stored in any order,
 //! and any number of times.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::Text;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::ids::{ConnectionId, SessionId};
 use crate::metrics::DisconnectReason;
 use crate::telemetry::{HardwareBenchmark, NodeFacts};
 
 /// A session, with the names of the columns.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SessionRow {
-    #[serde(rename = "id", serialize_with = "session_number")]
     /// Number of the session.
     pub id: SessionId,
     /// Address from which the node connected.
@@ -28,7 +29,6 @@ pub struct SessionRow {
     /// `id` of the envelope, where it fits.
     pub node_id: Option<i64>,
     /// Connection of the session.
-    #[serde(serialize_with = "connection_number")]
     pub connection_id: ConnectionId,
     /// Server that holds the session.
     pub server_id: String,
@@ -43,17 +43,9 @@ pub struct SessionRow {
     /// Server time of the end.
     pub disconnected_at: Option<DateTime<Utc>>,
     /// Why it ended.
-    pub disconnect_reason: Option<&'static str>,
+    pub disconnect_reason: Option<Cow<'static, str>>,
     /// Grows with each change.
     pub revision: i64,
-}
-
-fn session_number<S: serde::Serializer>(id: &SessionId, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_i64(id.0)
-}
-
-fn connection_number<S: serde::Serializer>(id: &ConnectionId, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_i64(id.0)
 }
 
 /// Stores the newest state of sessions.

@@ -1,6 +1,8 @@
 //! Stores a batch: in one transaction, exactly once, and without letting one
 //! bad message take its neighbours along.
 
+use std::sync::Arc;
+
 use diesel::ExecuteCopyFromDsl;
 use diesel::copy_from;
 use diesel::pg::CopyFormat;
@@ -45,13 +47,14 @@ struct TriedRow {
 pub fn store_batch(
     conn: &mut PgConnection,
     kinds: &Kinds,
-    batch: &mut Batch,
+    batch: &mut Arc<Batch>,
     rejected_max: u64,
 ) -> Result<Outcome, StoreError> {
     let pending = batch.pending_kinds();
     if !pending.is_empty() {
         kinds.store(conn, &pending)?;
-        for group in &mut batch.groups {
+        // The batcher keeps the batch too, so this copies it; kinds are seldom new.
+        for group in &mut Arc::make_mut(batch).groups {
             group.rows.fill_in_kinds(|index| kinds.stored(index));
         }
     }

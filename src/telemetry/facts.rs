@@ -3,7 +3,7 @@
 //! Nodes write numbers as numbers or as strings, and leave out what they don't
 //! know; whatever has another type than expected counts as unknown.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// Bytes kept of each text of a node: names are up to 63 characters, the
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 const TEXT_BYTES_MAX: usize = 512;
 
 /// `system.connected`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeFacts {
     /// libp2p identity, base58 (`network_id`).
     pub peer_id: Option<String>,
@@ -52,7 +52,7 @@ pub struct NodeFacts {
 }
 
 /// `sysinfo.hwbench`; scores in MiB/s.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HardwareBenchmark {
     /// BLAKE2b-256 on one core.
     pub cpu_hashrate_score: Option<i64>,

@@ -20,6 +20,7 @@ mod benchmarks;
 mod embedded;
 mod exactly_once;
 mod ingest;
+mod lossless;
 mod migrations;
 mod node_logs;
 mod nodes;

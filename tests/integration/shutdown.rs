@@ -57,9 +57,10 @@ fn a_second_start_finds_all_the_data_and_ends_sessions_left_open_by_a_crash() {
 }
 
 #[test]
-fn what_cannot_be_stored_in_time_is_said_by_the_exit_code() {
+fn what_can_neither_be_stored_nor_put_on_disk_is_said_by_the_exit_code() {
     let mut app = TestApp::builder()
         .env("SHUTDOWN_TIMEOUT_S", 1)
+        .env("SPOOL_MAX_BYTES", 0)
         .env("DB_SAVE_LATENCY_MS", 1)
         .start();
     let mut node = app.node("/submit");
@@ -72,7 +73,7 @@ fn what_cannot_be_stored_in_time_is_said_by_the_exit_code() {
     let status = app.stop();
     assert_eq!(status.code(), Some(1));
     assert!(
-        app.log().contains("1 messages could not be stored"),
+        app.log().contains("1 messages could neither be stored"),
         "{}",
         app.log()
     );

@@ -75,6 +75,27 @@ impl TestDb {
             .unwrap();
     }
 
+    /// Throws out whoever is in.
+    fn drop_connections(&self) {
+        let name = &self.name;
+        let drop = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        );
+        admin().batch_execute(&drop).unwrap();
+    }
+
+    /// As after a fail-over to a replica: whoever comes in may only read.
+    pub fn set_read_only(&self, read_only: bool) {
+        let state = if read_only { "on" } else { "off" };
+        let name = &self.name;
+        admin()
+            .batch_execute(&format!(
+                "ALTER DATABASE {name} SET default_transaction_read_only = {state}"
+            ))
+            .unwrap();
+        self.drop_connections();
+    }
+
     /// The database is back.
     pub fn allow_connections(&self) {
         let allow = format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", self.name);

@@ -1,0 +1,112 @@
+//! The spooler: one thread that puts batches on disk and takes them back, so
+//! that the batcher never waits for a disk.
+
+use std::sync::Arc;
+
+use actix::{Actor, Addr, Handler, Message, MessageResult, SyncArbiter, SyncContext};
+
+use super::room::Share;
+use crate::metrics::Metrics;
+use crate::store::{Batch, Spool, SpoolError, SpoolNumber, SpooledBatch};
+
+/// Owns the spool.
+pub(super) struct Spooler {
+    spool: Option<Spool>,
+    metrics: Arc<Metrics>,
+}
+
+/// Asks to put a batch on disk; from the batcher, one at a time.
+#[derive(Debug, Message)]
+#[rtype(result = "Spilled")]
+pub(super) struct Spill {
+    pub(super) batch: Arc<Batch>,
+    pub(super) share: Share,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(super) enum Spilled {
+    /// It is safe on disk.
+    OnDisk { share: Share },
+    /// It is not; it stays in memory.
+    NotSpilled {
+        batch: Arc<Batch>,
+        share: Share,
+        error: SpoolError,
+    },
+}
+
+/// Asks for the oldest batch on disk; from the batcher, when it can be stored.
+#[derive(Debug, Message)]
+#[rtype(result = "Option<SpooledBatch>")]
+pub(super) struct TakeOldest;
+
+/// A batch from disk is stored; from the batcher. Answers how many are left.
+#[derive(Debug, Message)]
+#[rtype(result = "usize")]
+pub(super) struct Forget(pub(super) SpoolNumber);
+
+/// Starts the thread.
+pub(super) fn start(spool: Spool, metrics: Arc<Metrics>) -> Addr<Spooler> {
+    // The factory may be called again by its type, but makes one actor only.
+    let spool = std::sync::Mutex::new(Some(spool));
+    SyncArbiter::start(1, move || Spooler {
+        spool: spool.lock().ok().and_then(|mut spool| spool.take()),
+        metrics: metrics.clone(),
+    })
+}
+
+impl Actor for Spooler {
+    type Context = SyncContext<Self>;
+}
+
+impl Handler<Spill> for Spooler {
+    type Result = MessageResult<Spill>;
+
+    fn handle(&mut self, Spill { batch, share }: Spill, _ctx: &mut Self::Context) -> Self::Result {
+        let pushed = match &mut self.spool {
+            Some(spool) => spool.push(&batch),
+            None => Err(SpoolError::Full),
+        };
+        MessageResult(match pushed {
+            Ok(()) => Spilled::OnDisk { share },
+            Err(error) => {
+                self.metrics.spool_failures.inc();
+                Spilled::NotSpilled {
+                    batch,
+                    share,
+                    error,
+                }
+            }
+        })
+    }
+}
+
+impl Handler<TakeOldest> for Spooler {
+    type Result = MessageResult<TakeOldest>;
+
+    fn handle(&mut self, _: TakeOldest, _ctx: &mut Self::Context) -> Self::Result {
+        let taken = self.spool.as_mut().map(Spool::load);
+        MessageResult(match taken {
+            Some(Ok(oldest)) => oldest,
+            Some(Err(error)) => {
+                self.metrics.spool_failures.inc();
+                log::error!("{error}");
+                None
+            }
+            None => None,
+        })
+    }
+}
+
+impl Handler<Forget> for Spooler {
+    type Result = usize;
+
+    fn handle(&mut self, Forget(number): Forget, _ctx: &mut Self::Context) -> Self::Result {
+        let Some(spool) = &mut self.spool else {
+            return 0;
+        };
+        spool.remove(number);
+        spool.len()
+    }
+}
