@@ -21,7 +21,7 @@ type Body = web::Json<Map<String, Value>>;
 
 /// The machines under test, in the order in which they were entered.
 #[utoipa::path(
-    get, path = "/host_systems", tag = "benchmarks", params(ListParams),
+    get, operation_id = "list_host_systems", path = "/host_systems", tag = "benchmarks", params(ListParams),
     responses((status = 200, description = "The machines.", body = [HostSystem]), ReadErrors)
 )]
 pub(super) async fn host_systems(
@@ -37,7 +37,7 @@ pub(super) async fn host_systems(
 
 /// Enters a machine under test.
 #[utoipa::path(
-    post, path = "/host_systems", tag = "benchmarks", request_body = NewHostSystem,
+    post, operation_id = "enter_host_system", path = "/host_systems", tag = "benchmarks", request_body = NewHostSystem,
     responses((status = 200, description = "The machine with its number.", body = HostSystem), EntryErrors)
 )]
 pub(super) async fn enter_host_system(
@@ -53,7 +53,7 @@ pub(super) async fn enter_host_system(
 
 /// The benchmark runs, the latest first.
 #[utoipa::path(
-    get, path = "/benchmarks", tag = "benchmarks", params(ListParams),
+    get, operation_id = "list_benchmarks", path = "/benchmarks", tag = "benchmarks", params(ListParams),
     responses((status = 200, description = "The runs.", body = [Benchmark]), ReadErrors)
 )]
 pub(super) async fn list(
@@ -69,7 +69,7 @@ pub(super) async fn list(
 
 /// Enters a benchmark run.
 #[utoipa::path(
-    post, path = "/benchmarks", tag = "benchmarks", request_body = NewBenchmark,
+    post, operation_id = "enter_benchmark", path = "/benchmarks", tag = "benchmarks", request_body = NewBenchmark,
     responses(
         (status = 200, description = "The run with its number.", body = Benchmark),
         (status = 404, description = "There is no machine with this `host_system_id`.", body = ErrorBody),
@@ -93,7 +93,7 @@ pub(super) async fn enter(
 
 /// Enters a phase of a benchmark run.
 #[utoipa::path(
-    post, path = "/benchmarks/events", tag = "benchmarks", request_body = NewBenchmarkEvent,
+    post, operation_id = "enter_benchmark_event", path = "/benchmarks/events", tag = "benchmarks", request_body = NewBenchmarkEvent,
     responses(
         (status = 200, description = "The phase with its number.", body = BenchmarkEvent),
         (status = 404, description = "There is no run with this `benchmark_id`.", body = ErrorBody),
@@ -119,7 +119,7 @@ pub(super) async fn enter_event(
 /// from its start or first phase to its end or last phase. Only those of the
 /// node under test, if the run names it in `setup.substrate.peerId`.
 #[utoipa::path(
-    get, path = "/benchmarks/{id}/targets", tag = "benchmarks",
+    get, operation_id = "list_benchmark_targets", path = "/benchmarks/{id}/targets", tag = "benchmarks",
     params(("id" = i64, Path, description = "Number of the run.")),
     responses(
         (status = 200, description = "The targets by name.", body = [Target]),
@@ -140,7 +140,7 @@ pub(super) async fn targets(
 
 /// The phases of a run, oldest first.
 #[utoipa::path(
-    get, path = "/benchmarks/{id}/events", tag = "benchmarks",
+    get, operation_id = "list_benchmark_events", path = "/benchmarks/{id}/events", tag = "benchmarks",
     params(("id" = i64, Path, description = "Number of the run.")),
     responses(
         (status = 200, description = "The phases.", body = [BenchmarkEvent]),

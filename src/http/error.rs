@@ -201,13 +201,13 @@ struct ErrorFields {
 pub(super) enum ReadErrors {
     /// A parameter is wrong, unknown or given twice; the error names it.
     #[response(status = 400)]
-    BadRequest(#[to_schema] ErrorBody),
+    BadRequest(ErrorBody),
     /// The database is away, too busy or too slow; try again after `Retry-After` seconds.
     #[response(status = 503)]
-    Unavailable(#[to_schema] ErrorBody),
+    Unavailable(ErrorBody),
     /// A mistake of the server; its log says more.
     #[response(status = 500)]
-    Internal(#[to_schema] ErrorBody),
+    Internal(ErrorBody),
 }
 
 /// Errors of every route that takes a body, for the description.
@@ -216,19 +216,19 @@ pub(super) enum ReadErrors {
 pub(super) enum EntryErrors {
     /// A field is wrong, missing or unknown; the error names it.
     #[response(status = 400)]
-    BadRequest(#[to_schema] ErrorBody),
+    BadRequest(ErrorBody),
     /// The body is too large.
     #[response(status = 413)]
-    TooLarge(#[to_schema] ErrorBody),
+    TooLarge(ErrorBody),
     /// The content type is not `application/json`.
     #[response(status = 415)]
-    UnsupportedMediaType(#[to_schema] ErrorBody),
+    UnsupportedMediaType(ErrorBody),
     /// The database is away or too busy; try again after `Retry-After` seconds.
     #[response(status = 503)]
-    Unavailable(#[to_schema] ErrorBody),
+    Unavailable(ErrorBody),
     /// A mistake of the server; its log says more.
     #[response(status = 500)]
-    Internal(#[to_schema] ErrorBody),
+    Internal(ErrorBody),
 }
 
 #[cfg(test)]

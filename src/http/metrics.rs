@@ -11,7 +11,7 @@ const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What the server tells about itself, in the text format of Prometheus.
 #[utoipa::path(
-    get, path = "/metrics", tag = "server",
+    get, operation_id = "scrape_metrics", path = "/metrics", tag = "server",
     responses(
         (status = 200, description = "The metrics.", body = String, content_type = "text/plain"),
         (status = 500, description = "A mistake of the server; its log says more.", body = ErrorBody),

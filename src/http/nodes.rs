@@ -18,7 +18,7 @@ const NEXT_CURSOR: &str = "X-Next-Cursor";
 ///
 /// Connections that never told a peer id do not appear.
 #[utoipa::path(
-    get, path = "/nodes", tag = "nodes", params(NodesParams),
+    get, operation_id = "list_nodes", path = "/nodes", tag = "nodes", params(NodesParams),
     responses((status = 200, description = "The nodes.", body = [Node]), ReadErrors)
 )]
 pub(super) async fn list(
@@ -35,7 +35,7 @@ pub(super) async fn list(
 /// An answer with as many messages as `limit` allows has a cursor for the next
 /// page in the headers `X-Next-Cursor` and `Link`, if there are more.
 #[utoipa::path(
-    get, path = "/nodes/logs", tag = "nodes", params(NodeLogsParams),
+    get, operation_id = "list_node_logs", path = "/nodes/logs", tag = "nodes", params(NodeLogsParams),
     responses(
         (
             status = 200, description = "The messages.", body = [NodeLog],
@@ -68,7 +68,7 @@ pub(super) async fn logs(
 
 /// How many messages of each kind a node sent, the most frequent first.
 #[utoipa::path(
-    get, path = "/nodes/log_stats", tag = "nodes", params(LogStatsParams),
+    get, operation_id = "count_node_logs", path = "/nodes/log_stats", tag = "nodes", params(LogStatsParams),
     responses(
         (status = 200, description = "The counts.", body = [LogStat]),
         (status = 404, description = "No node with this peer id ever connected.", body = ErrorBody),

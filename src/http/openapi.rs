@@ -44,7 +44,7 @@ struct Description;
 ///
 /// Give `ws://HOST:PORT/submit 1` to a node as `--telemetry-url`.
 #[utoipa::path(
-    get, path = "/submit", tag = "telemetry",
+    get, operation_id = "submit_telemetry", path = "/submit", tag = "telemetry",
     responses(
         (status = 101, description = "The websocket is open."),
         (status = 400, description = "The upgrade is not complete.", body = ErrorBody),
@@ -57,7 +57,7 @@ fn submit() {}
 
 /// As `/submit`, but the messages are never purged.
 #[utoipa::path(
-    get, path = "/audit", tag = "telemetry",
+    get, operation_id = "submit_audited_telemetry", path = "/audit", tag = "telemetry",
     responses(
         (status = 101, description = "The websocket is open."),
         (status = 400, description = "The upgrade is not complete.", body = ErrorBody),
@@ -76,7 +76,7 @@ static JSON: LazyLock<Result<String, String>> = LazyLock::new(|| {
 
 /// This description.
 #[utoipa::path(
-    get, path = "/api/openapi.json", tag = "server",
+    get, operation_id = "describe", path = "/api/openapi.json", tag = "server",
     responses((status = 200, description = "The description, as OpenAPI 3.1.", body = Object, content_type = "application/json"))
 )]
 pub(super) async fn describe() -> Result<HttpResponse, AppError> {

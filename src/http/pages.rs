@@ -21,7 +21,7 @@ const START_TEXT: &str = "tetcore-analytics keeps and explains the telemetry of 
 
 /// The start page: what this is, and how to connect a node.
 #[utoipa::path(
-    get, path = "/", tag = "telemetry",
+    get, operation_id = "show_start_page", path = "/", tag = "telemetry",
     responses(
         (status = 200, description = "The start page, for a request without an upgrade.", body = String, content_type = "text/html"),
         (status = 101, description = "With a websocket upgrade: takes telemetry that is purged after LOG_EXPIRY_H, as `/submit`."),
@@ -34,7 +34,7 @@ pub(super) async fn start(request: HttpRequest, state: web::Data<AppState>) -> H
 
 /// The description of the interface, for people.
 #[utoipa::path(
-    get, path = "/api/", tag = "server",
+    get, operation_id = "show_description", path = "/api/", tag = "server",
     responses((status = 200, description = "This description as a page.", body = String, content_type = "text/html"))
 )]
 pub(super) async fn api(request: HttpRequest, state: web::Data<AppState>) -> HttpResponse {

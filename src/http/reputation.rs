@@ -14,7 +14,7 @@ use crate::query::reputation::{
 ///
 /// Fed by `system.network_state`, which nodes up to early 2021 and custom ones send.
 #[utoipa::path(
-    get, path = "/reputation", tag = "reputation", params(ReputationsParams),
+    get, operation_id = "list_reputation", path = "/reputation", tag = "reputation", params(ReputationsParams),
     responses((status = 200, description = "The reports, newest first.", body = [Report]), ReadErrors)
 )]
 pub(super) async fn all(
@@ -27,7 +27,7 @@ pub(super) async fn all(
 /// As `/reputation`, but each report only with those peers that ever connected
 /// to this server themselves.
 #[utoipa::path(
-    get, path = "/reputation/logged", tag = "reputation", params(ReputationsParams),
+    get, operation_id = "list_reputation_logged", path = "/reputation/logged", tag = "reputation", params(ReputationsParams),
     responses((status = 200, description = "The reports, newest first.", body = [Report]), ReadErrors)
 )]
 pub(super) async fn logged(
@@ -53,7 +53,7 @@ async fn reports(
 /// What others think of one peer: what the newest report of each reporting peer
 /// in the range says of it. Reports that do not mention it are left out.
 #[utoipa::path(
-    get, path = "/reputation/{peer_id}", tag = "reputation",
+    get, operation_id = "list_reputation_of_peer", path = "/reputation/{peer_id}", tag = "reputation",
     params(("peer_id" = String, Path, description = "libp2p identity of the peer."), ReputationParams),
     responses(
         (status = 200, description = "The opinions, newest first.", body = [Opinion]),

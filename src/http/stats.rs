@@ -27,7 +27,7 @@ pub(super) struct Version {
 
 /// Sizes of tables and indexes, the largest first.
 #[utoipa::path(
-    get, path = "/stats/db", tag = "server", params(ListParams),
+    get, operation_id = "list_relations", path = "/stats/db", tag = "server", params(ListParams),
     responses((status = 200, description = "Tables and indexes; partitions are listed, and counted in what they are part of.", body = [Relation]), ReadErrors)
 )]
 pub(super) async fn database(
@@ -41,7 +41,7 @@ pub(super) async fn database(
 
 /// The version of the program.
 #[utoipa::path(
-    get, path = "/stats/version", tag = "server",
+    get, operation_id = "show_version", path = "/stats/version", tag = "server",
     responses((status = 200, description = "The version.", body = Version))
 )]
 pub(super) async fn version(state: web::Data<AppState>) -> web::Json<Version> {
