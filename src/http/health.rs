@@ -49,7 +49,7 @@ impl Check {
 
 /// The process runs.
 #[utoipa::path(
-    get, path = "/health/live", tag = "server",
+    get, operation_id = "check_live", path = "/health/live", tag = "server",
     responses((status = 200, description = "Always.", body = Health))
 )]
 pub(super) async fn live() -> web::Json<Health> {
@@ -61,7 +61,7 @@ pub(super) async fn live() -> web::Json<Health> {
 
 /// Telemetry is taken and stored, and queries are answered.
 #[utoipa::path(
-    get, path = "/health/ready", tag = "server",
+    get, operation_id = "check_ready", path = "/health/ready", tag = "server",
     responses(
         (status = 200, description = "All is well.", body = Health),
         (status = 503, description = "Something is not; the checks name it.", body = Health),
