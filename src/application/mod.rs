@@ -6,6 +6,7 @@
 mod announce;
 mod database;
 mod identity;
+mod panics;
 mod stop;
 
 use std::io::{Read, Write};
@@ -91,6 +92,7 @@ pub fn run(config: Config) -> Result<(), ApplicationError> {
 
 async fn serve(config: Arc<Config>) -> Result<(), ApplicationError> {
     let metrics = Arc::new(Metrics::new()?);
+    panics::install(metrics.clone());
     let identity = Identity::take(&config.store.data_dir)?;
     let kinds = Arc::new(Kinds::new(config.store.kinds_max, metrics.clone()));
     let ids = Arc::new(IdBlocks::default());

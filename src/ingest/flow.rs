@@ -296,6 +296,7 @@ mod tests {
     const ROW: Share = Share {
         rows: 1,
         bytes: 100,
+        reserved: false,
     };
 
     fn flow(spooled: usize) -> Flow {

@@ -159,10 +159,15 @@ impl Nodes {
         std::mem::take(&mut self.changes)
     }
 
-    /// Changes that could not be handed on, for the next time.
-    pub(super) fn put_back(&mut self, mut changes: Vec<SessionRow>) {
-        changes.append(&mut self.changes);
-        self.changes = changes;
+    /// Changes that could not be handed on, for the next time: the newest of
+    /// each session, and of not more sessions than a connection has twice over.
+    pub(super) fn put_back(&mut self, changes: Vec<SessionRow>) {
+        for change in changes.into_iter().rev() {
+            if !self.changes.iter().any(|newer| newer.id == change.id) {
+                self.changes.push(change);
+            }
+        }
+        self.changes.truncate(self.nodes_max.saturating_mul(2));
     }
 
     fn open(

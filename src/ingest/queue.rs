@@ -108,7 +108,11 @@ mod tests {
     }
 
     fn rows(rows: usize) -> Share {
-        Share { rows, bytes: rows }
+        Share {
+            rows,
+            bytes: rows,
+            reserved: false,
+        }
     }
 
     #[test]
@@ -133,6 +137,7 @@ mod tests {
         let share = Share {
             rows: 1,
             bytes: BATCH_BYTES,
+            reserved: false,
         };
         queue.push(group(start), share);
         assert_eq!(queue.due(start), Some(FlushReason::Size));

@@ -9,11 +9,16 @@ use tokio::sync::Semaphore;
 use crate::config::IngestConfig;
 use crate::metrics::Metrics;
 
+/// Part of the room that is kept for messages by which nodes introduce
+/// themselves: without them nobody knows whose the others are.
+const RESERVE: usize = 16;
+
 /// Rows and bytes that may be in memory, and how many are.
 #[derive(Debug)]
 pub struct Room {
     rows: Semaphore,
     bytes: Semaphore,
+    reserve: Semaphore,
     metrics: Arc<Metrics>,
 }
 
@@ -24,6 +29,8 @@ pub struct Share {
     pub rows: usize,
     /// Bytes, sessions included.
     pub bytes: usize,
+    /// Taken from the reserve.
+    pub reserved: bool,
 }
 
 impl Room {
@@ -36,6 +43,7 @@ impl Room {
         Self {
             rows: Semaphore::new(rows),
             bytes: Semaphore::new(bytes),
+            reserve: Semaphore::new(bytes / RESERVE),
             metrics,
         }
     }
@@ -53,6 +61,15 @@ impl Room {
         byte_permit.forget();
         self.count(share);
         true
+    }
+
+    /// Takes a share of the reserve, if there is room in it.
+    pub fn try_take_reserve(&self, mut share: Share) -> Option<Share> {
+        let (_rows, bytes) = permits(share);
+        self.reserve.try_acquire_many(bytes).ok()?.forget();
+        share.reserved = true;
+        self.count(share);
+        Some(share)
     }
 
     /// Takes a share, waiting for at most `patience`; sockets are served in the
@@ -82,8 +99,16 @@ impl Room {
     /// Gives a share back.
     pub fn give_back(&self, share: Share) {
         let (rows, bytes) = permits(share);
-        self.rows.add_permits(usize::try_from(rows).unwrap_or(0));
-        self.bytes.add_permits(usize::try_from(bytes).unwrap_or(0));
+        let (rows, bytes) = (
+            usize::try_from(rows).unwrap_or(0),
+            usize::try_from(bytes).unwrap_or(0),
+        );
+        if share.reserved {
+            self.reserve.add_permits(bytes);
+        } else {
+            self.rows.add_permits(rows);
+            self.bytes.add_permits(bytes);
+        }
         self.metrics.queue_rows.sub(signed(share.rows));
         self.metrics.queue_bytes.sub(signed(share.bytes));
     }
@@ -109,6 +134,14 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
+    fn share(rows: usize, bytes: usize) -> Share {
+        Share {
+            rows,
+            bytes,
+            reserved: false,
+        }
+    }
+
     fn room(rows: usize, bytes: usize) -> Room {
         let mut config = Config::from_lookup(&|_| None).unwrap().ingest;
         config.queue_rows_max = rows;
@@ -119,20 +152,32 @@ mod tests {
     #[test]
     fn room_ends_at_rows_and_at_bytes() {
         let room = room(10, 100);
-        assert!(room.try_take(Share { rows: 9, bytes: 50 }));
-        assert!(!room.try_take(Share { rows: 2, bytes: 1 }));
-        assert!(!room.try_take(Share { rows: 1, bytes: 51 }));
-        assert!(room.try_take(Share { rows: 1, bytes: 50 }));
-        room.give_back(Share { rows: 9, bytes: 50 });
-        assert!(room.try_take(Share { rows: 9, bytes: 50 }));
+        assert!(room.try_take(share(9, 50)));
+        assert!(!room.try_take(share(2, 1)));
+        assert!(!room.try_take(share(1, 51)));
+        assert!(room.try_take(share(1, 50)));
+        room.give_back(share(9, 50));
+        assert!(room.try_take(share(9, 50)));
         assert_eq!(room.metrics.queue_rows.get(), 10);
         assert_eq!(room.metrics.queue_bytes.get(), 100);
+    }
+
+    #[test]
+    fn introductions_find_room_when_there_is_no_other() {
+        let room = room(1, 1_600);
+        assert!(room.try_take(share(1, 1_600)));
+        assert!(!room.try_take(share(1, 1)));
+        let taken = room.try_take_reserve(share(1, 100)).unwrap();
+        assert!(room.try_take_reserve(share(1, 1)).is_none());
+        room.give_back(taken);
+        assert!(room.try_take_reserve(share(1, 1)).is_some());
+        assert!(!room.try_take(share(1, 1)));
     }
 
     #[actix::test]
     async fn waiting_ends_with_room_or_with_patience() {
         let room = Arc::new(room(1, 10));
-        let share = Share { rows: 1, bytes: 10 };
+        let share = share(1, 10);
         assert!(room.take(share, Duration::ZERO).await);
         assert!(!room.take(share, Duration::from_millis(5)).await);
         let waiting = tokio::spawn({

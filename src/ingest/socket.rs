@@ -22,7 +22,7 @@ use super::nodes::{Moment, Nodes, Origin};
 use super::room::Share;
 use crate::ids::MessageId;
 use crate::metrics::{DisconnectReason, DropReason};
-use crate::store::{Group, NewRow, RowBuffer, RowKind, UNLISTED};
+use crate::store::{Group, NewRow, RowBuffer, RowKind, RowMark, UNLISTED};
 use crate::telemetry::{DecodeError, Format, HardwareBenchmark, Message, NodeFacts, decode};
 
 /// What a session takes of the room, in bytes: its texts are bounded.
@@ -48,11 +48,31 @@ pub struct NodeSocket {
     nodes: Nodes,
     audit: bool,
     rows: RowBuffer,
+    /// Messages by which nodes introduce themselves: lost last of all.
+    introductions: RowBuffer,
     shown_sessions: usize,
     heard_at: Instant,
     ping: Ping,
     ponged_at: Option<Instant>,
     ending: Option<DisconnectReason>,
+}
+
+/// What one read of the socket brought.
+struct Handful {
+    group: Group,
+    /// Where the introductions end among the rows.
+    introductions: RowMark,
+}
+
+impl Handful {
+    /// What it takes of the room.
+    fn share(&self) -> Share {
+        Share {
+            rows: self.group.rows.count(),
+            bytes: self.group.rows.len() + self.group.sessions.len() * SESSION_BYTES,
+            reserved: false,
+        }
+    }
 }
 
 /// What is known about a peer and pings.
@@ -82,6 +102,7 @@ impl NodeSocket {
             nodes: Nodes::new(origin, config.nodes_per_connection_max),
             audit,
             rows: RowBuffer::default(),
+            introductions: RowBuffer::default(),
             shown_sessions: 0,
             heard_at: Instant::now(),
             ping: Ping::Never,
@@ -187,7 +208,11 @@ impl NodeSocket {
             node_ts: times.node_ts,
             target: message.target.as_deref(),
         };
-        self.rows.push(&row, |out| match kind {
+        let rows = match &*message.kind {
+            NodeFacts::KIND => &mut self.introductions,
+            _ => &mut self.rows,
+        };
+        rows.push(&row, |out| match kind {
             RowKind::Stored(UNLISTED) => message.fields.write_with_kind(&message.kind, out),
             _ => message.fields.write(out),
         });
@@ -197,61 +222,80 @@ impl NodeSocket {
     /// Hands on what was read together; waits for room if there is none.
     fn hand_on(&mut self, received_at: Instant, ctx: &mut Context) {
         self.show_sessions();
-        let Some((append, share)) = self.take_group(received_at) else {
-            if self.ending.is_some() {
-                ctx.stop();
-            }
-            return;
+        let Some(handful) = self.take_handful(received_at) else {
+            return self.stop_if_ending(ctx);
         };
         let ingest = self.ingest.clone();
+        let share = handful.share();
         if ingest.room.try_take(share) {
-            self.append(append, share);
-            if self.ending.is_some() {
-                ctx.stop();
-            }
-            return;
+            self.append(handful.group, share);
+            return self.stop_if_ending(ctx);
         }
         // Nothing else of this socket is read meanwhile.
         let patience = ingest.config.ingest.hold_back;
         let taken = async move { ingest.room.take(share, patience).await };
         ctx.wait(taken.into_actor(self).map(move |taken, socket, ctx| {
             if taken {
-                socket.append(append, share);
+                socket.append(handful.group, share);
             } else {
-                socket.dropped(DropReason::QueueFull, share.rows);
-                socket.nodes.put_back(append.group.sessions);
+                socket.shed(handful);
             }
-            if socket.ending.is_some() {
-                ctx.stop();
-            }
+            socket.stop_if_ending(ctx);
         }));
     }
 
-    fn take_group(&mut self, received_at: Instant) -> Option<(Append, Share)> {
+    fn stop_if_ending(&self, ctx: &mut Context) {
+        if self.ending.is_some() {
+            ctx.stop();
+        }
+    }
+
+    fn take_handful(&mut self, received_at: Instant) -> Option<Handful> {
         let sessions = self.nodes.take_changes();
-        if self.rows.is_empty() && sessions.is_empty() {
+        let mut rows = std::mem::take(&mut self.introductions);
+        let introductions = rows.mark();
+        rows.append(std::mem::take(&mut self.rows));
+        if rows.is_empty() && sessions.is_empty() {
             return None;
         }
-        let group = Group {
-            rows: std::mem::take(&mut self.rows),
-            sessions,
-            audit: self.audit,
-            received_at,
-        };
-        let share = Share {
-            rows: group.rows.count(),
-            bytes: group.rows.len() + group.sessions.len() * SESSION_BYTES,
-        };
-        Some((Append { group, share }, share))
+        Some(Handful {
+            group: Group {
+                rows,
+                sessions,
+                audit: self.audit,
+                received_at,
+            },
+            introductions,
+        })
+    }
+
+    /// There is no room: only sessions and introductions find some in the reserve.
+    fn shed(&mut self, mut handful: Handful) {
+        let all = handful.group.rows.count();
+        handful.group.rows.truncate(handful.introductions);
+        let kept = handful.group.rows.count();
+        self.dropped(DropReason::QueueFull, all - kept);
+        match self.ingest.room.try_take_reserve(handful.share()) {
+            Some(share) => self.append(handful.group, share),
+            None => {
+                self.dropped(DropReason::QueueFull, kept);
+                self.nodes.put_back(handful.group.sessions);
+            }
+        }
     }
 
     /// Sends to the batcher; the share of the room is taken.
-    fn append(&mut self, append: Append, share: Share) {
+    fn append(&mut self, group: Group, share: Share) {
         // The mailbox holds all that the room lets in, so this fails only when
         // the batcher is gone: then the process ends.
         let pending = i64::try_from(share.rows).unwrap_or(i64::MAX);
         self.ingest.metrics.pending.add(pending);
-        if self.ingest.batcher.try_send(append).is_err() {
+        if self
+            .ingest
+            .batcher
+            .try_send(Append { group, share })
+            .is_err()
+        {
             self.ingest.metrics.pending.sub(pending);
             self.ingest.room.give_back(share);
             self.dropped(DropReason::Shutdown, share.rows);
@@ -347,11 +391,12 @@ impl Actor for NodeSocket {
     fn stopped(&mut self, _ctx: &mut Self::Context) {
         self.end(DisconnectReason::ConnectionLost);
         self.show_sessions();
-        if let Some((append, share)) = self.take_group(Instant::now()) {
+        if let Some(handful) = self.take_handful(Instant::now()) {
+            let share = handful.share();
             if self.ingest.room.try_take(share) {
-                self.append(append, share);
+                self.append(handful.group, share);
             } else {
-                self.dropped(DropReason::QueueFull, share.rows);
+                self.shed(handful);
             }
         }
         let reason = self.ending.unwrap_or(DisconnectReason::ConnectionLost);

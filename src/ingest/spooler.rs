@@ -1,6 +1,7 @@
 //! The spooler: one thread that puts batches on disk and takes them back, so
 //! that the batcher never waits for a disk.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use actix::{Actor, Addr, Handler, Message, MessageResult, SyncArbiter, SyncContext};
@@ -50,7 +51,8 @@ pub(super) struct Forget(pub(super) SpoolNumber);
 pub(super) fn start(spool: Spool, metrics: Arc<Metrics>) -> Addr<Spooler> {
     // The factory may be called again by its type, but makes one actor only.
     let spool = std::sync::Mutex::new(Some(spool));
-    SyncArbiter::start(1, move || Spooler {
+    let thread = || std::thread::Builder::new().name("spooler".to_owned());
+    SyncArbiter::start_with_thread_builder(1, thread, move || Spooler {
         spool: spool.lock().ok().and_then(|mut spool| spool.take()),
         metrics: metrics.clone(),
     })
@@ -65,7 +67,9 @@ impl Handler<Spill> for Spooler {
 
     fn handle(&mut self, Spill { batch, share }: Spill, _ctx: &mut Self::Context) -> Self::Result {
         let pushed = match &mut self.spool {
-            Some(spool) => spool.push(&batch),
+            // A panic would end this thread for good; see actix's SyncArbiter.
+            Some(spool) => catch_unwind(AssertUnwindSafe(|| spool.push(&batch)))
+                .unwrap_or(Err(SpoolError::Full)),
             None => Err(SpoolError::Full),
         };
         MessageResult(match pushed {
@@ -86,7 +90,10 @@ impl Handler<TakeOldest> for Spooler {
     type Result = MessageResult<TakeOldest>;
 
     fn handle(&mut self, _: TakeOldest, _ctx: &mut Self::Context) -> Self::Result {
-        let taken = self.spool.as_mut().map(Spool::load);
+        let taken = self
+            .spool
+            .as_mut()
+            .and_then(|spool| catch_unwind(AssertUnwindSafe(|| spool.load())).ok());
         MessageResult(match taken {
             Some(Ok(oldest)) => oldest,
             Some(Err(error)) => {

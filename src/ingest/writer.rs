@@ -55,7 +55,8 @@ pub(super) fn start(parts: WriterParts) -> Addr<Writer> {
         .metrics
         .writers
         .set(i64::try_from(count).unwrap_or(i64::MAX));
-    SyncArbiter::start(count, move || Writer {
+    let thread = || std::thread::Builder::new().name("writer".to_owned());
+    SyncArbiter::start_with_thread_builder(count, thread, move || Writer {
         parts: parts.clone(),
         conn: None,
     })

@@ -41,14 +41,56 @@ impl StoreError {
     }
 }
 
+impl StoreError {
+    /// Sorts by the words where there is no code: libpq and diesel hide it.
+    /// Other languages than English are not recognised, and then tried again.
+    fn from_words(cause: String) -> Self {
+        const REFUSALS: [&str; 5] = [
+            "password authentication failed",
+            "no pg_hba.conf entry",
+            "permission denied",
+            "does not exist",
+            "must be owner",
+        ];
+        if REFUSALS.iter().any(|refusal| cause.contains(refusal)) {
+            Self::Refused(cause)
+        } else {
+            Self::Unavailable(cause)
+        }
+    }
+}
+
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
-        Self::Unavailable(error.to_string())
+        Self::from_words(error.to_string())
     }
 }
 
 impl From<diesel::ConnectionError> for StoreError {
     fn from(error: diesel::ConnectionError) -> Self {
-        Self::Unavailable(error.to_string())
+        Self::from_words(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_sorted_into_try_again_and_never() {
+        let code = |code| StoreError::from_sqlstate(code, String::new());
+        for again in [
+            "57P01", "53100", "53300", "40001", "08006", "25006", "55P03",
+        ] {
+            assert!(matches!(code(again), StoreError::Unavailable(_)), "{again}");
+        }
+        for never in ["42P01", "42501", "28P01", "3D000"] {
+            assert!(matches!(code(never), StoreError::Refused(_)), "{never}");
+        }
+        let words = |words: &str| StoreError::from_words(words.to_owned());
+        let wrong = words("FATAL:  password authentication failed for user \"u\"");
+        assert!(matches!(wrong, StoreError::Refused(_)));
+        let away = words("connection to server at \"h\" failed: Connection refused");
+        assert!(matches!(away, StoreError::Unavailable(_)));
     }
 }

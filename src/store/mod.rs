@@ -27,7 +27,7 @@ pub use error::StoreError;
 pub use id_blocks::IdBlocks;
 pub use kinds::{Kinds, UNLISTED};
 pub use pools::{Connection, Pools, connect_writer};
-pub use rows::{NewRow, RowBuffer, RowKind};
+pub use rows::{NewRow, RowBuffer, RowKind, RowMark};
 pub use sessions::{SessionRow, close_left_open, heartbeat};
 pub use spool::{Spool, SpoolError, SpoolNumber, SpooledBatch};
 pub use write::{Outcome, store_batch};

@@ -27,6 +27,17 @@ const WRITER_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the database may work on one batch.
 const WRITER_STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// What libpq is told about connections: a database that vanished without a
+/// word (its machine lost power, a firewall forgot the connection) is noticed
+/// within half a minute. Parameters that stand in the URL win.
+const CONNECTION_PARAMETERS: [(&str, &str); 5] = [
+    ("connect_timeout", "5"),
+    ("keepalives_idle", "10"),
+    ("keepalives_interval", "5"),
+    ("keepalives_count", "3"),
+    ("tcp_user_timeout", "20000"),
+];
+
 /// Pools for everything but the writers. Connections are made when they are
 /// first needed, so pools exist also while the database is away.
 #[derive(Debug, Clone)]
@@ -114,7 +125,26 @@ fn pool(url: &DatabaseUrl, size: u32, timeout: Duration, settings: String) -> Pg
         .idle_timeout(Some(Duration::from_secs(300)))
         .connection_timeout(timeout)
         .connection_customizer(Box::new(OnAcquire(settings)))
-        .build_unchecked(ConnectionManager::new(url.expose()))
+        .build_unchecked(ConnectionManager::new(with_parameters(url)))
+}
+
+/// The URL with [`CONNECTION_PARAMETERS`].
+fn with_parameters(url: &DatabaseUrl) -> String {
+    let mut url = url.expose().to_owned();
+    for (name, value) in CONNECTION_PARAMETERS {
+        let query = url.split_once('?').map(|(_, query)| query);
+        let is_given = query.is_some_and(|query| {
+            query
+                .split('&')
+                .any(|given| given.starts_with(&format!("{name}=")))
+        });
+        if !is_given {
+            let separator = if query.is_some() { '&' } else { '?' };
+            url.push(separator);
+            url.push_str(&format!("{name}={value}"));
+        }
+    }
+    url
 }
 
 /// A connection for a writer.
@@ -122,11 +152,30 @@ fn pool(url: &DatabaseUrl, size: u32, timeout: Duration, settings: String) -> Pg
 /// # Errors
 /// [`StoreError::Unavailable`] if the database is away or refuses.
 pub fn connect_writer(url: &DatabaseUrl) -> Result<PgConnection, StoreError> {
-    let mut conn = <PgConnection as diesel::Connection>::establish(url.expose())?;
+    let mut conn = <PgConnection as diesel::Connection>::establish(&with_parameters(url))?;
     conn.batch_execute(&format!(
         "SET application_name = 'tetcore-analytics writer'; SET lock_timeout = {}; SET statement_timeout = {}",
         WRITER_LOCK_TIMEOUT.as_millis(),
         WRITER_STATEMENT_TIMEOUT.as_millis()
     ))?;
     Ok(conn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_of_the_url_win() {
+        let url = DatabaseUrl::new("postgres://h/d?connect_timeout=60&sslmode=require");
+        let with = with_parameters(&url);
+        assert!(
+            with.starts_with(
+                "postgres://h/d?connect_timeout=60&sslmode=require&keepalives_idle=10&"
+            )
+        );
+        assert_eq!(with.matches("connect_timeout").count(), 1);
+        let plain = with_parameters(&DatabaseUrl::new("postgres://h/d"));
+        assert!(plain.starts_with("postgres://h/d?connect_timeout=5&"));
+    }
 }

@@ -63,6 +63,13 @@ pub struct RowBuffer {
     pending_kinds: Vec<(usize, KindIndex)>,
 }
 
+/// A place between two rows of a [`RowBuffer`].
+#[derive(Debug, Clone, Copy)]
+pub struct RowMark {
+    bytes: usize,
+    count: usize,
+}
+
 /// A row, read back from its binary form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RowView<'a> {
@@ -115,6 +122,36 @@ impl RowBuffer {
             place.copy_from_slice(&length.to_be_bytes());
         }
         self.count += 1;
+    }
+
+    /// Adds the rows of another buffer.
+    pub fn append(&mut self, other: Self) {
+        if self.is_empty() {
+            *self = other;
+            return;
+        }
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&other.bytes);
+        self.count += other.count;
+        let pending = other.pending_kinds.into_iter();
+        self.pending_kinds
+            .extend(pending.map(|(offset, index)| (start + offset, index)));
+    }
+
+    /// The end of the rows so far.
+    pub fn mark(&self) -> RowMark {
+        RowMark {
+            bytes: self.bytes.len(),
+            count: self.count,
+        }
+    }
+
+    /// Forgets the rows after a mark.
+    pub fn truncate(&mut self, mark: RowMark) {
+        self.bytes.truncate(mark.bytes);
+        self.count = self.count.min(mark.count);
+        self.pending_kinds
+            .retain(|(offset, _)| *offset < mark.bytes);
     }
 
     /// Number of rows.
@@ -313,6 +350,35 @@ mod tests {
             (second_read.kind_id, second_read.target),
             (104, Some("pallet"))
         );
+    }
+
+    #[test]
+    fn buffers_are_joined_and_cut_between_rows() {
+        let pending = NewRow {
+            kind: RowKind::Pending(KindIndex(4)),
+            ..row(1)
+        };
+        let mut rows = RowBuffer::default();
+        rows.push(&pending, |out| out.extend_from_slice(b"{}"));
+        let first = rows.clone();
+        let mark = rows.mark();
+        let mut more = RowBuffer::default();
+        more.push(&row(2), |out| out.extend_from_slice(b"{}"));
+        more.push(&pending, |out| out.extend_from_slice(b"{}"));
+        rows.append(more);
+        assert_eq!(
+            (rows.count(), rows.slices().len(), rows.pending().len()),
+            (3, 3, 2)
+        );
+        rows.fill_in_kinds(|_| 9);
+        let kinds: Vec<_> = rows
+            .slices()
+            .iter()
+            .map(|row| RowView::read(row).unwrap().kind_id)
+            .collect();
+        assert_eq!(kinds, [9, 3, 9]);
+        rows.truncate(mark);
+        assert_eq!((rows.count(), rows.len()), (1, first.len()));
     }
 
     #[test]
