@@ -105,6 +105,17 @@ impl From<ScanError> for DecodeError {
 /// If the frame is not one JSON object in UTF-8. A message without `msg`, with
 /// an unreadable `ts`, or with fields nobody has heard of is no error.
 pub fn decode(frame: &[u8]) -> Result<Message<'_>, DecodeError> {
+    let (message, needs_repair) = read(frame)?;
+    if needs_repair {
+        let repaired = repair(frame);
+        // Once is enough, whatever the text still looks like.
+        return read(&repaired).map(|(message, _needs_repair)| message.into_owned());
+    }
+    Ok(message)
+}
+
+/// Reads a frame as it is, and says whether it has to be mended.
+fn read(frame: &[u8]) -> Result<(Message<'_>, bool), DecodeError> {
     std::str::from_utf8(frame).map_err(|_not_utf8| DecodeError::NotUtf8)?;
     let mut scanner = Scanner::new(frame);
     if scanner.peek() != Some(b'{') {
@@ -113,12 +124,7 @@ pub fn decode(frame: &[u8]) -> Result<Message<'_>, DecodeError> {
     }
     let places = Places::find(&mut scanner, frame)?;
     scanner.finish()?;
-    if scanner.needs_repair {
-        let repaired = repair(frame);
-        // The mended text needs no repair, so this goes one level deep.
-        return decode(&repaired).map(Message::into_owned);
-    }
-    Ok(places.into_message(frame))
+    Ok((places.into_message(frame), scanner.needs_repair))
 }
 
 /// Where in the frame everything is.
@@ -408,6 +414,8 @@ mod tests {
         assert_eq!(message.ts, None);
         let expected = json!({"a": "x\u{fffd}", "b": "\u{fffd}", "c": "1e99999"});
         assert_eq!(fields(&message), expected);
+        let pair = decode(br#"{"payload":{"a":"\ud83d\ude00"}}"#).unwrap();
+        assert_eq!(fields(&pair), json!({"a": "\u{1f600}"}));
     }
 
     #[test]
