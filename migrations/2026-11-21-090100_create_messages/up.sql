@@ -34,7 +34,8 @@ COMMENT ON COLUMN telemetry_messages.target IS 'Field target of the message (tra
 COMMENT ON COLUMN telemetry_messages.logs IS 'Fields of the event at the top level, without msg, level, id and ts of the envelope.';
 
 CREATE INDEX telemetry_messages_session_idx ON telemetry_messages (peer_connection_id, created_at);
-CREATE INDEX telemetry_messages_kind_idx ON telemetry_messages (kind_id);
+CREATE INDEX telemetry_messages_kind_idx ON telemetry_messages (kind_id, peer_connection_id);
+CREATE INDEX telemetry_messages_target_idx ON telemetry_messages (peer_connection_id, created_at) WHERE target IS NOT NULL;
 CREATE INDEX telemetry_messages_time_idx ON telemetry_messages USING brin (created_at) WITH (pages_per_range = 32);
 
 -- Catches what falls outside all partitions, so that a late partition costs no message.
@@ -43,7 +44,8 @@ CREATE TABLE telemetry_messages_default PARTITION OF telemetry_messages DEFAULT;
 CREATE TABLE telemetry_messages_audit (LIKE telemetry_messages INCLUDING COMMENTS) PARTITION BY RANGE (created_at);
 COMMENT ON TABLE telemetry_messages_audit IS 'Messages from /audit: as telemetry_messages, but never purged.';
 CREATE INDEX telemetry_messages_audit_session_idx ON telemetry_messages_audit (peer_connection_id, created_at);
-CREATE INDEX telemetry_messages_audit_kind_idx ON telemetry_messages_audit (kind_id);
+CREATE INDEX telemetry_messages_audit_kind_idx ON telemetry_messages_audit (kind_id, peer_connection_id);
+CREATE INDEX telemetry_messages_audit_target_idx ON telemetry_messages_audit (peer_connection_id, created_at) WHERE target IS NOT NULL;
 CREATE INDEX telemetry_messages_audit_time_idx ON telemetry_messages_audit USING brin (created_at) WITH (pages_per_range = 32);
 CREATE TABLE telemetry_messages_audit_default PARTITION OF telemetry_messages_audit DEFAULT;
 

@@ -13,10 +13,10 @@ $$ SELECT CASE WHEN logs ->> field ~ '^-?[0-9]{1,18}$' THEN (logs ->> field)::bi
 COMMENT ON FUNCTION telemetry_integer IS 'A field as an integer, whether the node sent a number or a string; NULL if it is neither.';
 
 CREATE VIEW telemetry_logs AS
-SELECT m.id, m.created_at, coalesce(m.node_ts, m.created_at) AS node_ts, m.peer_connection_id, k.msg, m.target, m.logs
+SELECT m.id, m.created_at, coalesce(m.node_ts, m.created_at) AS node_ts, m.peer_connection_id, k.msg, m.target, m.logs, m.kind_id
 FROM telemetry_messages m JOIN message_kinds k ON k.id = m.kind_id
 UNION ALL
-SELECT m.id, m.created_at, coalesce(m.node_ts, m.created_at) AS node_ts, m.peer_connection_id, k.msg, m.target, m.logs
+SELECT m.id, m.created_at, coalesce(m.node_ts, m.created_at) AS node_ts, m.peer_connection_id, k.msg, m.target, m.logs, m.kind_id
 FROM telemetry_messages_audit m JOIN message_kinds k ON k.id = m.kind_id;
 COMMENT ON VIEW telemetry_logs IS 'Every message. Give it a range of created_at, a session (peer_connection_id) or a kind (msg), and it uses the indexes beneath.';
 COMMENT ON COLUMN telemetry_logs.id IS 'Number of the message; grows with the time of arrival at one server.';
@@ -25,6 +25,7 @@ COMMENT ON COLUMN telemetry_logs.node_ts IS 'Time that the node claimed.';
 COMMENT ON COLUMN telemetry_logs.peer_connection_id IS 'Session, see peer_connections.';
 COMMENT ON COLUMN telemetry_logs.msg IS 'Kind of the message, for instance block.import.';
 COMMENT ON COLUMN telemetry_logs.target IS 'Field target of the message (tracing), else NULL.';
+COMMENT ON COLUMN telemetry_logs.kind_id IS 'Kind as a number, see message_kinds; quicker to filter by than msg where a kind is rare.';
 COMMENT ON COLUMN telemetry_logs.logs IS 'Fields of the event at the top level, old and new nodes alike.';
 
 CREATE VIEW substrate_logs AS

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Nullable, SmallInt, Text, Timestamptz};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
@@ -14,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::QueryError;
 use super::params::{self, Cursor, TimeRange};
 use super::walk::{self, Clock, Session, Walk, Window};
+use crate::store::{UNLISTED, UNLISTED_NAME};
 
 /// Rows of a page.
 const LIMIT: RangeInclusive<i64> = 1..=10_000;
@@ -125,6 +126,7 @@ pub fn fetch(
 ) -> Result<NodeLogsPage, QueryError> {
     let started_at = Instant::now();
     let sessions = walk::sessions(conn, &query.peer_id)?;
+    let kind = Kind::find(conn, query.msg.as_deref())?;
     let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
     let mut range = query.range;
     if let Some(cursor) = query.cursor {
@@ -142,7 +144,7 @@ pub fn fetch(
             return Err(QueryError::Unavailable(cause.to_owned()));
         }
         let missing = limit + 1 - rows.len();
-        let found = read_window(conn, query, &window, missing)?;
+        let found = read_window(conn, query, &kind, &window, missing)?;
         walk.widen(found.len(), missing.saturating_sub(found.len()));
         rows.extend(found);
     }
@@ -159,9 +161,43 @@ pub fn fetch(
     })
 }
 
+/// A kind as the database knows it.
+#[derive(Debug, Default)]
+struct Kind {
+    id: Option<i16>,
+    /// Its name, if it has no number of its own.
+    unlisted: Option<String>,
+}
+
+impl Kind {
+    /// Looks a kind up. By its number the planner knows how rare it is.
+    fn find(conn: &mut PgConnection, msg: Option<&str>) -> QueryResult<Self> {
+        #[derive(QueryableByName)]
+        struct Found {
+            #[diesel(sql_type = SmallInt)]
+            id: i16,
+        }
+        let Some(msg) = msg else {
+            return Ok(Self::default());
+        };
+        let found: Option<Found> = diesel::sql_query("SELECT id FROM message_kinds WHERE msg = $1")
+            .bind::<Text, _>(msg)
+            .get_result(conn)
+            .optional()?;
+        let id = found.map_or(UNLISTED, |found| found.id);
+        // Whoever asks for the entry itself wants all that share it.
+        let is_name = id == UNLISTED && msg != UNLISTED_NAME;
+        Ok(Self {
+            id: Some(id),
+            unlisted: is_name.then(|| msg.to_owned()),
+        })
+    }
+}
+
 fn read_window(
     conn: &mut PgConnection,
     query: &NodeLogsQuery,
+    kind: &Kind,
     window: &Window,
     rows: usize,
 ) -> QueryResult<Vec<Row>> {
@@ -171,9 +207,10 @@ fn read_window(
         .bind::<Timestamptz, _>(window.end)
         .bind::<Nullable<Timestamptz>, _>(query.cursor.map(|cursor| cursor.created_at))
         .bind::<Nullable<BigInt>, _>(query.cursor.map(|cursor| cursor.id))
-        .bind::<Nullable<Text>, _>(&query.msg)
+        .bind::<Nullable<SmallInt>, _>(kind.id)
         .bind::<Nullable<Text>, _>(&query.target)
         .bind::<BigInt, _>(i64::try_from(rows).unwrap_or(i64::MAX))
+        .bind::<Nullable<Text>, _>(&kind.unlisted)
         .load(conn)
 }
 

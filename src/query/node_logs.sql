@@ -1,8 +1,10 @@
 -- Does: finds the newest messages of some sessions within a window of time.
 -- Params: $1 sessions, $2 start and $3 end (not part of it) of the window,
 --   $4 created_at and $5 id of the row after which the page begins, or NULL,
---   $6 kind or NULL, $7 target or NULL, $8 rows.
--- Index: telemetry_messages_session_idx and telemetry_messages_audit_session_idx.
+--   $6 number of the kind or NULL, $7 target or NULL, $8 rows, $9 name of a
+--   kind that is not listed or NULL.
+-- Index: telemetry_messages_session_idx and telemetry_messages_audit_session_idx;
+--   with a kind telemetry_messages_kind_idx, with a target telemetry_messages_target_idx.
 -- Cost: the rows of the sessions in the window, which the caller sizes; JSON is
 --   unpacked for the rows of the page only.
 -- Order: newest first; id is unique.
@@ -13,8 +15,9 @@ FROM (
     WHERE peer_connection_id = ANY($1)
       AND created_at >= $2 AND created_at < $3
       AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5))
-      AND ($6::text IS NULL OR msg = $6)
+      AND ($6::smallint IS NULL OR kind_id = $6)
       AND ($7::text IS NULL OR target = $7)
+      AND ($9::text IS NULL OR logs ->> 'msg' = $9)
     ORDER BY created_at DESC, id DESC
     LIMIT $8
 ) page

@@ -13,6 +13,9 @@ use crate::metrics::Metrics;
 /// Number of the entry that stands for all kinds beyond the limit.
 pub const UNLISTED: i16 = 0;
 
+/// Its name.
+pub const UNLISTED_NAME: &str = "(unlisted)";
+
 /// Longest name that gets an entry, bytes; the longest of a node known has 47.
 const NAME_BYTES_MAX: usize = 200;
 
@@ -143,7 +146,7 @@ impl Kinds {
             let entry = entries.find(|entry| entry.stored == Some(kind_id))?;
             Some(entry.name.to_string())
         });
-        name.unwrap_or_else(|| "(unlisted)".to_owned())
+        name.unwrap_or_else(|| UNLISTED_NAME.to_owned())
     }
 
     fn take_over(&self, stored: Vec<StoredKind>) {

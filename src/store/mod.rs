@@ -25,7 +25,7 @@ mod write;
 pub use batch::{Batch, Group};
 pub use error::StoreError;
 pub use id_blocks::IdBlocks;
-pub use kinds::{Kinds, UNLISTED};
+pub use kinds::{Kinds, UNLISTED, UNLISTED_NAME};
 pub use pools::{Connection, Pools, connect_writer};
 pub use rows::{NewRow, RowBuffer, RowKind, RowMark};
 pub use sessions::{SessionRow, close_left_open, heartbeat};

@@ -61,9 +61,12 @@ impl Pools {
     pub fn new(url: &DatabaseUrl, config: &StoreConfig) -> Self {
         let read_url = config.read_database_url.as_ref().unwrap_or(url);
         let read_settings = format!(
-            // A plan that knows the parameters leaves out all other partitions.
+            // A plan that knows the parameters leaves out all other partitions; the
+            // rest keeps PostgreSQL from compiling short queries, and from reading
+            // whole tables for fear of disks that turn.
             "SET application_name = 'tetcore-analytics read'; SET statement_timeout = {}; \
-             SET plan_cache_mode = force_custom_plan; SET default_transaction_read_only = on",
+             SET plan_cache_mode = force_custom_plan; SET default_transaction_read_only = on; \
+             SET jit = off; SET random_page_cost = 1.1",
             config.statement_timeout.as_millis()
         );
         let control_settings = "SET application_name = 'tetcore-analytics control'";

@@ -394,6 +394,10 @@ fn kinds_beyond_the_limit_are_stored_with_their_name_inside() {
     let unlisted = "SELECT count(*) FROM telemetry_logs WHERE msg = '(unlisted)' AND logs ->> 'msg' = 'kind.' || (logs ->> 'n')";
     assert_eq!(app.db.count(unlisted), 50);
     assert_eq!(app.metric("store_kinds"), 100.0);
+    node.send(connected(1, "peer", "p"));
+    app.wait_stored(151);
+    let found = app.get("/nodes/logs?peer_id=peer&msg=kind.149").json();
+    assert_eq!(found.as_array().unwrap().len(), 1, "{found}");
 }
 
 #[test]

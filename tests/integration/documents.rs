@@ -1,0 +1,137 @@
+//! What the documents promise: the catalogue of messages is what nodes send,
+//! and the SQL of the README works when pasted.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+use tetcore_analytics::telemetry::{Format, decode};
+
+use crate::support::{TestApp, corpus};
+
+fn catalogue() -> Vec<Value> {
+    let text = include_str!("../../telemetry_messages.json");
+    let catalogue: Value = serde_json::from_str(text).unwrap();
+    catalogue["kinds"].as_array().unwrap().clone()
+}
+
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+/// Whether an entry of the catalogue describes a message: all its fields are
+/// declared with their types, and none that has to be there is missing.
+fn describes(entry: &Value, msg: &str, fields: &Value) -> bool {
+    let declared = entry["fields"].as_array().unwrap();
+    let fields = fields.as_object().unwrap();
+    let of_type = |name: &str, value: &Value| {
+        let field = declared.iter().find(|field| field["name"] == name);
+        field.is_some_and(|field| {
+            field["json_type"]
+                .as_str()
+                .unwrap()
+                .split('|')
+                .any(|json| json == type_of(value))
+        })
+    };
+    let all_declared = fields.iter().all(|(name, value)| of_type(name, value));
+    let none_missing = declared.iter().all(|field| {
+        field["optional"] == true || fields.contains_key(field["name"].as_str().unwrap())
+    });
+    entry["msg"] == msg && all_declared && none_missing
+}
+
+#[test]
+fn every_captured_frame_is_in_the_catalogue_with_its_fields() {
+    let catalogue = catalogue();
+    let mut seen = HashSet::new();
+    for (name, format) in [("v1", Format::V1), ("v2", Format::V2)] {
+        for frame in corpus(name) {
+            let message = decode(&frame).unwrap();
+            assert_eq!(message.format, format);
+            let fields: Value = serde_json::from_slice(&message.fields.to_vec()).unwrap();
+            let described = catalogue
+                .iter()
+                .any(|entry| describes(entry, &message.kind, &fields));
+            assert!(described, "{}", String::from_utf8_lossy(&frame));
+            seen.insert(message.kind.into_owned());
+        }
+    }
+    assert_eq!(seen.len(), 46);
+}
+
+#[test]
+fn every_example_of_the_catalogue_is_decoded_as_its_kind() {
+    for entry in catalogue() {
+        let mut examples = 0;
+        for (name, format) in [("v1", Format::V1), ("v2", Format::V2)] {
+            let example = &entry["examples"][name];
+            if example.is_null() {
+                continue;
+            }
+            examples += 1;
+            let frame = example.to_string();
+            let message = decode(frame.as_bytes()).unwrap();
+            assert_eq!(
+                (message.format, &*message.kind),
+                (format, entry["msg"].as_str().unwrap())
+            );
+            assert!(message.ts.is_some());
+            let fields: Value = serde_json::from_slice(&message.fields.to_vec()).unwrap();
+            assert!(describes(&entry, &message.kind, &fields), "{frame}");
+        }
+        assert!(examples > 0, "{} has no example", entry["msg"]);
+    }
+}
+
+#[test]
+fn the_sql_of_the_readme_works() {
+    let app = TestApp::builder().env("MAX_CLOCK_SKEW_S", 86_400).start();
+    let frames = corpus("v2");
+    let mut node = app.node("/submit");
+    for frame in &frames {
+        node.send(frame);
+    }
+    app.wait_stored(u32::try_from(frames.len()).unwrap());
+    let readme = include_str!("../../README.md");
+    let blocks: Vec<_> = readme
+        .split("```sql\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    assert!(!blocks.is_empty());
+    let mut statements = 0;
+    for statement in blocks
+        .iter()
+        .flat_map(|block| block.split(";\n"))
+        .filter(|text| !text.trim().is_empty())
+    {
+        app.db.execute(statement);
+        statements += 1;
+    }
+    assert_eq!(statements, 5);
+    let panel = "SELECT created_at AS time, name AS metric, height FROM node_intervals \
+                 WHERE created_at > now() - interval '1 day' AND height IS NOT NULL ORDER BY 1";
+    assert!(readme.contains(&panel.replace(
+        "created_at > now() - interval '1 day'",
+        "$__timeFilter(created_at)"
+    )));
+    app.db.execute(panel);
+    for view in [
+        "block_imports",
+        "node_intervals",
+        "finality",
+        "transaction_pools",
+        "substrate_logs",
+        "tetcore_logs",
+    ] {
+        let rows = app.db.count(&format!("SELECT count(*) FROM {view}"));
+        assert!(rows > 0, "{view}");
+    }
+}
