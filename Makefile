@@ -1,7 +1,7 @@
 # The commands of the project; `make` alone lists them. ARGS="…" is handed on.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench soak
+.PHONY: help run test lint bench soak audit
 
 # Where rustup puts cargo, for shells that were not told.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -42,3 +42,15 @@ soak: ## Run the long tests (those that `make test` leaves out)
 	@.ci/install test
 	cargo build --quiet --example with_postgres
 	target/debug/examples/with_postgres cargo test --release --test integration -- --ignored --nocapture $(ARGS)
+
+audit: ## Check licences, sources, duplicates and advisories of the dependencies
+	@if ! cargo deny --version >/dev/null 2>&1; then \
+		if [ -n "$(INSTALL)" ]; then cargo install --locked cargo-deny; \
+		else echo "cargo-deny is not installed; 'make audit INSTALL=1' installs it" >&2; exit 1; fi; \
+	fi
+	cargo deny check --hide-inclusion-graph licenses sources bans
+	@if cargo deny fetch db >/dev/null 2>&1; then \
+		cargo deny check --disable-fetch advisories; \
+	else \
+		echo "SKIPPED: advisories, for their database cannot be reached"; \
+	fi

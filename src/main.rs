@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if args.health_check {
-        return match health_check(&config.http) {
+        return match health_check(&config) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("not healthy: {error}");

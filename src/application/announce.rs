@@ -7,8 +7,16 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// The server listens.
-pub(super) fn listening(address: SocketAddr) {
+use crate::config::AccessConfig;
+
+/// The server listens; what is open stands in one line.
+pub(super) fn listening(address: SocketAddr, access: &AccessConfig) {
+    let tls = if access.tls.is_some() { "s" } else { "" };
+    let token = if access.submit_needs_token() {
+        "t/TOKEN/"
+    } else {
+        ""
+    };
     let shown = match address.ip() {
         ip if ip.is_unspecified() => {
             SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())
@@ -16,14 +24,15 @@ pub(super) fn listening(address: SocketAddr) {
         _ => address,
     };
     println!("tetcore-analytics {}", env!("CARGO_PKG_VERSION"));
-    println!("listening on http://{shown}/");
-    println!("give to a node: --telemetry-url 'ws://{shown}/submit 1'");
+    println!("listening on http{tls}://{shown}/");
+    println!("give to a node: --telemetry-url 'ws{tls}://{shown}/{token}submit 1'");
     if address.ip().is_unspecified() {
         println!(
             "from other machines, put the name of this one in place of {}",
             shown.ip()
         );
     }
+    println!("access: {}", access.summary());
 }
 
 /// The database is there, telemetry is stored.

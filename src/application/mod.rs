@@ -8,6 +8,7 @@ mod database;
 mod identity;
 mod panics;
 mod stop;
+mod tls;
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -15,6 +16,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Arbiter, System};
+use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_web::middleware::Condition;
 use actix_web::rt::net::TcpStream as AsyncTcpStream;
 use actix_web::{App, HttpServer, web};
 use socket2::{SockRef, TcpKeepalive};
@@ -59,6 +62,9 @@ pub enum ApplicationError {
     /// The PostgreSQL of its own does not start.
     #[error("{0}")]
     Embedded(#[from] crate::store::embedded::EmbeddedError),
+    /// The certificate cannot be used.
+    #[error("{0}")]
+    Tls(#[from] tls::TlsError),
     /// A mistake in the list of metrics.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -122,8 +128,9 @@ async fn serve(config: Arc<Config>) -> Result<(), ApplicationError> {
         metrics.clone(),
         ingest.clone(),
     ));
-    let (server, address) = listen(&config.http, state.clone())?;
-    announce::listening(address);
+    let tls = config.access.tls.as_ref().map(tls::start).transpose()?;
+    let (server, address) = listen(&config.http, tls, state.clone())?;
+    announce::listening(address, &config.access);
     let handle = server.handle();
     let stopped = stop::wait(state.clone(), actix_web::rt::spawn(server));
     tokio::pin!(stopped);
@@ -177,12 +184,17 @@ fn start_housekeeping(
 /// Starts to listen; returns the address with the port that it got.
 fn listen(
     config: &HttpConfig,
+    tls: Option<rustls::ServerConfig>,
     state: web::Data<AppState>,
 ) -> Result<(actix_web::dev::Server, SocketAddr), ApplicationError> {
-    let metrics = state.clone();
+    let shared = state.clone();
     let server = HttpServer::new(move || {
+        let access = &shared.config.access;
+        let has_origins = !access.cors_origins.is_empty();
         App::new()
-            .app_data(metrics.clone())
+            .app_data(shared.clone())
+            .wrap(http::guard())
+            .wrap(Condition::new(has_origins, http::cors(access)))
             .wrap(http::middleware())
             .configure(http::configure)
     })
@@ -190,12 +202,17 @@ fn listen(
     // Pages and queries get connections too, also when nodes have taken theirs.
     .max_connections(config.connections_max.saturating_add(1_000))
     .client_request_timeout(config.upgrade_timeout)
+    // Nodes shake hands as slowly as they ask, and none is to wait for the others.
+    .tls_handshake_timeout(config.upgrade_timeout)
+    .max_connection_rate(config.connections_max)
     .client_disconnect_timeout(Duration::from_secs(1))
     .keep_alive(Duration::from_secs(75))
     .shutdown_timeout(1)
     .disable_signals()
     .on_connect(|connection, _data| {
-        if let Some(stream) = connection.downcast_ref::<AsyncTcpStream>() {
+        let plain = connection.downcast_ref::<AsyncTcpStream>();
+        let tls = connection.downcast_ref::<TlsStream<AsyncTcpStream>>();
+        if let Some(stream) = plain.or_else(|| tls.map(|stream| stream.get_ref().0)) {
             let keepalive = TcpKeepalive::new()
                 .with_time(KEEPALIVE)
                 .with_interval(KEEPALIVE);
@@ -206,7 +223,11 @@ fn listen(
     });
     let address = SocketAddr::new(config.listen_address, config.port);
     // Machines without IPv6 know no `::`; every address is every IPv4 address there.
-    let server = match server.bind(address) {
+    let bound = match tls.clone() {
+        None => server.bind(address),
+        Some(tls) => server.bind_rustls_0_23(address, tls),
+    };
+    let server = match bound {
         Err(cause)
             if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
                 && cause.kind() != std::io::ErrorKind::AddrInUse =>
@@ -217,6 +238,7 @@ fn listen(
                     listen_address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
                     ..config.clone()
                 },
+                tls,
                 state,
             );
         }
@@ -230,8 +252,11 @@ fn listen(
 ///
 /// # Errors
 /// If it does not answer, or not well.
-pub fn health_check(config: &HttpConfig) -> std::io::Result<()> {
+pub fn health_check(config: &Config) -> std::io::Result<()> {
     const PATIENCE: Duration = Duration::from_secs(3);
+    const REQUEST: &[u8] =
+        b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let (config, is_tls) = (&config.http, config.access.tls.is_some());
     let ip = match config.listen_address {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -244,10 +269,13 @@ pub fn health_check(config: &HttpConfig) -> std::io::Result<()> {
             .saturating_duration_since(Instant::now())
             .max(Duration::from_millis(1)),
     ))?;
-    stream
-        .write_all(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut status = [0; 12];
-    stream.read_exact(&mut status)?;
+    if is_tls {
+        tls::ask_locally(&mut stream, REQUEST, &mut status)?;
+    } else {
+        stream.write_all(REQUEST)?;
+        stream.read_exact(&mut status)?;
+    }
     if status == *b"HTTP/1.1 200" {
         Ok(())
     } else {

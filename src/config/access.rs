@@ -5,7 +5,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
+use actix_web::http::Uri;
 use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
@@ -61,8 +63,8 @@ impl AccessConfig {
             read_tokens: Tokens(reader.list("READ_TOKENS")),
             allowed_networks: Networks::read(reader, "ALLOWED_NETWORKS"),
             chains: ChainRules {
-                allowed: reader.list("ALLOWED_CHAINS"),
-                denied: reader.list("DENIED_CHAINS"),
+                allowed: reader.list("ALLOWED_CHAINS").into(),
+                denied: reader.list("DENIED_CHAINS").into(),
             },
             trusted_proxies: Networks::read(reader, "TRUSTED_PROXIES"),
             expose_ip_addresses: reader.parsed("EXPOSE_IP_ADDRESSES", false),
@@ -242,11 +244,11 @@ impl FromStr for Network {
     }
 }
 
-/// Which chains may send telemetry, by genesis hash.
+/// Which chains may send telemetry, by genesis hash. Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChainRules {
-    allowed: Vec<GenesisHash>,
-    denied: Vec<GenesisHash>,
+    allowed: Arc<[GenesisHash]>,
+    denied: Arc<[GenesisHash]>,
 }
 
 impl ChainRules {
@@ -306,7 +308,8 @@ impl FromStr for Origin {
             .unwrap_or_default();
         let allowed =
             |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._:[]".contains(c);
-        if host.is_empty() || !host.chars().all(allowed) {
+        let is_uri = text.parse::<Uri>().is_ok();
+        if host.is_empty() || !is_uri || !host.chars().all(allowed) {
             return Err(format!(
                 "'{text}' is no origin such as https://grafana.example.org, in lower case, without a path"
             ));

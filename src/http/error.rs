@@ -21,6 +21,17 @@ pub enum AppError {
         /// Which parameter it is, if it is one.
         parameter: Option<String>,
     },
+    /// Who asks has to show a token, and showed none that is good.
+    #[error("{message}")]
+    Unauthorized {
+        /// Which token.
+        message: &'static str,
+        /// How it may be shown, for `WWW-Authenticate`.
+        challenges: &'static [&'static str],
+    },
+    /// Who asks may not.
+    #[error("{0}")]
+    Forbidden(&'static str),
     /// There is no such route, or nothing is known of what a parameter names.
     #[error("{message}")]
     NotFound {
@@ -86,6 +97,8 @@ impl AppError {
     fn code(&self) -> &'static str {
         match self {
             Self::BadRequest { .. } => "bad_request",
+            Self::Unauthorized { .. } => "unauthorized",
+            Self::Forbidden(_) => "forbidden",
             Self::NotFound { .. } => "not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::TooLarge { .. } => "too_large",
@@ -101,7 +114,9 @@ impl AppError {
             Self::BadRequest { parameter, .. } | Self::NotFound { parameter, .. } => {
                 parameter.as_deref()
             }
-            Self::MethodNotAllowed { .. }
+            Self::Unauthorized { .. }
+            | Self::Forbidden(_)
+            | Self::MethodNotAllowed { .. }
             | Self::TooLarge { .. }
             | Self::UnsupportedMediaType
             | Self::UpgradeRequired
@@ -115,6 +130,8 @@ impl ResponseError for AppError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
+            Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -128,6 +145,11 @@ impl ResponseError for AppError {
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         match self {
+            Self::Unauthorized { challenges, .. } => {
+                for challenge in *challenges {
+                    response.append_header((header::WWW_AUTHENTICATE, *challenge));
+                }
+            }
             Self::MethodNotAllowed { allowed } => {
                 response.insert_header((header::ALLOW, *allowed));
             }
@@ -138,6 +160,7 @@ impl ResponseError for AppError {
                 response.insert_header((header::RETRY_AFTER, RETRY_AFTER_S.to_string()));
             }
             Self::BadRequest { .. }
+            | Self::Forbidden(_)
             | Self::NotFound { .. }
             | Self::TooLarge { .. }
             | Self::UnsupportedMediaType
@@ -199,6 +222,9 @@ struct ErrorFields {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only describes; the answers are made by AppError")]
 pub(super) enum ReadErrors {
+    /// A token is needed (`READ_TOKENS`).
+    #[response(status = 401)]
+    Unauthorized(#[to_schema] ErrorBody),
     /// A parameter is wrong, unknown or given twice; the error names it.
     #[response(status = 400)]
     BadRequest(ErrorBody),
@@ -214,6 +240,12 @@ pub(super) enum ReadErrors {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only describes; the answers are made by AppError")]
 pub(super) enum EntryErrors {
+    /// A token is needed (`API_TOKENS`).
+    #[response(status = 401)]
+    Unauthorized(#[to_schema] ErrorBody),
+    /// There are no `API_TOKENS`, and the request does not come from the server's machine.
+    #[response(status = 403)]
+    Forbidden(#[to_schema] ErrorBody),
     /// A field is wrong, missing or unknown; the error names it.
     #[response(status = 400)]
     BadRequest(ErrorBody),
@@ -260,6 +292,19 @@ mod tests {
                 AppError::bad_request("m"),
                 400,
                 json!({"code": "bad_request", "message": "m"}),
+            ),
+            (
+                AppError::Unauthorized {
+                    message: "m",
+                    challenges: &["Bearer"],
+                },
+                401,
+                json!({"code": "unauthorized", "message": "m"}),
+            ),
+            (
+                AppError::Forbidden("m"),
+                403,
+                json!({"code": "forbidden", "message": "m"}),
             ),
             (
                 AppError::NotFound {

@@ -1,10 +1,13 @@
 //! The HTTP interface: thin handlers, one page of routes, one mapping of
 //! errors to answers.
 
+mod access;
 mod answered;
 mod asked;
 mod benchmarks;
+mod client_ip;
 mod error;
+mod guard;
 mod health;
 mod metrics;
 mod nodes;
@@ -18,5 +21,6 @@ mod telemetry_socket;
 
 pub use answered::middleware;
 pub use error::AppError;
+pub use guard::{cors, guard};
 pub use routes::configure;
 pub use state::{AppState, StoreHandle};

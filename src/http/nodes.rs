@@ -4,6 +4,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
 
+use super::access::Caller;
 use super::error::{ErrorBody, ReadErrors};
 use super::{AppError, AppState};
 use crate::query::log_stats::{self, LogStat, LogStatsParams, LogStatsQuery};
@@ -12,7 +13,7 @@ use crate::query::nodes::{self, Node, NodesParams, NodesQuery};
 use crate::query::params::Cursor;
 
 /// Carries the cursor of the next page.
-const NEXT_CURSOR: &str = "X-Next-Cursor";
+pub(super) const NEXT_CURSOR: &str = "X-Next-Cursor";
 
 /// The nodes, each as it was in its latest session, the newest session first.
 ///
@@ -23,10 +24,14 @@ const NEXT_CURSOR: &str = "X-Next-Cursor";
 )]
 pub(super) async fn list(
     state: web::Data<AppState>,
+    caller: web::ReqData<Caller>,
     asked: web::Query<NodesParams>,
 ) -> Result<web::Json<Vec<Node>>, AppError> {
     let query = NodesQuery::try_from(asked.into_inner())?;
-    let nodes = state.ask(move |conn| nodes::fetch(conn, &query)).await?;
+    let mut nodes = state.ask(move |conn| nodes::fetch(conn, &query)).await?;
+    if !caller.sees_addresses {
+        nodes.iter_mut().for_each(|node| node.ip_addr = None);
+    }
     Ok(web::Json(nodes))
 }
 
@@ -51,13 +56,17 @@ pub(super) async fn list(
 pub(super) async fn logs(
     state: web::Data<AppState>,
     request: HttpRequest,
+    caller: web::ReqData<Caller>,
     asked: web::Query<NodeLogsParams>,
 ) -> Result<HttpResponse, AppError> {
     let query = NodeLogsQuery::try_from(asked.into_inner())?;
     let (clock, time_max) = (state.clock(Utc::now()), state.statement_time_max());
-    let page = state
+    let mut page = state
         .ask(move |conn| node_logs::fetch(conn, &query, &clock, time_max))
         .await?;
+    if !caller.sees_addresses {
+        page.logs.iter_mut().for_each(|log| log.ip_addr = None);
+    }
     let mut response = HttpResponse::Ok();
     if let Some(next) = page.next {
         response.insert_header((NEXT_CURSOR, next.to_string()));

@@ -29,7 +29,7 @@ use super::{AppError, benchmarks, health, metrics, nodes, pages, reputation, sta
         (name = "server", description = "The server itself."),
     ),
     paths(
-        pages::start, submit, audit,
+        pages::start, submit, audit, submit_with_token, submit_with_token_briefly, audit_with_token,
         nodes::list, nodes::logs, nodes::log_stats,
         reputation::all, reputation::logged, reputation::of_peer,
         benchmarks::host_systems, benchmarks::enter_host_system, benchmarks::list, benchmarks::enter,
@@ -48,6 +48,7 @@ struct Description;
     responses(
         (status = 101, description = "The websocket is open."),
         (status = 400, description = "The upgrade is not complete.", body = ErrorBody),
+        (status = 403, description = "A token is needed, or the address is not let in.", body = ErrorBody),
         (status = 426, description = "The request is no websocket upgrade.", body = ErrorBody),
         (status = 503, description = "The server starts or stops, or all places are taken.", body = ErrorBody),
     )
@@ -61,12 +62,58 @@ fn submit() {}
     responses(
         (status = 101, description = "The websocket is open."),
         (status = 400, description = "The upgrade is not complete.", body = ErrorBody),
+        (status = 403, description = "A token is needed, or the address is not let in.", body = ErrorBody),
         (status = 426, description = "The request is no websocket upgrade.", body = ErrorBody),
         (status = 503, description = "The server starts or stops, or all places are taken.", body = ErrorBody),
     )
 )]
 #[expect(dead_code, reason = "only describes the route; see telemetry_socket")]
 fn audit() {}
+
+/// As `/submit`, for nodes that have one of `TELEMETRY_TOKENS`.
+#[utoipa::path(
+    get, path = "/t/{token}/submit", tag = "telemetry",
+    params(("token" = String, Path, description = "The token.")),
+    responses(
+        (status = 101, description = "The websocket is open."),
+        (status = 400, description = "The upgrade is not complete.", body = ErrorBody),
+        (status = 403, description = "The token is wrong, or the address is not let in.", body = ErrorBody),
+        (status = 426, description = "The request is no websocket upgrade.", body = ErrorBody),
+        (status = 503, description = "The server starts or stops, or all places are taken.", body = ErrorBody),
+    )
+)]
+#[expect(dead_code, reason = "only describes the route; see telemetry_socket")]
+fn submit_with_token() {}
+
+/// The same as `/t/{token}/submit`.
+#[utoipa::path(
+    get, path = "/t/{token}", tag = "telemetry",
+    params(("token" = String, Path, description = "The token.")),
+    responses(
+        (status = 101, description = "The websocket is open."),
+        (status = 400, description = "The upgrade is not complete.", body = ErrorBody),
+        (status = 403, description = "The token is wrong, or the address is not let in.", body = ErrorBody),
+        (status = 426, description = "The request is no websocket upgrade.", body = ErrorBody),
+        (status = 503, description = "The server starts or stops, or all places are taken.", body = ErrorBody),
+    )
+)]
+#[expect(dead_code, reason = "only describes the route; see telemetry_socket")]
+fn submit_with_token_briefly() {}
+
+/// As `/audit`, for nodes that have one of `AUDIT_TOKENS`.
+#[utoipa::path(
+    get, path = "/t/{token}/audit", tag = "telemetry",
+    params(("token" = String, Path, description = "The token.")),
+    responses(
+        (status = 101, description = "The websocket is open."),
+        (status = 400, description = "The upgrade is not complete.", body = ErrorBody),
+        (status = 403, description = "The token is wrong, or the address is not let in.", body = ErrorBody),
+        (status = 426, description = "The request is no websocket upgrade.", body = ErrorBody),
+        (status = 503, description = "The server starts or stops, or all places are taken.", body = ErrorBody),
+    )
+)]
+#[expect(dead_code, reason = "only describes the route; see telemetry_socket")]
+fn audit_with_token() {}
 
 static JSON: LazyLock<Result<String, String>> = LazyLock::new(|| {
     Description::openapi()

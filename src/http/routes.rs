@@ -1,10 +1,10 @@
 //! All routes on one page. Each is there with and without a trailing slash.
 
 use actix_web::guard::{self, Guard, GuardContext};
-use actix_web::http::{Method, header};
+use actix_web::http::Method;
 use actix_web::{Resource, Route, web};
 
-use super::{AppError, asked};
+use super::{AppError, access, asked};
 use super::{
     benchmarks, health, metrics, nodes, openapi, pages, reputation, stats, telemetry_socket,
 };
@@ -19,7 +19,10 @@ pub fn configure(app: &mut web::ServiceConfig) {
     // Telemetry of nodes
     app.service(only("/", READ).route(upgrade().to(telemetry_socket::submit)).route(get().to(pages::start)))
         .service(only("/submit", READ).route(upgrade().to(telemetry_socket::submit)).route(get().to(pages::upgrade_required)))
-        .service(only("/audit", READ).route(upgrade().to(telemetry_socket::audit)).route(get().to(pages::upgrade_required)));
+        .service(only("/audit", READ).route(upgrade().to(telemetry_socket::audit)).route(get().to(pages::upgrade_required)))
+        .service(only("/t/{token}", READ).route(upgrade().to(telemetry_socket::submit)).route(get().to(pages::upgrade_required)))
+        .service(only("/t/{token}/submit", READ).route(upgrade().to(telemetry_socket::submit)).route(get().to(pages::upgrade_required)))
+        .service(only("/t/{token}/audit", READ).route(upgrade().to(telemetry_socket::audit)).route(get().to(pages::upgrade_required)));
 
     // What the nodes told
     app.service(only("/nodes", READ).route(get().to(nodes::list)))
@@ -79,11 +82,7 @@ struct WantsWebsocket;
 
 impl Guard for WantsWebsocket {
     fn check(&self, context: &GuardContext<'_>) -> bool {
-        let mut upgrades = context.head().headers().get_all(header::UPGRADE);
-        upgrades.any(|value| {
-            let value = value.to_str().unwrap_or_default().to_ascii_lowercase();
-            value.contains("websocket")
-        })
+        access::wants_websocket(context.head().headers())
     }
 }
 

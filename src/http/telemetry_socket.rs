@@ -1,9 +1,11 @@
-//! The door for nodes: `/`, `/submit` and `/audit` as websockets.
+//! The door for nodes: `/`, `/submit` and `/audit` as websockets, below
+//! `/t/{token}` too.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use actix_web_actors::ws;
 use futures::stream;
 
+use super::access::{Caller, admit_node};
 use super::{AppError, AppState};
 use crate::ingest::NodeSocket;
 use crate::metrics::RefuseReason;
@@ -11,7 +13,8 @@ use crate::metrics::RefuseReason;
 /// Lets a node in whose messages expire.
 ///
 /// # Errors
-/// [`AppError::Unavailable`] while the server starts or stops, or if all places
+/// [`AppError::Forbidden`] without a token that is needed, or from elsewhere
+/// than `ALLOWED_NETWORKS`; [`AppError::Unavailable`] while the server starts or stops, or if all places
 /// are taken; [`AppError::BadRequest`] if this is no proper upgrade. The node
 /// tries again by itself, after 10 to 19 seconds.
 pub(super) async fn submit(
@@ -44,6 +47,16 @@ fn connect(
         state.metrics.connection_refused(reason);
         AppError::Unavailable(message.to_owned())
     };
+    let caller = request.extensions().get::<Caller>().copied();
+    let ip = caller.and_then(|caller| caller.ip);
+    let token = request.match_info().get("token");
+    admit_node(&state.config.access, audit, token, ip).map_err(|reason| {
+        state.metrics.connection_refused(reason);
+        AppError::Forbidden(match reason {
+            RefuseReason::Network => "nodes are not let in from this address",
+            _ => "a node needs a token here: ws://HOST:PORT/t/TOKEN/submit",
+        })
+    })?;
     if state.is_stopping() {
         return Err(refuse(RefuseReason::Stopping, "the server stops"));
     }
@@ -58,9 +71,7 @@ fn connect(
         state.metrics.connection_refused(RefuseReason::Handshake);
         AppError::bad_request(format!("this is no websocket upgrade: {error}"))
     })?;
-    let ip_addr = request.peer_addr().map_or_else(String::new, |address| {
-        address.ip().to_canonical().to_string()
-    });
+    let ip_addr = ip.map_or_else(String::new, |ip| ip.to_string());
     let socket = NodeSocket::new(state.ingest.clone(), payload, ip_addr, audit);
     // The actor reads its payload itself, many frames at a time.
     let nothing = stream::pending::<Result<web::Bytes, actix_web::error::PayloadError>>();

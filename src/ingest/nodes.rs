@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
+use crate::config::ChainRules;
 use crate::ids::{ConnectionId, SessionId};
 use crate::metrics::{DisconnectReason, DropReason};
 use crate::store::{IdBlocks, SessionRow};
@@ -11,6 +12,10 @@ use crate::telemetry::{HardwareBenchmark, NodeFacts};
 
 /// How often `last_seen_at` is written while messages come.
 const TOUCH_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Refused node ids that are remembered for each connection; one with more is
+/// refused altogether.
+const REFUSED_MAX: usize = 64;
 
 /// Where the messages of a connection come from.
 #[derive(Debug, Clone)]
@@ -28,6 +33,8 @@ pub(super) struct Nodes {
     sessions: Vec<Session>,
     changes: Vec<SessionRow>,
     nodes_max: usize,
+    chains: ChainRules,
+    refused: Vec<Option<u64>>,
 }
 
 #[derive(Debug)]
@@ -54,13 +61,15 @@ impl Moment {
 }
 
 impl Nodes {
-    /// No sessions yet; at most `nodes_max` of them.
-    pub(super) fn new(origin: Origin, nodes_max: usize) -> Self {
+    /// No sessions yet; at most `nodes_max` of them, of nodes that `chains` admit.
+    pub(super) fn new(origin: Origin, nodes_max: usize, chains: ChainRules) -> Self {
         Self {
             origin,
             sessions: Vec::new(),
             changes: Vec::new(),
             nodes_max,
+            chains,
+            refused: Vec::new(),
         }
     }
 
@@ -74,6 +83,18 @@ impl Nodes {
     /// # Errors
     /// Why the message has to be dropped.
     pub(super) fn session(
+        &mut self,
+        node: Option<u64>,
+        now: Moment,
+        ids: &IdBlocks,
+    ) -> Result<SessionId, DropReason> {
+        if self.is_refused(node) {
+            return Err(DropReason::ChainRefused);
+        }
+        self.enter(node, now, ids)
+    }
+
+    fn enter(
         &mut self,
         node: Option<u64>,
         now: Moment,
@@ -105,7 +126,12 @@ impl Nodes {
         now: Moment,
         ids: &IdBlocks,
     ) -> Result<SessionId, DropReason> {
-        let id = self.session(node, now, ids)?;
+        if !self.chains.admit(facts.genesis_hash.as_deref()) {
+            self.refuse(node, now);
+            return Err(DropReason::ChainRefused);
+        }
+        self.refused.retain(|refused| *refused != node);
+        let id = self.enter(node, now, ids)?;
         let known = self
             .sessions
             .iter()
@@ -131,6 +157,30 @@ impl Nodes {
             self.changes.push(session.changed(now));
         }
         Ok(id)
+    }
+
+    /// Whether the messages of a node id are dropped because of its chain. With
+    /// `ALLOWED_CHAINS` a node has to introduce itself first, as all do.
+    fn is_refused(&self, node: Option<u64>) -> bool {
+        if !self.chains.are_set() {
+            return false;
+        }
+        let is_open = || self.sessions.iter().any(|session| session.node == node);
+        self.refused.contains(&node)
+            || self.refused.len() >= REFUSED_MAX
+            || !self.chains.admit_unknown() && !is_open()
+    }
+
+    fn refuse(&mut self, node: Option<u64>, now: Moment) {
+        let known = |session: &Session| session.node == node;
+        if let Some(index) = self.sessions.iter().position(known) {
+            let mut session = self.sessions.remove(index);
+            self.changes
+                .push(session.ended(DisconnectReason::ChainRefused, now));
+        }
+        if !self.refused.contains(&node) && self.refused.len() < REFUSED_MAX {
+            self.refused.push(node);
+        }
     }
 
     /// What the node measured of its hardware.

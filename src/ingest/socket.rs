@@ -35,6 +35,11 @@ const STOP_GRACE: Duration = Duration::from_millis(100);
 /// Shortest time between two pongs.
 const PONG_INTERVAL: Duration = Duration::from_millis(500);
 
+/// From a message of a refused chain to the end of its connection, unless a
+/// node of an admitted chain is there: the nodes of one process (a parachain and
+/// its relay chain) share a connection, and introduce themselves one by one.
+const CHAIN_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Bytes of a bad message that the log shows.
 const SAMPLE_BYTES: usize = 120;
 
@@ -54,6 +59,7 @@ pub struct NodeSocket {
     heard_at: Instant,
     ping: Ping,
     ponged_at: Option<Instant>,
+    chain_refused: bool,
     ending: Option<DisconnectReason>,
 }
 
@@ -99,7 +105,11 @@ impl NodeSocket {
         Self {
             payload: Some(payload),
             frames: FrameReader::new(config.frame_bytes_max),
-            nodes: Nodes::new(origin, config.nodes_per_connection_max),
+            nodes: Nodes::new(
+                origin,
+                config.nodes_per_connection_max,
+                ingest.config.access.chains.clone(),
+            ),
             audit,
             rows: RowBuffer::default(),
             introductions: RowBuffer::default(),
@@ -107,6 +117,7 @@ impl NodeSocket {
             heard_at: Instant::now(),
             ping: Ping::Never,
             ponged_at: None,
+            chain_refused: false,
             ending: None,
             ingest,
         }
@@ -171,6 +182,19 @@ impl NodeSocket {
         }
         if let Err(reason) = self.record(&message, now) {
             self.dropped(reason, 1);
+            if reason == DropReason::ChainRefused && !self.chain_refused {
+                self.chain_refused = true;
+                ctx.run_later(CHAIN_PATIENCE, Self::end_if_chain_refused);
+            }
+        }
+    }
+
+    /// Ends a connection whose nodes are all refused.
+    fn end_if_chain_refused(&mut self, ctx: &mut Context) {
+        self.chain_refused = false;
+        if self.nodes.count() == 0 {
+            self.end(DisconnectReason::ChainRefused);
+            self.hand_on(Instant::now(), ctx);
         }
     }
 

@@ -43,6 +43,8 @@ reasons! {
         ConnectionLost => "connection_lost",
         /// Another node took the same id of the connection.
         Replaced => "replaced",
+        /// No node of the connection is of a chain that may send.
+        ChainRefused => "chain_refused",
         /// The server stopped.
         ServerStopped => "server_stopped",
         /// The server was gone without having closed its sessions.
@@ -57,6 +59,10 @@ reasons! {
         TooManyConnections => "too_many_connections",
         /// The server stops.
         Stopping => "stopping",
+        /// A token is needed, and the path has none that is good.
+        Token => "token",
+        /// The address is not in `ALLOWED_NETWORKS`.
+        Network => "network",
         /// The request is no proper websocket upgrade.
         Handshake => "handshake",
     }
@@ -71,6 +77,8 @@ reasons! {
         TooManyNodes => "too_many_nodes",
         /// A file of the spool was torn by a crash or by the disk.
         SpoolTorn => "spool_torn",
+        /// The node is of a chain that may not send, or did not say its chain.
+        ChainRefused => "chain_refused",
         /// The server stopped before they could be stored.
         Shutdown => "shutdown",
     }

@@ -76,8 +76,8 @@ impl TryFrom<NodeLogsParams> for NodeLogsQuery {
 /// A message.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NodeLog {
-    /// Address from which the node had connected.
-    pub ip_addr: String,
+    /// Address from which the node had connected; null for those who may not see it.
+    pub ip_addr: Option<String>,
     /// libp2p identity of the node.
     pub peer_id: String,
     /// Kind.
@@ -226,7 +226,7 @@ fn name_rows(
     let name = |row: Row| {
         let address = addresses.get(&row.peer_connection_id).copied();
         Ok(NodeLog {
-            ip_addr: address.unwrap_or_default().to_owned(),
+            ip_addr: Some(address.unwrap_or_default().to_owned()),
             peer_id: peer_id.to_owned(),
             msg: row.msg,
             created_at: row.created_at,

@@ -61,9 +61,9 @@ pub struct Node {
     /// Number of the session.
     #[diesel(sql_type = BigInt)]
     pub id: i64,
-    /// Address from which the node connected.
-    #[diesel(sql_type = Text)]
-    pub ip_addr: String,
+    /// Address from which the node connected; null for those who may not see it.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub ip_addr: Option<String>,
     /// libp2p identity.
     #[diesel(sql_type = Text)]
     pub peer_id: String,

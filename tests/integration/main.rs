@@ -16,6 +16,9 @@
 
 mod support;
 
+mod access;
+mod access_nodes;
+mod access_tls;
 mod benchmarks;
 mod embedded;
 mod exactly_once;

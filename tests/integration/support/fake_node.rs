@@ -26,14 +26,18 @@ impl FakeNode {
 
     /// Connects to `path`, and gives what the server answers.
     pub fn try_connect(port: u16, path: &str) -> (Self, String) {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        Self::try_connect_from("127.0.0.1", port, path, "")
+    }
+
+    /// Connects to `path` at an address of this machine, with further lines of
+    /// headers as a proxy adds them.
+    pub fn try_connect_from(host: &str, port: u16, path: &str, headers: &str) -> (Self, String) {
+        let mut stream = TcpStream::connect((host, port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Key: FCZBJVBlr3K/Gp3QozaLbw==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        );
-        stream.write_all(request.as_bytes()).unwrap();
+        stream
+            .write_all(upgrade(port, path, headers).as_bytes())
+            .unwrap();
         let mut answer = Vec::new();
         let mut byte = [0];
         while !answer.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
@@ -83,6 +87,14 @@ impl FakeNode {
         }
         received
     }
+}
+
+/// The request of a node.
+pub fn upgrade(port: u16, path: &str, headers: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: FCZBJVBlr3K/Gp3QozaLbw==\r\nSec-WebSocket-Version: 13\r\n{headers}\r\n"
+    )
 }
 
 /// A masked frame.

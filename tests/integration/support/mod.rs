@@ -7,7 +7,7 @@ mod test_db;
 
 use std::time::{Duration, Instant};
 
-pub use fake_node::{FakeNode, corpus};
+pub use fake_node::{FakeNode, corpus, frame, upgrade};
 pub use test_app::TestApp;
 pub use test_db::{TestDb, rename_database};
 

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -29,6 +29,8 @@ pub struct TestApp {
     pub db: TestDb,
     data_dir: Option<tempfile::TempDir>,
     checks_conservation: bool,
+    /// `READ_TOKENS`, if they are set: only one, then.
+    token: Option<String>,
 }
 
 /// An answer of the server.
@@ -95,14 +97,16 @@ impl TestAppBuilder {
             .stderr(File::create(data_dir.path().join("log")).unwrap());
         let mut child = command.spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
+        let mut said = File::create(data_dir.path().join("said")).unwrap();
         let (send_port, receive_port) = mpsc::channel();
         std::thread::spawn(move || {
             // Read to its end, so that the server can always write.
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if let Some(rest) = line.strip_prefix("listening on http://") {
-                    let port = rest.trim_end_matches('/').rsplit(':').next().unwrap();
+                if line.starts_with("listening on http") {
+                    let port = line.trim_end_matches('/').rsplit(':').next().unwrap();
                     let _ = send_port.send(port.parse().unwrap());
                 }
+                writeln!(said, "{line}").unwrap();
             }
         });
         let mut app = TestApp {
@@ -110,7 +114,9 @@ impl TestAppBuilder {
             port: 0,
             db,
             data_dir: Some(data_dir),
-            checks_conservation: true,
+            // Metrics are asked for in plain HTTP.
+            checks_conservation: !self.env.contains_key("TLS_CERT_PATH"),
+            token: self.env.get("READ_TOKENS").cloned(),
         };
         app.port = receive_port
             .recv_timeout(PATIENCE)
@@ -148,8 +154,34 @@ impl TestApp {
         std::fs::read_to_string(self.data_dir().join("log")).unwrap_or_default()
     }
 
+    /// What it printed for people.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.data_dir().join("said")).unwrap_or_default()
+    }
+
+    /// Reads, with the token if one is needed.
     pub fn get(&self, path: &str) -> Answer {
-        self.answer(agent().get(self.url(path)).call())
+        let token = self.token.as_ref();
+        let bearer = token.map(|token| format!("Bearer {token}"));
+        let headers: Vec<_> = bearer
+            .iter()
+            .map(|bearer| ("authorization", bearer.as_str()))
+            .collect();
+        self.ask("GET", path, &headers, "")
+    }
+
+    /// Asks with these headers and no others.
+    pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut request = ureq::http::Request::builder()
+            .method(method)
+            .uri(self.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.answer(match body {
+            "" => agent().run(request.body(()).unwrap()),
+            body => agent().run(request.body(body).unwrap()),
+        })
     }
 
     pub fn post(&self, path: &str, body: &Value) -> Answer {
