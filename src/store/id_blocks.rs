@@ -108,7 +108,8 @@ impl Blocks {
             let Ok(mut free) = self.free.lock() else {
                 break;
             };
-            if free.current.is_empty() {
+            // A block that was made up is not used up: reserved ones are better.
+            if free.current.is_empty() || free.current.start < 0 {
                 free.current = block;
             } else if free.reserve.is_empty() {
                 free.reserve = block;
