@@ -41,7 +41,8 @@ bench: ## Measure: a table at the end, also written to docs/PERFORMANCE.md
 soak: ## Run the long tests (those that `make test` leaves out)
 	@.ci/install test
 	cargo build --quiet --example with_postgres
-	target/debug/examples/with_postgres cargo test --release --test integration -- --ignored --nocapture $(ARGS)
+	cargo test --quiet --release --test integration -- --ignored --list $(ARGS)
+	target/debug/examples/with_postgres cargo test --release --test integration -- --ignored --nocapture --test-threads 1 $(ARGS)
 
 audit: ## Check licences, sources, duplicates and advisories of the dependencies
 	@if ! cargo deny --version >/dev/null 2>&1; then \

@@ -10,7 +10,7 @@ use super::PATIENCE;
 pub const TEXT: u8 = 1;
 pub const BINARY: u8 = 2;
 
-const FIN: u8 = 0x80;
+pub const FIN: u8 = 0x80;
 
 pub struct FakeNode {
     pub stream: TcpStream,

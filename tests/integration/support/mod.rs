@@ -1,13 +1,19 @@
 //! What the tests are made of: [`TestApp`] is a server process, [`TestDb`] a
 //! database of its own, [`FakeNode`] a node as it really behaves.
 
+mod chaos_proxy;
 mod fake_node;
+mod load;
+mod random;
 mod test_app;
 mod test_db;
 
 use std::time::{Duration, Instant};
 
+pub use chaos_proxy::ChaosProxy;
 pub use fake_node::{FakeNode, corpus, frame, upgrade};
+pub use load::Load;
+pub use random::Random;
 pub use test_app::TestApp;
 pub use test_db::{TestDb, rename_database};
 

@@ -28,6 +28,7 @@ pub struct TestApp {
     port: u16,
     pub db: TestDb,
     data_dir: Option<tempfile::TempDir>,
+    env: HashMap<String, String>,
     checks_conservation: bool,
     /// `READ_TOKENS`, if they are set: only one, then.
     token: Option<String>,
@@ -117,6 +118,7 @@ impl TestAppBuilder {
             // Metrics are asked for in plain HTTP.
             checks_conservation: !self.env.contains_key("TLS_CERT_PATH"),
             token: self.env.get("READ_TOKENS").cloned(),
+            env: self.env,
         };
         app.port = receive_port
             .recv_timeout(PATIENCE)
@@ -148,6 +150,12 @@ impl TestApp {
 
     pub fn data_dir(&self) -> PathBuf {
         self.data_dir.as_ref().unwrap().path().to_owned()
+    }
+
+    /// The data directory of a server that has ended, to look at it or to go on with it.
+    pub fn take_data_dir(mut self) -> tempfile::TempDir {
+        assert!(self.child.is_none());
+        self.data_dir.take().unwrap()
     }
 
     pub fn log(&self) -> String {
@@ -288,15 +296,28 @@ impl TestApp {
         }
     }
 
-    /// The same server again: same database, same data directory.
-    pub fn start_again(mut self) -> Self {
+    /// The same server again: same database, same data directory, same settings.
+    pub fn start_again(self) -> Self {
+        self.again().start()
+    }
+
+    /// As [`TestApp::start_again`], but waits only until it listens.
+    pub fn start_again_listening(self) -> Self {
+        self.again().start_listening()
+    }
+
+    fn again(mut self) -> TestAppBuilder {
         self.checks_conservation = false;
         if self.child.is_some() {
             self.stop();
         }
         let data_dir = self.data_dir.take().unwrap();
         let db = std::mem::replace(&mut self.db, TestDb::empty());
-        Self::builder().db(db).data_dir(data_dir).start()
+        TestAppBuilder {
+            db: Some(db),
+            env: std::mem::take(&mut self.env),
+            data_dir: Some(data_dir),
+        }
     }
 
     fn assert_conservation(&self) {

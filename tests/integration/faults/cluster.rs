@@ -1,0 +1,72 @@
+//! A PostgreSQL of a test's own, to be stopped and started. It forces commits
+//! to disk, as one in use does.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use tetcore_analytics::store::embedded::{EmbeddedOptions, EmbeddedPostgres};
+
+pub(super) struct Cluster {
+    dir: tempfile::TempDir,
+    postgres: Option<EmbeddedPostgres>,
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+impl Cluster {
+    pub(super) fn start() -> Self {
+        Self::start_in(tempfile::tempdir().unwrap())
+    }
+
+    /// With the data that a directory holds.
+    pub(super) fn start_in(dir: tempfile::TempDir) -> Self {
+        let mut cluster = Self {
+            dir,
+            postgres: None,
+        };
+        cluster.start_again();
+        cluster
+    }
+
+    pub(super) fn start_again(&mut self) {
+        let options = EmbeddedOptions {
+            data_dir: self.dir.path().to_owned(),
+            bin_dir: None,
+            durable: true,
+        };
+        self.postgres = Some(EmbeddedPostgres::start(&options).unwrap());
+    }
+
+    pub(super) fn stop(&mut self) {
+        self.postgres.take().unwrap().stop();
+    }
+
+    /// Settings for the next start.
+    pub(super) fn customise(&self, settings: &str) {
+        let custom = self.dir.path().join("postgres/custom.conf");
+        fs::write(&custom, settings).unwrap();
+        fs::set_permissions(&custom, fs::Permissions::from_mode(0o644)).unwrap();
+    }
+
+    pub(super) fn url(&self) -> String {
+        self.postgres.as_ref().unwrap().tcp_url().to_owned()
+    }
+
+    pub(super) fn connect(&self) -> ConnectionResult<PgConnection> {
+        PgConnection::establish(&self.url())
+    }
+
+    pub(super) fn count(&self, query: &str) -> i64 {
+        let query = format!("SELECT ({query})::bigint AS count");
+        let count: Count = diesel::sql_query(query)
+            .get_result(&mut self.connect().unwrap())
+            .unwrap();
+        count.count
+    }
+}

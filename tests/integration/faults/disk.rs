@@ -1,0 +1,79 @@
+//! The disk of the spool is full.
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use super::{assert_accounted, wait_long};
+use crate::support::{Load, TestApp};
+
+/// A small file system in memory.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// None if this user may not mount.
+    fn mount(megabytes: u32) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mounted = mount(&format!("size={megabytes}m"), dir.path());
+        if mounted.status.success() {
+            return Some(Self(dir));
+        }
+        let why = String::from_utf8_lossy(&mounted.stderr);
+        eprintln!("SKIPPED: a small disk cannot be mounted: {why}");
+        None
+    }
+
+    fn resize(&self, megabytes: u32) {
+        let resized = mount(&format!("remount,size={megabytes}m"), self.0.path());
+        assert!(resized.status.success(), "{resized:?}");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("-l").arg(self.0.path()).status();
+        if !unmounted.is_ok_and(|status| status.success()) {
+            eprintln!("{} stays mounted", self.0.path().display());
+        }
+    }
+}
+
+fn mount(options: &str, place: &Path) -> Output {
+    let mut command = Command::new("mount");
+    command.args(["-t", "tmpfs", "-o", options, "none"]);
+    command.arg(place).output().unwrap()
+}
+
+#[test]
+fn a_full_disk_under_the_spool_sheds_counts_and_recovers() {
+    let Some(disk) = SmallDisk::mount(1) else {
+        return;
+    };
+    let app = TestApp::builder()
+        .env("SPOOL_DIR", disk.0.path().join("spool").display())
+        .env("QUEUE_ROWS_MAX", 4_096)
+        .env("HOLD_BACK_MS", 100)
+        .start();
+    let load = Load::start(app.port(), 0, 3_000);
+    app.db.refuse_connections();
+    wait_long(&app, "the disk is full and messages are shed", || {
+        app.metric_with("ingest_messages_dropped_total", "queue_full") > 0.0
+    });
+    assert!(app.metric("store_spool_failures_total") > 0.0);
+    assert_eq!(app.get("/health/live").status, 200);
+    // Room again, and the database is still away.
+    let on_full_disk = app.metric("store_spool_messages");
+    disk.resize(64);
+    wait_long(&app, "batches go to disk again", || {
+        app.metric("store_spool_messages") > on_full_disk + 5_000.0
+    });
+    let dropped = app.metric("ingest_messages_dropped_total");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(app.metric("ingest_messages_dropped_total"), dropped);
+    app.db.allow_connections();
+    let sent = load.stop();
+    let lost = assert_accounted("full disk", &app, sent.numbers.end, |query| {
+        app.db.count(query)
+    });
+    assert!(lost > 0);
+}
