@@ -51,7 +51,7 @@ audit: ## Check licences, sources, duplicates and advisories of the dependencies
 	fi
 	cargo deny check --hide-inclusion-graph licenses sources bans
 	@if cargo deny fetch db >/dev/null 2>&1; then \
-		cargo deny check --disable-fetch advisories; \
+		cargo deny --offline check advisories; \
 	else \
 		echo "SKIPPED: advisories, for their database cannot be reached"; \
 	fi
