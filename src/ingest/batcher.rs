@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::flow::{Flow, Origin, Step};
 use super::room::{Room, Share};
-use super::spooler::{Forget, Spill, Spilled, Spooler, TakeOldest};
+use super::spooler::{Forget, Spill, Spilled, Spooler, TakeOldest, Taken};
 use super::writer::{WriteBatch, Writer, Written};
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -211,12 +211,18 @@ impl Batcher {
         let taken = self.spooler.send(TakeOldest).into_actor(self);
         ctx.spawn(taken.map(|taken, batcher, ctx| {
             match taken {
-                Ok(Some(SpooledBatch { number, batch })) => {
+                Ok(Taken::Oldest(SpooledBatch { number, batch })) => {
                     let origin = Origin::Spool(number);
                     batcher.flow.taken(Instant::now());
                     batcher.write(Arc::new(batch), Share::default(), origin, ctx);
                 }
-                _ => batcher.flow.nothing_taken(),
+                Ok(Taken::Nothing) => batcher.flow.nothing_taken(),
+                Ok(Taken::Unreadable(why)) => {
+                    if batcher.flow.not_taken(Instant::now()) {
+                        log::error!("{why}; it is tried again");
+                    }
+                }
+                Err(gone) => log::error!("the spool is gone: {gone}"),
             }
             batcher.proceed(ctx);
         }));

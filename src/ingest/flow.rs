@@ -21,7 +21,7 @@ const RETRY_LAST: Duration = Duration::from_secs(2);
 /// third of it, a checkpoint seldom more.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 
-/// Wait after the disk had no room.
+/// Wait after the disk had no room, or could not be read.
 const SPOOL_RETRY: Duration = Duration::from_secs(1);
 
 /// Where a batch that is with a writer came from.
@@ -64,6 +64,8 @@ pub(super) struct Flow {
     unspooling: bool,
     spilling: bool,
     spool_blocked_until: Option<Instant>,
+    /// The oldest batch on disk could not be read.
+    unspool_blocked_until: Option<Instant>,
     draining: Option<DrainTo>,
 }
 
@@ -96,6 +98,7 @@ impl Flow {
             unspooling: false,
             spilling: false,
             spool_blocked_until: None,
+            unspool_blocked_until: None,
             draining: None,
         }
     }
@@ -127,7 +130,8 @@ impl Flow {
     pub(super) fn next_step(&mut self, now: Instant) -> Option<Step> {
         if self.may_write(now) {
             // On disk are the oldest, and one of them may ask as well.
-            let ask_by_spool = self.outage.is_some() && self.spooled > 0;
+            let is_readable = self.unspool_blocked_until.is_none_or(|until| until <= now);
+            let ask_by_spool = self.outage.is_some() && self.spooled > 0 && is_readable;
             if !ask_by_spool && let Some((batch, share, flushed)) = self.next_batch(now) {
                 self.sent_at.push_back(now);
                 return Some(Step::Write {
@@ -136,7 +140,8 @@ impl Flow {
                     flushed,
                 });
             }
-            if self.spooled > 0 && !self.unspooling && self.draining.is_none() {
+            let may_take = is_readable && !self.unspooling && self.draining.is_none();
+            if self.spooled > 0 && may_take {
                 self.unspooling = true;
                 return Some(Step::TakeOldest);
             }
@@ -160,7 +165,8 @@ impl Flow {
             .filter(|_| self.sent_at.is_empty());
         let stuck_at = self.sent_at.front().map(|sent_at| *sent_at + STUCK_AFTER);
         let due_at = self.queue.due_at();
-        let moments = [due_at, retry_at, stuck_at, can_spill_at];
+        let can_take_at = self.unspool_blocked_until;
+        let moments = [due_at, retry_at, stuck_at, can_spill_at, can_take_at];
         // What is past and could not be done waits for something else.
         moments
             .into_iter()
@@ -224,7 +230,16 @@ impl Flow {
 
     /// A batch from disk goes to a writer.
     pub(super) fn taken(&mut self, now: Instant) {
+        self.unspool_blocked_until = None;
         self.sent_at.push_back(now);
+    }
+
+    /// The oldest batch on disk cannot be read now; whether that is news.
+    pub(super) fn not_taken(&mut self, now: Instant) -> bool {
+        self.unspooling = false;
+        self.unspool_blocked_until
+            .replace(now + SPOOL_RETRY)
+            .is_none()
     }
 
     /// There was no batch on disk.
@@ -417,6 +432,26 @@ mod tests {
         let batch = spilled(flow.next_step(now + SPOOL_RETRY));
         assert!(!flow.not_spilled(batch, ROW, now + SPOOL_RETRY));
         spilled(flow.next_step(now + SPOOL_RETRY * 2));
+    }
+
+    #[test]
+    fn a_batch_on_disk_that_cannot_be_read_is_asked_for_later_and_stops_nothing() {
+        let now = Instant::now();
+        let mut flow = flow(1);
+        assert!(matches!(flow.next_step(now), Some(Step::TakeOldest)));
+        assert!(flow.not_taken(now));
+        assert!(flow.next_step(now).is_none());
+        push(&mut flow, now);
+        let batch = written(flow.next_step(now));
+        assert!(flow.not_stored(batch, ROW, Origin::Memory, now));
+        // What is in memory asks whether the database is back.
+        let back = now + RETRY_FIRST;
+        written(flow.next_step(back));
+        flow.stored(Origin::Memory, back);
+        assert_eq!(flow.wake_at(back), Some(now + SPOOL_RETRY));
+        let later = now + SPOOL_RETRY;
+        assert!(matches!(flow.next_step(later), Some(Step::TakeOldest)));
+        assert!(!flow.not_taken(later));
     }
 
     #[test]

@@ -39,8 +39,19 @@ pub(super) enum Spilled {
 
 /// Asks for the oldest batch on disk; from the batcher, when it can be stored.
 #[derive(Debug, Message)]
-#[rtype(result = "Option<SpooledBatch>")]
+#[rtype(result = "Taken")]
 pub(super) struct TakeOldest;
+
+/// What was found.
+#[derive(Debug)]
+pub(super) enum Taken {
+    /// The oldest batch; it stays on disk until it is forgotten.
+    Oldest(SpooledBatch),
+    /// Nothing waits.
+    Nothing,
+    /// Something waits that cannot be read now.
+    Unreadable(String),
+}
 
 /// A batch from disk is stored; from the batcher. Answers how many are left.
 #[derive(Debug, Message)]
@@ -90,19 +101,17 @@ impl Handler<TakeOldest> for Spooler {
     type Result = MessageResult<TakeOldest>;
 
     fn handle(&mut self, _: TakeOldest, _ctx: &mut Self::Context) -> Self::Result {
-        let taken = self
-            .spool
-            .as_mut()
-            .and_then(|spool| catch_unwind(AssertUnwindSafe(|| spool.load())).ok());
-        MessageResult(match taken {
-            Some(Ok(oldest)) => oldest,
-            Some(Err(error)) => {
-                self.metrics.spool_failures.inc();
-                log::error!("{error}");
-                None
-            }
-            None => None,
-        })
+        let Some(spool) = &mut self.spool else {
+            return MessageResult(Taken::Nothing);
+        };
+        let why = match catch_unwind(AssertUnwindSafe(|| spool.load())) {
+            Ok(Ok(Some(oldest))) => return MessageResult(Taken::Oldest(oldest)),
+            Ok(Ok(None)) => return MessageResult(Taken::Nothing),
+            Ok(Err(error)) => error.to_string(),
+            Err(_panic) => "reading the spool panicked, which is a mistake in it".to_owned(),
+        };
+        self.metrics.spool_failures.inc();
+        MessageResult(Taken::Unreadable(why))
     }
 }
 

@@ -77,3 +77,34 @@ fn a_full_disk_under_the_spool_sheds_counts_and_recovers() {
     });
     assert!(lost > 0);
 }
+
+#[test]
+fn a_spool_that_cannot_be_read_for_a_while_stops_nothing_and_is_tried_again() {
+    let app = TestApp::start();
+    app.db.refuse_connections();
+    let load = Load::start(app.port(), 0, 1_000);
+    wait_long(&app, "messages are on disk", || {
+        app.metric("store_spool_messages") > 500.0
+    });
+    // Its files are gone for a while; new ones can be put there.
+    let spool = app.data_dir().join("spool");
+    let hidden = app.data_dir().join("hidden");
+    std::fs::rename(&spool, &hidden).unwrap();
+    std::fs::create_dir(&spool).unwrap();
+    let failures = app.metric("store_spool_failures_total");
+    app.db.allow_connections();
+    let stored = app.metric("ingest_messages_stored_total");
+    wait_long(&app, "new messages are stored", || {
+        app.metric("ingest_messages_stored_total") > stored + 500.0
+    });
+    assert!(app.metric("store_spool_failures_total") > failures);
+    for file in std::fs::read_dir(&hidden).unwrap() {
+        let file = file.unwrap();
+        std::fs::rename(file.path(), spool.join(file.file_name())).unwrap();
+    }
+    let sent = load.stop();
+    let lost = assert_accounted("unreadable spool", &app, sent.numbers.end, |query| {
+        app.db.count(query)
+    });
+    assert_eq!(lost, 0);
+}
