@@ -68,6 +68,9 @@ impl Server {
             .env("DATA_DIR", data_dir.path())
             .env("LISTEN_ADDRESS", "127.0.0.1")
             .env("PORT", "0")
+            // A few connections stand for a thousand nodes.
+            .env("NODE_BYTES_PER_S_MAX", "0")
+            .env("NODE_FRAMES_PER_S_MAX", "0")
             // Its usual lines would run through those of the bench.
             .env("RUST_LOG", "warn")
             .envs(settings.iter().copied())

@@ -85,7 +85,7 @@ pub enum ApplicationError {
 pub fn run(config: Config) -> Result<(), ApplicationError> {
     let files = u64::try_from(config.http.connections_max).unwrap_or(u64::MAX);
     match rlimit::increase_nofile_limit(files.saturating_add(OTHER_FILES)) {
-        Ok(limit) if limit < files => {
+        Ok(limit) if limit < files && config.http.connections_max != usize::MAX => {
             log::warn!(
                 "the system allows {limit} open files, fewer than CONNECTIONS_MAX; raise `ulimit -n`"
             );
@@ -188,6 +188,7 @@ fn listen(
     state: web::Data<AppState>,
 ) -> Result<(actix_web::dev::Server, SocketAddr), ApplicationError> {
     let shared = state.clone();
+    let unread_time = state.config.ingest.idle_timeout;
     let server = HttpServer::new(move || {
         let access = &shared.config.access;
         let has_origins = !access.cors_origins.is_empty();
@@ -203,22 +204,27 @@ fn listen(
     .max_connections(config.connections_max.saturating_add(1_000))
     .client_request_timeout(config.upgrade_timeout)
     // Nodes shake hands as slowly as they ask, and none is to wait for the others.
-    .tls_handshake_timeout(config.upgrade_timeout)
+    .tls_handshake_timeout(match config.upgrade_timeout {
+        Duration::ZERO => Duration::MAX,
+        limit => limit,
+    })
     .max_connection_rate(config.connections_max)
     .client_disconnect_timeout(Duration::from_secs(1))
     .keep_alive(Duration::from_secs(75))
     .shutdown_timeout(1)
     .disable_signals()
-    .on_connect(|connection, _data| {
+    .on_connect(move |connection, _data| {
         let plain = connection.downcast_ref::<AsyncTcpStream>();
         let tls = connection.downcast_ref::<TlsStream<AsyncTcpStream>>();
         if let Some(stream) = plain.or_else(|| tls.map(|stream| stream.get_ref().0)) {
             let keepalive = TcpKeepalive::new()
                 .with_time(KEEPALIVE)
                 .with_interval(KEEPALIVE);
-            if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&keepalive) {
+            let socket = SockRef::from(stream);
+            if let Err(error) = socket.set_tcp_keepalive(&keepalive) {
                 log::debug!("no TCP keepalive: {error}");
             }
+            limit_unread_time(socket, unread_time);
         }
     });
     let address = SocketAddr::new(config.listen_address, config.port);
@@ -247,6 +253,19 @@ fn listen(
     let bound = server.addrs().first().copied().unwrap_or(address);
     Ok((server.run(), bound))
 }
+
+/// Whoever takes nothing of what waits for it freezes the task of its
+/// connection, so the kernel has to end that.
+#[cfg(target_os = "linux")]
+fn limit_unread_time(socket: SockRef<'_>, time: Duration) {
+    if let Err(error) = socket.set_tcp_user_timeout(Some(time)) {
+        log::debug!("no TCP user timeout: {error}");
+    }
+}
+
+/// Other systems have no such limit.
+#[cfg(not(target_os = "linux"))]
+fn limit_unread_time(_socket: SockRef<'_>, _time: Duration) {}
 
 /// Asks the server on this machine whether it lives.
 ///

@@ -44,7 +44,7 @@ pub struct HttpConfig {
     pub assets_path: PathBuf,
     /// `UPGRADE_TIMEOUT_S`.
     pub upgrade_timeout: Duration,
-    /// `CONNECTIONS_MAX`.
+    /// `CONNECTIONS_MAX`; the largest number if there is no limit, as with every limit.
     pub connections_max: usize,
     /// `MAX_PENDING_CONNECTIONS`: the listen backlog.
     pub backlog: u32,
@@ -94,6 +94,18 @@ pub struct IngestConfig {
     pub frame_bytes_max: usize,
     /// `NODES_PER_CONNECTION_MAX`.
     pub nodes_per_connection_max: usize,
+    /// `NODE_BYTES_PER_S_MAX`.
+    pub node_bytes_per_s_max: u64,
+    /// `NODE_FRAMES_PER_S_MAX`.
+    pub node_frames_per_s_max: u64,
+    /// `CONNECTIONS_PER_IP_MAX`.
+    pub connections_per_ip_max: usize,
+    /// `BLOCK_S`; zero refuses no address.
+    pub block: Duration,
+    /// `METRIC_KINDS_MAX`.
+    pub metric_kinds_max: usize,
+    /// `METRIC_CHAINS_MAX`.
+    pub metric_chains_max: usize,
     /// `MAX_CLOCK_SKEW_S`.
     pub clock_skew_max: Duration,
     /// `DB_BATCH_SIZE`, rows.
@@ -185,7 +197,7 @@ impl Config {
                 port: narrow(reader.integer("PORT")),
                 assets_path: reader.path("ASSETS_PATH"),
                 upgrade_timeout: reader.seconds("UPGRADE_TIMEOUT_S"),
-                connections_max: narrow(reader.integer("CONNECTIONS_MAX")),
+                connections_max: narrow(reader.limit("CONNECTIONS_MAX")),
                 backlog: narrow(reader.integer("MAX_PENDING_CONNECTIONS")),
             },
             store: StoreConfig {
@@ -211,7 +223,13 @@ impl Config {
                 heartbeat_interval: reader.seconds("HEARTBEAT_INTERVAL"),
                 client_timeout: reader.seconds("CLIENT_TIMEOUT_S"),
                 frame_bytes_max: narrow(reader.integer("WS_MAX_PAYLOAD")),
-                nodes_per_connection_max: narrow(reader.integer("NODES_PER_CONNECTION_MAX")),
+                nodes_per_connection_max: narrow(reader.limit("NODES_PER_CONNECTION_MAX")),
+                node_bytes_per_s_max: reader.limit("NODE_BYTES_PER_S_MAX"),
+                node_frames_per_s_max: reader.limit("NODE_FRAMES_PER_S_MAX"),
+                connections_per_ip_max: narrow(reader.limit("CONNECTIONS_PER_IP_MAX")),
+                block: reader.seconds("BLOCK_S"),
+                metric_kinds_max: narrow(reader.limit("METRIC_KINDS_MAX")),
+                metric_chains_max: narrow(reader.limit("METRIC_CHAINS_MAX")),
                 clock_skew_max: reader.seconds("MAX_CLOCK_SKEW_S"),
                 batch_rows: narrow(reader.integer("DB_BATCH_SIZE")),
                 batch_age_max: Duration::from_millis(reader.integer("DB_SAVE_LATENCY_MS")),
@@ -311,6 +329,14 @@ impl Reader<'_> {
                 );
                 most
             }
+        }
+    }
+
+    /// A limit: 0 is none.
+    fn limit(&mut self, name: &'static str) -> u64 {
+        match self.integer(name) {
+            0 => u64::MAX,
+            limit => limit,
         }
     }
 

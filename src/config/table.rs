@@ -123,9 +123,9 @@ pub const SETTINGS: &[Setting] = &[
     number(
         "UPGRADE_TIMEOUT_S",
         "30",
-        (5, 600),
+        (0, 600),
         "s",
-        "Time for a request to arrive after the TCP connection. Nodes take up to 20 s (they move only when they have something to say): below that they never get in; far above, idle connections pile up.",
+        "Time for a request to arrive after the TCP connection. Nodes take up to 20 s (they move only when they have something to say): below that they never get in; far above, idle connections pile up. 0 is no limit.",
     ),
     number(
         "NODE_IDLE_TIMEOUT_S",
@@ -151,9 +151,16 @@ pub const SETTINGS: &[Setting] = &[
     number(
         "CONNECTIONS_MAX",
         "20000",
-        (1, 1_000_000),
+        (0, 1_000_000),
         "",
-        "Connections open at once; more are refused. Each takes up to 20 KiB of memory and a file descriptor.",
+        "Telemetry connections open at once; more are refused. Each takes up to 20 KiB of memory and a file descriptor. 0 is no limit.",
+    ),
+    number(
+        "CONNECTIONS_PER_IP_MAX",
+        "0",
+        (0, 1_000_000),
+        "",
+        "Telemetry connections of one IP address; more are refused. Each process of a node takes one, and all nodes behind a NAT or a proxy share an address. 0 is no limit.",
     ),
     number(
         "MAX_PENDING_CONNECTIONS",
@@ -172,9 +179,44 @@ pub const SETTINGS: &[Setting] = &[
     number(
         "NODES_PER_CONNECTION_MAX",
         "20",
-        (1, 10_000),
+        (0, 10_000),
         "",
-        "Node ids on one connection. A collator has 2; messages of ids beyond the limit are dropped and counted.",
+        "Node ids on one connection. A collator has 2; messages of ids beyond the limit are dropped and counted. 0 is no limit.",
+    ),
+    number(
+        "NODE_BYTES_PER_S_MAX",
+        "4194304",
+        (0, 1_000_000_000_000),
+        "bytes/s",
+        "What one connection may send, mean over 10 s. A node that syncs sends 25 kB/s at its peak; too low drops messages of healthy nodes. Over it, messages are dropped and counted; who stays over it for 10 s is disconnected and refused for BLOCK_S. 0 is no limit.",
+    ),
+    number(
+        "NODE_FRAMES_PER_S_MAX",
+        "20000",
+        (0, 1_000_000_000),
+        "frames/s",
+        "As NODE_BYTES_PER_S_MAX, in frames of all kinds, pings and fragments too. A node that syncs sends 40 a second. 0 is no limit.",
+    ),
+    number(
+        "BLOCK_S",
+        "60",
+        (0, 86_400),
+        "s",
+        "How long new telemetry connections from an address are refused after one of it stayed over a limit; those that are open stay. Nodes come back after 10 to 19 s, so less hardly helps. Set 0, which refuses nobody, if nodes come through a NAT or a proxy and share its address.",
+    ),
+    number(
+        "METRIC_KINDS_MAX",
+        "100",
+        (0, 30_000),
+        "",
+        "Kinds of messages (msg) that get a series of their own in /metrics; the others count as (other). All nodes known together send 60. 0 is no limit but MESSAGE_KINDS_MAX.",
+    ),
+    number(
+        "METRIC_CHAINS_MAX",
+        "20",
+        (0, 10_000),
+        "",
+        "Chains that get a series of their own in /metrics at the same time; the others count as (other). A private network has 1 or 2; every node can claim another. 0 is no limit.",
     ),
     number(
         "MAX_CLOCK_SKEW_S",

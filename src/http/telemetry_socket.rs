@@ -67,12 +67,20 @@ fn connect(
             "CONNECTIONS_MAX connections are open",
         ));
     }
+    let place = ip.map(|ip| state.ingest.enter(ip)).transpose();
+    let place = place.map_err(|reason| {
+        let problem = match reason {
+            RefuseReason::Blocked => "this address was over its limits and is refused for a while",
+            _ => "this address has CONNECTIONS_PER_IP_MAX connections open",
+        };
+        refuse(reason, problem)
+    })?;
     let mut response = ws::handshake(request).map_err(|error| {
         state.metrics.connection_refused(RefuseReason::Handshake);
         AppError::bad_request(format!("this is no websocket upgrade: {error}"))
     })?;
     let ip_addr = ip.map_or_else(String::new, |ip| ip.to_string());
-    let socket = NodeSocket::new(state.ingest.clone(), payload, ip_addr, audit);
+    let socket = NodeSocket::new(state.ingest.clone(), payload, ip_addr, place, audit);
     // The actor reads its payload itself, many frames at a time.
     let nothing = stream::pending::<Result<web::Bytes, actix_web::error::PayloadError>>();
     Ok(response.streaming(ws::WebsocketContext::create(socket, nothing)))

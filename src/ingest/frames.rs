@@ -32,6 +32,8 @@ pub(super) struct FrameReader {
     /// Fragments so far; none outside of a fragmented message.
     fragments: Option<BytesMut>,
     bytes_max: usize,
+    /// Frames that were cut out since they were last asked for.
+    count: u64,
 }
 
 impl FrameReader {
@@ -41,7 +43,18 @@ impl FrameReader {
             buffer: BytesMut::new(),
             fragments: None,
             bytes_max,
+            count: 0,
         }
+    }
+
+    /// Frames of all kinds that were cut out since the last time.
+    pub(super) fn take_count(&mut self) -> u64 {
+        std::mem::take(&mut self.count)
+    }
+
+    /// Bytes of messages that are not whole yet.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.buffer.len() + self.fragments.as_ref().map_or(0, BytesMut::len)
     }
 
     /// Takes bytes of the socket.
@@ -55,6 +68,10 @@ impl FrameReader {
     /// Why the connection has to end: it is no websocket, or a message is too large.
     pub(super) fn next(&mut self) -> Result<Option<Frame>, DisconnectReason> {
         loop {
+            // The library would wait for the largest allowed part of it.
+            if announced_bytes(&self.buffer).is_some_and(|bytes| bytes > self.bytes_max) {
+                return Err(DisconnectReason::TooLarge);
+            }
             let parsed = Parser::parse(&mut self.buffer, true, self.bytes_max);
             let Some((finished, opcode, payload)) = parsed.map_err(|error| reason(&error))? else {
                 if self.buffer.len() > self.bytes_max + HEADER_BYTES_MAX {
@@ -66,6 +83,7 @@ impl FrameReader {
                 }
                 return Ok(None);
             };
+            self.count += 1;
             let payload = payload.unwrap_or_default();
             match opcode {
                 OpCode::Text | OpCode::Binary if self.fragments.is_some() => {
@@ -93,6 +111,16 @@ impl FrameReader {
             }
         }
     }
+}
+
+/// How long the payload will be, if the frame at the start of `buffer` says it
+/// in its longest form.
+fn announced_bytes(buffer: &[u8]) -> Option<usize> {
+    let [_, second, length @ ..] = buffer else {
+        return None;
+    };
+    let length = length.first_chunk().filter(|_| second & 0x7F == 127)?;
+    Some(usize::try_from(u64::from_be_bytes(*length)).unwrap_or(usize::MAX))
 }
 
 fn reason(error: &ProtocolError) -> DisconnectReason {
@@ -183,7 +211,6 @@ mod tests {
 
         let mut giant = FrameReader::new(100);
         giant.push(&[FIN | 2, 0x80 | 127, 0x10, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4]);
-        giant.push(&[b'x'; 200]);
         assert_eq!(giant.next(), Err(DisconnectReason::TooLarge));
     }
 

@@ -12,10 +12,13 @@
 //! stored. The pipeline is started from its end, so that each stage is handed
 //! the address of the next.
 
+mod addresses;
 mod batcher;
 mod clock;
 mod flow;
 mod frames;
+mod intake;
+mod limits;
 mod nodes;
 mod queue;
 mod room;
@@ -24,19 +27,22 @@ mod socket;
 mod spooler;
 mod writer;
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use actix::{Addr, Arbiter};
 use tokio::sync::watch;
 
+pub use addresses::{Addresses, Place};
 pub use batcher::{Batcher, DatabaseReady, Drain};
 pub use room::Room;
 pub use socket::NodeSocket;
 
 use crate::config::{Config, DatabaseUrl};
 use crate::ids::ConnectionId;
-use crate::metrics::Metrics;
+use crate::metrics::{ChainCounts, KindCounts, Metrics, RefuseReason};
 use crate::store::{IdBlocks, Kinds, Spool};
 use batcher::BatcherParts;
 use sampler::Sampler;
@@ -52,10 +58,14 @@ pub struct Ingest {
     batcher: Addr<Batcher>,
     database_url: Arc<OnceLock<DatabaseUrl>>,
     server_id: String,
+    addresses: Arc<Addresses>,
+    kind_counts: KindCounts,
+    chain_counts: Arc<ChainCounts>,
     connections: AtomicI64,
     stop: watch::Sender<bool>,
     undecodable: Sampler,
     dropped: Sampler,
+    over_limit: Sampler,
 }
 
 /// What the pipeline needs from outside.
@@ -105,7 +115,11 @@ impl Ingest {
             spooler: spooler::start(spool, metrics.clone()),
         };
         let batcher = Batcher::start_in(arbiter, batcher_parts);
+        let addresses = Addresses::new(config.ingest.connections_per_ip_max, config.ingest.block);
         Arc::new(Self {
+            addresses: Arc::new(addresses),
+            kind_counts: metrics.kind_counts(config.ingest.metric_kinds_max),
+            chain_counts: Arc::new(metrics.chain_counts(config.ingest.metric_chains_max)),
             config,
             metrics,
             kinds,
@@ -118,6 +132,7 @@ impl Ingest {
             stop: watch::Sender::new(false),
             undecodable: Sampler::default(),
             dropped: Sampler::default(),
+            over_limit: Sampler::default(),
         })
     }
 
@@ -136,6 +151,14 @@ impl Ingest {
     /// Where everything waits.
     pub fn batcher(&self) -> &Addr<Batcher> {
         &self.batcher
+    }
+
+    /// Lets a connection from an address in.
+    ///
+    /// # Errors
+    /// Why it has to be refused.
+    pub fn enter(&self, address: IpAddr) -> Result<Place, RefuseReason> {
+        self.addresses.enter(address, Instant::now())
     }
 
     fn next_connection(&self) -> ConnectionId {

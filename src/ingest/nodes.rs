@@ -1,12 +1,13 @@
 //! The sessions of one connection: one for each node id.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
 use crate::config::ChainRules;
 use crate::ids::{ConnectionId, SessionId};
-use crate::metrics::{DisconnectReason, DropReason};
+use crate::metrics::{ChainCounts, ChainPlace, DisconnectReason, DropReason};
 use crate::store::{IdBlocks, SessionRow};
 use crate::telemetry::{HardwareBenchmark, NodeFacts};
 
@@ -34,6 +35,7 @@ pub(super) struct Nodes {
     changes: Vec<SessionRow>,
     nodes_max: usize,
     chains: ChainRules,
+    chain_counts: Arc<ChainCounts>,
     refused: Vec<Option<u64>>,
 }
 
@@ -42,6 +44,7 @@ struct Session {
     node: Option<u64>,
     row: Box<SessionRow>,
     stored_at: Instant,
+    chain: Option<ChainPlace>,
 }
 
 /// One moment, on the clock of the wall and on the steady one.
@@ -62,13 +65,19 @@ impl Moment {
 
 impl Nodes {
     /// No sessions yet; at most `nodes_max` of them, of nodes that `chains` admit.
-    pub(super) fn new(origin: Origin, nodes_max: usize, chains: ChainRules) -> Self {
+    pub(super) fn new(
+        origin: Origin,
+        nodes_max: usize,
+        chains: ChainRules,
+        chain_counts: Arc<ChainCounts>,
+    ) -> Self {
         Self {
             origin,
             sessions: Vec::new(),
             changes: Vec::new(),
             nodes_max,
             chains,
+            chain_counts,
             refused: Vec::new(),
         }
     }
@@ -143,7 +152,7 @@ impl Nodes {
             session.row.facts.peer_id.is_some() && session.row.facts.peer_id != facts.peer_id;
         if !is_other_peer {
             if session.row.facts != facts {
-                session.row.facts = facts;
+                session.introduce(facts, &self.chain_counts);
                 self.changes.push(session.changed(now));
             }
             return Ok(id);
@@ -153,7 +162,7 @@ impl Nodes {
         self.sessions.retain(|session| session.row.id != id);
         let id = self.open(node, now, ids)?;
         if let Some(session) = self.sessions.last_mut() {
-            session.row.facts = facts;
+            session.introduce(facts, &self.chain_counts);
             self.changes.push(session.changed(now));
         }
         Ok(id)
@@ -248,6 +257,7 @@ impl Nodes {
                 revision: 0,
             }),
             stored_at: now.steady,
+            chain: None,
         };
         self.changes.push(session.changed(now));
         self.sessions.push(session);
@@ -256,6 +266,13 @@ impl Nodes {
 }
 
 impl Session {
+    fn introduce(&mut self, facts: NodeFacts, chains: &Arc<ChainCounts>) {
+        if self.row.facts.chain != facts.chain {
+            self.chain = facts.chain.as_deref().map(|chain| chains.enter(chain));
+        }
+        self.row.facts = facts;
+    }
+
     fn changed(&mut self, now: Moment) -> SessionRow {
         self.stored_at = now.steady;
         self.row.revision += 1;

@@ -125,7 +125,7 @@ fn permits(share: Share) -> (u32, u32) {
     (permits(share.rows), permits(share.bytes))
 }
 
-fn signed(amount: usize) -> i64 {
+pub(super) fn signed(amount: usize) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
 }
 

@@ -15,9 +15,11 @@ use actix_web_actors::ws;
 use bytes::{Bytes, BytesMut};
 
 use super::Ingest;
+use super::addresses::Place;
 use super::batcher::Append;
 use super::clock;
-use super::frames::{Frame, FrameReader};
+use super::frames::Frame;
+use super::intake::Intake;
 use super::nodes::{Moment, Nodes, Origin};
 use super::room::Share;
 use crate::ids::MessageId;
@@ -49,14 +51,14 @@ type Context = ws::WebsocketContext<NodeSocket>;
 pub struct NodeSocket {
     ingest: Arc<Ingest>,
     payload: Option<web::Payload>,
-    frames: FrameReader,
+    intake: Intake,
+    place: Option<Place>,
     nodes: Nodes,
     audit: bool,
     rows: RowBuffer,
     /// Messages by which nodes introduce themselves: lost last of all.
     introductions: RowBuffer,
     shown_sessions: usize,
-    heard_at: Instant,
     ping: Ping,
     ponged_at: Option<Instant>,
     chain_refused: bool,
@@ -93,8 +95,15 @@ enum Ping {
 }
 
 impl NodeSocket {
-    /// The actor for a connection from `ip_addr`; `payload` is what it sends.
-    pub fn new(ingest: Arc<Ingest>, payload: web::Payload, ip_addr: String, audit: bool) -> Self {
+    /// The actor for a connection from `ip_addr`; `payload` is what it sends,
+    /// `place` what it was given when it was let in.
+    pub fn new(
+        ingest: Arc<Ingest>,
+        payload: web::Payload,
+        ip_addr: String,
+        place: Option<Place>,
+        audit: bool,
+    ) -> Self {
         let origin = Origin {
             connection: ingest.next_connection(),
             ip_addr,
@@ -104,17 +113,18 @@ impl NodeSocket {
         let config = &ingest.config.ingest;
         Self {
             payload: Some(payload),
-            frames: FrameReader::new(config.frame_bytes_max),
+            intake: Intake::new(config, ingest.metrics.clone(), Instant::now()),
+            place,
             nodes: Nodes::new(
                 origin,
                 config.nodes_per_connection_max,
                 ingest.config.access.chains.clone(),
+                ingest.chain_counts.clone(),
             ),
             audit,
             rows: RowBuffer::default(),
             introductions: RowBuffer::default(),
             shown_sessions: 0,
-            heard_at: Instant::now(),
             ping: Ping::Never,
             ponged_at: None,
             chain_refused: false,
@@ -126,10 +136,12 @@ impl NodeSocket {
     /// Takes one read of the socket.
     fn read(&mut self, bytes: &[u8], ctx: &mut Context) {
         let now = Moment::now();
-        self.heard_at = now.steady;
-        self.frames.push(bytes);
+        if let Err(reason) = self.intake.push(bytes, now.steady) {
+            self.shut_out(reason, now.steady);
+            return self.hand_on(now.steady, ctx);
+        }
         loop {
-            match self.frames.next() {
+            match self.intake.next() {
                 Ok(Some(Frame::Message(frame))) => self.message(&frame, now, ctx),
                 Ok(Some(Frame::Ping(payload))) => self.pong(&payload, now.steady, ctx),
                 Ok(Some(Frame::Pong)) => self.ping = Ping::Answered,
@@ -150,6 +162,24 @@ impl NodeSocket {
         self.hand_on(now.steady, ctx);
     }
 
+    /// Ends a connection that stayed over a limit, and refuses its address.
+    fn shut_out(&mut self, reason: DropReason, now: Instant) {
+        let ingest = &self.ingest;
+        let place = self.place.as_ref();
+        if place.is_some_and(|place| place.block(now)) {
+            ingest.metrics.addresses_blocked.inc();
+        }
+        if let Some(left_out) = ingest.over_limit.admit(now) {
+            log::warn!(
+                "a connection stayed over its limit ({}): closed, its address is refused for {} s ({left_out} such since the last such line)",
+                reason.label(),
+                ingest.config.ingest.block.as_secs()
+            );
+        }
+        log::debug!("over its limit: {:?}", self.place);
+        self.end(DisconnectReason::OverLimit);
+    }
+
     /// Answers a ping. A flood is answered now and then, as RFC 6455 (5.5.3)
     /// allows: a client that reads none of it would freeze this actor.
     fn pong(&mut self, payload: &[u8], now: Instant, ctx: &mut Context) {
@@ -168,6 +198,9 @@ impl NodeSocket {
         metrics
             .received_bytes
             .inc_by(u64::try_from(frame.len()).unwrap_or(0));
+        if let Some(reason) = self.intake.over() {
+            return self.dropped(reason, 1);
+        }
         let message = match decode(frame) {
             Ok(message) => message,
             Err(error) => return self.undecodable(error, frame),
@@ -224,6 +257,11 @@ impl NodeSocket {
             ingest.metrics.clock_skew_seconds.observe(seconds);
         }
         let kind = ingest.kinds.find(&message.kind);
+        let number = match kind {
+            RowKind::Stored(number) => Some(number),
+            RowKind::Pending(_) => None,
+        };
+        ingest.kind_counts.count(number, &message.kind);
         let row = NewRow {
             id,
             created_at: times.created_at,
@@ -258,7 +296,9 @@ impl NodeSocket {
         // Nothing else of this socket is read meanwhile.
         let patience = ingest.config.ingest.hold_back;
         let taken = async move { ingest.room.take(share, patience).await };
+        let paused_at = Instant::now();
         ctx.wait(taken.into_actor(self).map(move |taken, socket, ctx| {
+            socket.intake.paused(paused_at.elapsed());
             if taken {
                 socket.append(handful.group, share);
             } else {
@@ -353,7 +393,7 @@ impl NodeSocket {
 
     /// Asks a peer that reads whether it still does.
     fn heartbeat(&mut self, ctx: &mut Context) {
-        let silence = self.heard_at.elapsed();
+        let silence = self.intake.silence();
         match self.ping {
             Ping::Answered if silence >= self.ingest.config.ingest.client_timeout => {
                 self.end(DisconnectReason::PingTimeout);
@@ -366,7 +406,7 @@ impl NodeSocket {
     }
 
     fn check_idle(&mut self, ctx: &mut Context) {
-        if self.heard_at.elapsed() >= self.ingest.config.ingest.idle_timeout {
+        if self.intake.since_frame() >= self.ingest.config.ingest.idle_timeout {
             self.end(DisconnectReason::Idle);
             self.hand_on(Instant::now(), ctx);
         }

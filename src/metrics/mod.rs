@@ -1,12 +1,13 @@
 //! What the server tells about itself, as Prometheus metrics.
 //!
 //! Names are `tetcore_analytics_<room>_<what>_<unit>[_total]`; labels come from
-//! closed enums, so that no node can make new ones; every family is there from
+//! closed enums, or are bounded where nodes choose them (`labels`); every family is there from
 //! the first scrape. The conservation law
 //! `received = stored + rejected + undecodable + dropped + pending`
 //! holds at any moment up to messages that are being moved just then.
 
 mod host;
+mod labels;
 mod reasons;
 
 use std::sync::Mutex;
@@ -16,10 +17,12 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+pub use labels::{ChainCounts, ChainPlace, KindCounts};
 pub use reasons::{DisconnectReason, DropReason, FlushReason, RefuseReason, RejectReason};
 
 use crate::telemetry::{DecodeError, Format};
 use host::HostMetrics;
+use labels::Named;
 
 const PREFIX: &str = "tetcore_analytics_";
 
@@ -45,6 +48,10 @@ pub struct Metrics {
     pub connections_opened: IntCounter,
     connections_closed: IntCounterVec,
     connections_refused: IntCounterVec,
+    /// Addresses that were refused for a while.
+    pub addresses_blocked: IntCounter,
+    /// Bytes of messages that have come in part, above what is usual.
+    pub part_bytes: IntGauge,
     /// Sessions (node ids on connections) that are open.
     pub sessions: IntGauge,
     /// Bytes of frames, headers not counted.
@@ -57,6 +64,7 @@ pub struct Metrics {
     messages_undecodable: IntCounterVec,
     messages_dropped: IntCounterVec,
     messages_by_format: IntCounterVec,
+    named: Named,
     /// Messages that are not stored yet, in memory or on disk.
     pub pending: IntGauge,
     /// Messages in memory that are not stored yet.
@@ -243,6 +251,8 @@ impl Metrics {
             connections_opened: make.counter("ingest_connections_opened_total", "Telemetry connections that were opened.")?,
             connections_closed: make.counters("ingest_connections_closed_total", "Telemetry connections that ended, by reason.", "reason", DisconnectReason::ALL.map(DisconnectReason::label))?,
             connections_refused: make.counters("ingest_connections_refused_total", "Telemetry connections that were not let in, by reason.", "reason", RefuseReason::ALL.map(RefuseReason::label))?,
+            addresses_blocked: make.counter("ingest_addresses_blocked_total", "Addresses that were refused for BLOCK_S because a connection stayed over its limits.")?,
+            part_bytes: make.gauge("ingest_part_bytes", "Bytes of messages of which a large part has come and the rest has not; the limit is that of tetcore_analytics_ingest_queue_bytes.")?,
             sessions: make.gauge("ingest_sessions", "Node ids on open telemetry connections.")?,
             received_bytes: make.counter("ingest_received_bytes_total", "Bytes of telemetry messages as received.")?,
             messages_received: make.counter("ingest_messages_received_total", "Messages read from sockets.")?,
@@ -251,6 +261,7 @@ impl Metrics {
             messages_undecodable: make.counters("ingest_messages_undecodable_total", "Frames that are no message, by kind.", "kind", DecodeError::ALL.map(DecodeError::label))?,
             messages_dropped: make.counters("ingest_messages_dropped_total", "Messages that were lost, by reason.", "reason", DropReason::ALL.map(DropReason::label))?,
             messages_by_format: make.counters("ingest_messages_by_format_total", "Messages by the format of their frame: v1 is flat (until 2020), v2 has an envelope.", "format", ["v1", "v2"])?,
+            named: Named::new(&make)?,
             pending: make.gauge("ingest_pending", "Messages that are not stored yet, in memory or in the spool.")?,
             queue_rows: make.gauge("ingest_queue_messages", "Messages in memory that are not stored yet.")?,
             queue_rows_max: make.gauge("ingest_queue_messages_max", "Limit of tetcore_analytics_ingest_queue_messages (QUEUE_ROWS_MAX).")?,
@@ -358,6 +369,16 @@ impl Metrics {
         counter.inc_by(count);
     }
 
+    /// Counts messages by kind, of which at most `max` get a series of their own.
+    pub fn kind_counts(&self, max: usize) -> KindCounts {
+        KindCounts::new(self.named.messages_by_kind.clone(), max)
+    }
+
+    /// Counts sessions by chain, of which at most `max` get a series of their own.
+    pub fn chain_counts(&self, max: usize) -> ChainCounts {
+        ChainCounts::new(self.named.sessions_by_chain.clone(), max)
+    }
+
     /// A batch left for the database.
     pub fn batch_flushed(&self, reason: FlushReason) {
         self.batches.with_label_values(&[reason.label()]).inc();
@@ -402,6 +423,8 @@ mod tests {
             "ingest_messages_rejected_total{",
             "ingest_messages_undecodable_total{",
             "ingest_messages_dropped_total{",
+            "ingest_messages_by_kind_total{",
+            "ingest_sessions_by_chain{",
             "ingest_pending ",
             "store_receive_to_commit_seconds_bucket",
             "retention_purge_seconds_count",

@@ -37,6 +37,10 @@ reasons! {
         PingTimeout => "ping_timeout",
         /// A message was larger than `WS_MAX_PAYLOAD`.
         TooLarge => "message_too_large",
+        /// It stayed over `NODE_BYTES_PER_S_MAX` or `NODE_FRAMES_PER_S_MAX`.
+        OverLimit => "over_limit",
+        /// It held a large part of a message while many others did.
+        TooManyParts => "too_many_parts",
         /// What came is no websocket.
         Protocol => "protocol_error",
         /// The TCP connection broke.
@@ -57,6 +61,10 @@ reasons! {
     RefuseReason {
         /// `CONNECTIONS_MAX` are open.
         TooManyConnections => "too_many_connections",
+        /// The address has `CONNECTIONS_PER_IP_MAX` open.
+        TooManyFromAddress => "too_many_from_address",
+        /// A connection of the address stayed over a limit, less than `BLOCK_S` ago.
+        Blocked => "blocked",
         /// The server stops.
         Stopping => "stopping",
         /// A token is needed, and the path has none that is good.
@@ -75,6 +83,10 @@ reasons! {
         QueueFull => "queue_full",
         /// The connection has `NODES_PER_CONNECTION_MAX` node ids already.
         TooManyNodes => "too_many_nodes",
+        /// The connection is over `NODE_BYTES_PER_S_MAX`.
+        TooManyBytes => "too_many_bytes",
+        /// The connection is over `NODE_FRAMES_PER_S_MAX`.
+        TooManyFrames => "too_many_frames",
         /// A file of the spool was torn by a crash or by the disk.
         SpoolTorn => "spool_torn",
         /// The node is of a chain that may not send, or did not say its chain.

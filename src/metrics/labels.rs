@@ -1,0 +1,199 @@
+//! Labels whose values nodes choose: kinds of messages and chains. Only so many
+//! get a series of their own; the others share one.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+
+use super::Maker;
+
+/// Label of those that have no series of their own.
+const OTHER: &str = "(other)";
+
+/// Kinds with smaller numbers are counted without a look at their name.
+const NUMBERS: usize = 1_024;
+
+/// The families with such labels.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub(super) messages_by_kind: IntCounterVec,
+    pub(super) sessions_by_chain: IntGaugeVec,
+}
+
+impl Named {
+    pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
+        let sessions_by_chain = make.gauges(
+            "ingest_sessions_by_chain",
+            "Node ids on open telemetry connections that have said their chain, by its name; METRIC_CHAINS_MAX chains have a series of their own.",
+            &["chain"],
+        )?;
+        sessions_by_chain.with_label_values(&[OTHER]).set(0);
+        Ok(Self {
+            messages_by_kind: make.counters(
+                "ingest_messages_by_kind_total",
+                "Messages on their way to the database, by kind; METRIC_KINDS_MAX kinds have a series of their own.",
+                "msg",
+                [OTHER],
+            )?,
+            sessions_by_chain,
+        })
+    }
+}
+
+/// Counts messages by kind.
+#[derive(Debug)]
+pub struct KindCounts {
+    family: IntCounterVec,
+    named: Mutex<HashSet<Box<str>>>,
+    by_number: Vec<OnceLock<IntCounter>>,
+    max: usize,
+}
+
+impl KindCounts {
+    /// At most `max` kinds are counted by name.
+    pub(super) fn new(family: IntCounterVec, max: usize) -> Self {
+        Self {
+            family,
+            named: Mutex::default(),
+            by_number: (0..NUMBERS).map(|_| OnceLock::new()).collect(),
+            max,
+        }
+    }
+
+    /// One more message; `number` is what the dictionary has for the kind, none
+    /// while it is new, and 0 for all that are not in it.
+    pub fn count(&self, number: Option<i16>, name: &str) {
+        let index = number.and_then(|number| usize::try_from(number).ok());
+        match index.and_then(|index| Some((index, self.by_number.get(index)?))) {
+            Some((0, counter)) => counter.get_or_init(|| self.series(OTHER)).inc(),
+            Some((_, counter)) => counter.get_or_init(|| self.of(name)).inc(),
+            None => self.of(name).inc(),
+        }
+    }
+
+    fn of(&self, name: &str) -> IntCounter {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        if named.contains(name) {
+            return self.series(name);
+        }
+        if name.is_empty() || named.len() >= self.max {
+            return self.series(OTHER);
+        }
+        named.insert(name.into());
+        self.series(name)
+    }
+
+    fn series(&self, name: &str) -> IntCounter {
+        self.family.with_label_values(&[name])
+    }
+}
+
+/// Counts open sessions by chain.
+#[derive(Debug)]
+pub struct ChainCounts {
+    family: IntGaugeVec,
+    open: Mutex<HashMap<Box<str>, usize>>,
+    max: usize,
+}
+
+/// The place of one session under its chain; given back when it is dropped.
+#[derive(Debug)]
+pub struct ChainPlace {
+    chains: Arc<ChainCounts>,
+    /// None under those that have no series of their own.
+    name: Option<Box<str>>,
+    series: IntGauge,
+}
+
+impl ChainCounts {
+    /// At most `max` chains are counted by name at the same time.
+    pub(super) fn new(family: IntGaugeVec, max: usize) -> Self {
+        Self {
+            family,
+            open: Mutex::default(),
+            max,
+        }
+    }
+
+    /// One more session of a chain.
+    pub fn enter(self: &Arc<Self>, chain: &str) -> ChainPlace {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_named = open.contains_key(chain) || open.len() < self.max;
+        let name = is_named.then(|| Box::<str>::from(chain));
+        if let Some(name) = name.clone() {
+            *open.entry(name).or_default() += 1;
+        }
+        let label = name.as_deref().unwrap_or(OTHER);
+        let series = self.family.with_label_values(&[label]);
+        series.inc();
+        ChainPlace {
+            chains: self.clone(),
+            name,
+            series,
+        }
+    }
+
+    fn leave(&self, chain: &str) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sessions) = open.get_mut(chain) {
+            *sessions -= 1;
+            if *sessions == 0 {
+                open.remove(chain);
+                // It fails only if there is no such series.
+                self.family.remove_label_values(&[chain]).ok();
+            }
+        }
+    }
+}
+
+impl Drop for ChainPlace {
+    fn drop(&mut self) {
+        self.series.dec();
+        if let Some(name) = &self.name {
+            self.chains.leave(name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::Opts;
+
+    use super::*;
+
+    #[test]
+    fn kinds_beyond_the_limit_share_a_series() {
+        let family = IntCounterVec::new(Opts::new("kinds", "Help."), &["msg"]).unwrap();
+        let counts = KindCounts::new(family.clone(), 2);
+        for (number, name) in [
+            (None, "a"),
+            (Some(1), "a"),
+            (Some(2), "b"),
+            (Some(3), "c"),
+            (None, "d"),
+            (Some(0), "e"),
+            (Some(i16::MAX), "b"),
+            (None, ""),
+        ] {
+            counts.count(number, name);
+        }
+        let count = |name: &str| family.with_label_values(&[name]).get();
+        assert_eq!((count("a"), count("b"), count(OTHER)), (2, 2, 4));
+    }
+
+    #[test]
+    fn chains_without_sessions_make_room_for_others() {
+        let family = IntGaugeVec::new(Opts::new("chains", "Help."), &["chain"]).unwrap();
+        let chains = Arc::new(ChainCounts::new(family.clone(), 1));
+        let count = |name: &str| family.with_label_values(&[name]).get();
+        let (first, second) = (chains.enter("a"), chains.enter("a"));
+        let other = chains.enter("b");
+        assert_eq!((count("a"), count(OTHER)), (2, 1));
+        drop((first, second));
+        let _again = chains.enter("b");
+        assert_eq!((count("b"), count(OTHER)), (1, 1));
+        drop(other);
+        assert_eq!((count("b"), count(OTHER)), (1, 0));
+    }
+}

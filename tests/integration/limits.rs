@@ -1,0 +1,103 @@
+//! What connections and addresses may do, and what becomes of those who do more.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::hostile::{Attacked, message, push};
+use crate::support::{FakeNode, TestApp, frame, wait_until};
+
+const BINARY: u8 = 0x82;
+
+#[test]
+fn who_stays_over_the_limit_is_closed_and_refused_for_a_while() {
+    let attacked = Attacked::start(&[("NODE_BYTES_PER_S_MAX", 20_000), ("BLOCK_S", 3)]);
+    let mut flood = attacked.app.node("/submit");
+    let mut sent = 0.0;
+    let bytes = frame(BINARY, message("flood").as_bytes()).repeat(100);
+    while push(&mut flood.stream, &bytes) {
+        sent += 100.0;
+        assert!(sent < 1e7);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let closed_at = Instant::now();
+    let app = &attacked.app;
+    wait_until("it is counted", || attacked.closed("over_limit") == 1.0);
+    let (_, answer) = FakeNode::try_connect(app.port(), "/submit");
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    let refused = app.metric_with("ingest_connections_refused_total", "\"blocked\"");
+    assert_eq!(refused, 1.0);
+    assert_eq!(app.metric("ingest_addresses_blocked_total"), 1.0);
+    assert_eq!(app.log().matches("stayed over its limit").count(), 1);
+    let log = app.log();
+    let line = log
+        .lines()
+        .find(|line| line.contains("stayed over its limit"));
+    assert!(!line.unwrap().contains("127.0.0.1"), "{line:?}");
+
+    // Within the limit messages were stored, over it they were dropped.
+    let stored = app.metric("ingest_messages_stored_total");
+    let dropped = attacked.dropped("too_many_bytes");
+    assert!(stored > 1_000.0 && dropped > 1_000.0, "{stored} {dropped}");
+    let of_flood = (stored - 1.0) * (bytes.len() / 100) as f64;
+    assert!(of_flood <= 10.0 * 20_000.0, "{of_flood} bytes");
+
+    // Who was there before stays, who comes later is let in.
+    wait_until("the address is let in again", || {
+        FakeNode::try_connect(app.port(), "/submit")
+            .1
+            .contains(" 101 ")
+    });
+    assert!(closed_at.elapsed().as_secs() >= 2);
+    let mut attacked = attacked;
+    attacked.assert_unharmed();
+}
+
+#[test]
+fn an_address_has_so_many_connections_and_no_more() {
+    let app = TestApp::builder().env("CONNECTIONS_PER_IP_MAX", 2).start();
+    let _first = app.node("/submit");
+    let second = app.node("/");
+    let (_, answer) = FakeNode::try_connect(app.port(), "/submit");
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    let label = "reason=\"too_many_from_address\"";
+    assert_eq!(
+        app.metric_with("ingest_connections_refused_total", label),
+        1.0
+    );
+    second.leave();
+    wait_until("its place is free", || {
+        FakeNode::try_connect(app.port(), "/submit")
+            .1
+            .contains(" 101 ")
+    });
+}
+
+#[test]
+fn zero_is_no_limit() {
+    let limits = [
+        "NODE_BYTES_PER_S_MAX",
+        "NODE_FRAMES_PER_S_MAX",
+        "NODES_PER_CONNECTION_MAX",
+        "CONNECTIONS_PER_IP_MAX",
+        "CONNECTIONS_MAX",
+        "UPGRADE_TIMEOUT_S",
+        "BLOCK_S",
+        "METRIC_KINDS_MAX",
+        "METRIC_CHAINS_MAX",
+    ];
+    let mut attacked = Attacked::start(&limits.map(|name| (name, 0)));
+    let mut node = attacked.app.node("/submit");
+    for id in 0..300 {
+        node.send(json!({"id": id, "payload": {"msg": format!("kind.{id}")}}).to_string());
+    }
+    attacked.app.wait_stored(301);
+    assert_eq!(attacked.app.metric("ingest_sessions"), 301.0);
+    assert_eq!(
+        attacked
+            .app
+            .metric_with("ingest_messages_by_kind_total", "\"kind.299\""),
+        1.0
+    );
+    attacked.assert_unharmed();
+}
