@@ -61,6 +61,9 @@ fn a_full_disk_under_the_spool_sheds_counts_and_recovers() {
     });
     assert!(app.metric("store_spool_failures_total") > 0.0);
     assert_eq!(app.get("/health/live").status, 200);
+    // Who introduces himself is lost last of all.
+    let mut late = app.node("/submit");
+    late.send(r#"{"id":1,"payload":{"msg":"system.connected","name":"late","network_id":"late"}}"#);
     // Room again, and the database is still away.
     let on_full_disk = app.metric("store_spool_messages");
     disk.resize(64);
@@ -76,6 +79,9 @@ fn a_full_disk_under_the_spool_sheds_counts_and_recovers() {
         app.db.count(query)
     });
     assert!(lost > 0);
+    let late = "SELECT count(*) FROM telemetry_logs l JOIN peer_connections p ON p.id = l.peer_connection_id \
+                WHERE l.msg = 'system.connected' AND p.peer_id = 'late'";
+    assert_eq!(app.db.count(late), 1);
 }
 
 #[test]

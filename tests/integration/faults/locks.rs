@@ -1,6 +1,8 @@
 //! The database is busy with something else.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
 
 use super::{assert_all_stored, wait_long};
 use crate::support::{Load, TestApp, TestDb};
@@ -78,4 +80,43 @@ fn purge(hours: u32, rows: u32, length: Duration) {
             .count("SELECT count(*) FROM telemetry_messages WHERE id < 0"),
         0
     );
+}
+
+/// Queries that wait for a lock hold all connections for queries.
+#[test]
+fn an_exhausted_read_pool_does_not_slow_ingestion() {
+    let app = TestApp::builder()
+        .env("DB_POOL_SIZE", 2)
+        .env("DB_POOL_TIMEOUT_S", 1)
+        .env("STATEMENT_TIMEOUT_S", 6)
+        .start();
+    let mut locker = app.db.connect();
+    locker
+        .batch_execute("BEGIN; LOCK TABLE benchmarks")
+        .unwrap();
+    let load = Load::start(app.port(), 0, 2_000);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| app.get("/benchmarks"));
+        }
+        wait_long(&app, "the pool is exhausted", || {
+            app.metric("query_pool_connections") == 2.0 && app.metric("query_pool_idle") == 0.0
+        });
+        let asked_at = Instant::now();
+        let refused = app.get("/nodes");
+        assert_eq!(refused.status, 503, "{refused:?}");
+        assert!(refused.headers.contains_key("retry-after"));
+        assert!(asked_at.elapsed() < Duration::from_secs(3));
+        std::thread::sleep(Duration::from_secs(2));
+        // What was sent more than a second ago is stored; nothing waits on disk.
+        let waiting = f64::from(load.next()) - app.metric("ingest_messages_stored_total");
+        assert!(waiting < 2_000.0, "{waiting}");
+        assert_eq!(app.metric("store_spool_written_total"), 0.0);
+        locker.batch_execute("ROLLBACK").unwrap();
+    });
+    assert_eq!(app.get("/nodes").status, 200);
+    let sent = load.stop();
+    assert_all_stored("exhausted read pool", &app, sent.numbers.end, |query| {
+        app.db.count(query)
+    });
 }
