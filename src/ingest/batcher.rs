@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::{
     Actor, ActorFutureExt, Addr, Arbiter, AsyncContext, Context, Handler, MailboxError, Message,
@@ -15,15 +15,23 @@ use tokio::sync::oneshot;
 use super::flow::{Flow, Origin, Step};
 use super::room::{Room, Share};
 use super::spooler::{Forget, Spill, Spilled, Spooler, TakeOldest, Taken};
-use super::writer::{WriteBatch, Writer, Written};
+use super::writer::{self, WriteBatch, Writer, WriterParts, Written};
 use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::store::{Batch, Group, SpooledBatch};
+use crate::store::{Batch, Group, Outcome, SpooledBatch, StoreError};
+
+/// How often writers are given up: each time leaves threads behind.
+const ABANDONED_MAX: u32 = 10;
+
+/// Exit code of a server that cannot help itself; `EX_UNAVAILABLE` of sysexits.h.
+const EXIT_CODE: i32 = 69;
 
 /// Gathers groups into batches.
 pub struct Batcher {
     flow: Flow,
     writers: Addr<Writer>,
+    writer_parts: WriterParts,
+    abandoned: u32,
     spooler: Addr<Spooler>,
     room: Arc<Room>,
     metrics: Arc<Metrics>,
@@ -39,7 +47,7 @@ pub(super) struct BatcherParts {
     pub(super) config: Arc<Config>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) room: Arc<Room>,
-    pub(super) writers: Addr<Writer>,
+    pub(super) writer_parts: WriterParts,
     pub(super) spooler: Addr<Spooler>,
     /// Batches that wait on disk since the last run.
     pub(super) spooled: usize,
@@ -83,7 +91,9 @@ impl Batcher {
             ctx.set_mailbox_capacity(mailbox);
             Self {
                 flow: Flow::new(&parts.config, parts.spooled),
-                writers: parts.writers,
+                writers: writer::start(parts.writer_parts.clone()),
+                writer_parts: parts.writer_parts,
+                abandoned: 0,
                 spooler: parts.spooler,
                 room: parts.room,
                 metrics: parts.metrics,
@@ -98,6 +108,9 @@ impl Batcher {
     /// Does what can be done now.
     fn proceed(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
+        if self.flow.should_abandon(now) {
+            self.abandon_writers(now);
+        }
         while let Some(step) = self.flow.next_step(now) {
             match step {
                 Step::Write {
@@ -111,7 +124,12 @@ impl Batcher {
                     }
                     self.write(batch, share, Origin::Memory, ctx);
                 }
-                Step::Spill { batch, share } => self.spill(batch, share, ctx),
+                Step::Spill { batch, share } => {
+                    if self.flow.is_stuck(now) {
+                        self.show_trouble("all writers wait for the database");
+                    }
+                    self.spill(batch, share, ctx);
+                }
                 Step::TakeOldest => self.take_oldest(ctx),
             }
         }
@@ -131,11 +149,7 @@ impl Batcher {
         self.in_flight
             .insert(flight, (batch.clone(), share, origin));
         self.metrics.batches_in_flight.inc();
-        let live = origin == Origin::Memory;
-        let written = self
-            .writers
-            .send(WriteBatch { batch, live })
-            .into_actor(self);
+        let written = self.writers.send(WriteBatch(batch)).into_actor(self);
         ctx.spawn(written.map(move |written, batcher, ctx| batcher.written(flight, written, ctx)));
     }
 
@@ -146,21 +160,21 @@ impl Batcher {
         ctx: &mut Context<Self>,
     ) {
         let now = Instant::now();
-        self.metrics.batches_in_flight.dec();
         let Some((batch, share, origin)) = self.in_flight.remove(&flight) else {
+            // A writer that was given up; its batch is on its way once more.
             return;
         };
-        let error = match written {
-            Ok(Written::Stored) => None,
-            Ok(Written::NotStored(error)) => Some(error),
-            Err(gone) => Some(crate::store::StoreError::Unavailable(format!(
-                "a writer is gone: {gone}"
-            ))),
+        self.metrics.batches_in_flight.dec();
+        let written = match written {
+            Ok(Written::Stored { outcome, time }) => Ok((outcome, time)),
+            Ok(Written::NotStored(error)) => Err(error),
+            Err(gone) => Err(StoreError::Unavailable(format!("a writer is gone: {gone}"))),
         };
-        match error {
-            None => {
-                self.metrics.pending.sub(signed(batch.rows()));
+        match written {
+            Ok((outcome, time)) => {
+                self.count(&batch, &outcome, time, origin);
                 self.metrics.database_up.set(1);
+                self.metrics.set_trouble(None);
                 self.room.give_back(share);
                 if let Some(outage) = self.flow.stored(origin, now) {
                     log::info!("the database is back after {:.1} s", outage.as_secs_f64());
@@ -169,18 +183,60 @@ impl Batcher {
                     self.forget(Forget(number), ctx);
                 }
             }
-            Some(error) => {
-                self.metrics.database_up.set(0);
-                self.metrics.set_trouble(Some(error.to_string()));
+            Err(error) => {
+                self.show_trouble(&error.to_string());
                 if self.flow.not_stored(batch, share, origin, now) {
                     log::error!("messages cannot be stored and go to disk: {error}");
                 }
             }
         }
-        if self.metrics.database_up.get() == 1 {
-            self.metrics.set_trouble(None);
-        }
         self.proceed(ctx);
+    }
+
+    /// Lets writers go that will not answer any more, and starts others. They
+    /// hang in a call that cannot be ended; a batch that one of them stores
+    /// after all is recognised when it comes again.
+    fn abandon_writers(&mut self, now: Instant) {
+        self.show_trouble("the writers were given up: the database has not answered them");
+        for (_, (batch, share, origin)) in self.in_flight.drain() {
+            self.metrics.batches_in_flight.dec();
+            self.flow.not_stored(batch, share, origin, now);
+        }
+        self.abandoned += 1;
+        self.metrics.writers_abandoned.inc();
+        if self.abandoned > ABANDONED_MAX {
+            log::error!("the writers were given up {ABANDONED_MAX} times: the server ends");
+            std::process::exit(EXIT_CODE);
+        }
+        log::error!("the database has not answered the writers: others take their place");
+        self.writers = writer::start(self.writer_parts.clone());
+    }
+
+    fn count(&self, batch: &Batch, outcome: &Outcome, time: Duration, origin: Origin) {
+        let metrics = &self.metrics;
+        metrics.pending.sub(signed(batch.rows()));
+        let stored = u64::try_from(outcome.stored).unwrap_or(0);
+        metrics.messages_stored.inc_by(stored);
+        for reason in &outcome.rejected {
+            metrics.messages_rejected(*reason, 1);
+        }
+        if outcome.recognised {
+            metrics.batches_recognised.inc();
+        }
+        metrics.batch_seconds.observe(time.as_secs_f64());
+        let rows = u32::try_from(batch.rows()).unwrap_or(u32::MAX);
+        metrics.batch_rows.observe(f64::from(rows));
+        let live = origin == Origin::Memory;
+        let groups = batch.groups.iter();
+        for group in groups.filter(|group| live && !group.rows.is_empty()) {
+            let seconds = group.received_at.elapsed().as_secs_f64();
+            metrics.receive_to_commit_seconds.observe(seconds);
+        }
+    }
+
+    fn show_trouble(&self, trouble: &str) {
+        self.metrics.database_up.set(0);
+        self.metrics.set_trouble(Some(trouble.to_owned()));
     }
 
     fn spill(&mut self, batch: Arc<Batch>, share: Share, ctx: &mut Context<Self>) {

@@ -98,19 +98,19 @@ impl Ingest {
         } = parts;
         let database_url = Arc::new(OnceLock::new());
         let room = Arc::new(Room::new(&config.ingest, metrics.clone()));
-        let writers = writer::start(writer::WriterParts {
+        let writer_parts = writer::WriterParts {
             count: config.store.writers,
             database_url: database_url.clone(),
             kinds: kinds.clone(),
             ids: ids.clone(),
             metrics: metrics.clone(),
             rejected_max: config.store.rejected_max,
-        });
+        };
         let batcher_parts = BatcherParts {
             config: config.clone(),
             metrics: metrics.clone(),
             room: room.clone(),
-            writers,
+            writer_parts,
             spooled: spool.len(),
             spooler: spooler::start(spool, metrics.clone()),
         };

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, Handler, Message, SyncArbiter, SyncContext};
 use diesel::PgConnection;
@@ -33,17 +33,13 @@ pub(super) struct Writer {
 /// way as there are writers, because the queue of a `SyncArbiter` has no bound.
 #[derive(Debug, Message)]
 #[rtype(result = "Written")]
-pub(super) struct WriteBatch {
-    pub(super) batch: Arc<Batch>,
-    /// Comes from a socket, not from disk.
-    pub(super) live: bool,
-}
+pub(super) struct WriteBatch(pub(super) Arc<Batch>);
 
 /// What became of a batch.
 #[derive(Debug)]
 pub(super) enum Written {
-    /// It is stored.
-    Stored,
+    /// It is stored, and took so long.
+    Stored { outcome: Outcome, time: Duration },
     /// Nothing of it is known to be stored: it has to be sent again.
     NotStored(StoreError),
 }
@@ -71,7 +67,7 @@ impl Handler<WriteBatch> for Writer {
 
     fn handle(
         &mut self,
-        WriteBatch { mut batch, live }: WriteBatch,
+        WriteBatch(mut batch): WriteBatch,
         _ctx: &mut Self::Context,
     ) -> Self::Result {
         let started_at = Instant::now();
@@ -83,8 +79,8 @@ impl Handler<WriteBatch> for Writer {
             });
         actix::MessageResult(match stored {
             Ok(outcome) => {
-                self.count(&batch, &outcome, started_at, live);
-                Written::Stored
+                let time = started_at.elapsed();
+                Written::Stored { outcome, time }
             }
             Err(error) => {
                 self.conn = None;
@@ -110,32 +106,5 @@ impl Writer {
         let outcome = store_batch(&mut conn, &self.parts.kinds, batch, self.parts.rejected_max)?;
         self.conn = Some(conn);
         Ok(outcome)
-    }
-
-    fn count(&self, batch: &Batch, outcome: &Outcome, started_at: Instant, live: bool) {
-        let metrics = &self.parts.metrics;
-        metrics
-            .messages_stored
-            .inc_by(u64::try_from(outcome.stored).unwrap_or(0));
-        for reason in &outcome.rejected {
-            metrics.messages_rejected(*reason, 1);
-        }
-        if outcome.recognised {
-            metrics.batches_recognised.inc();
-        }
-        metrics
-            .batch_seconds
-            .observe(started_at.elapsed().as_secs_f64());
-        metrics
-            .batch_rows
-            .observe(f64::from(u32::try_from(batch.rows()).unwrap_or(u32::MAX)));
-        let groups = batch
-            .groups
-            .iter()
-            .filter(|group| live && !group.rows.is_empty());
-        for group in groups {
-            let seconds = group.received_at.elapsed().as_secs_f64();
-            metrics.receive_to_commit_seconds.observe(seconds);
-        }
     }
 }

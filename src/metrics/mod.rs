@@ -93,6 +93,8 @@ pub struct Metrics {
     pub batches_in_flight: IntGauge,
     /// `DB_WRITERS`.
     pub writers: IntGauge,
+    /// Times that writers were given up because the database never answered.
+    pub writers_abandoned: IntCounter,
     /// Batches that were sent again.
     pub write_retries: IntCounter,
     /// Batches that turned out to be stored already when they were sent again.
@@ -276,6 +278,7 @@ impl Metrics {
             receive_to_commit_seconds: make.histogram("store_receive_to_commit_seconds", "Time from reading a message to its commit; observed once for each group of messages read together.", seconds)?,
             batches_in_flight: make.gauge("store_batches_in_flight", "Batches that are being stored; the limit is tetcore_analytics_store_writers.")?,
             writers: make.gauge("store_writers", "Threads that store batches (DB_WRITERS).")?,
+            writers_abandoned: make.counter("store_writers_abandoned_total", "Times that all writers were given up because the database never answered them.")?,
             write_retries: make.counter("store_write_retries_total", "Batches that were sent again because the database was away.")?,
             batches_recognised: make.counter("store_batches_recognised_total", "Batches sent again that turned out to be stored already.")?,
             database_up: make.gauge("store_database_up", "1 if the last batch could be stored, else 0.")?,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{assert_all_stored, wait_long};
-use crate::support::{ChaosProxy, Load, TestApp, TestDb};
+use crate::support::{ChaosProxy, Load, TestApp, TestDb, wait_until};
 
 /// A server that reaches its database through a proxy.
 fn start(seed: u64) -> (ChaosProxy, TestApp) {
@@ -128,4 +128,28 @@ fn ten_kilobytes_a_second(length: Duration) {
     assert!(waiting > 100.0, "{waiting}");
     let what = format!("10 kB a second for {} s", length.as_secs());
     assert_all_stored(&what, &app, sent.numbers.end, |query| app.db.count(query));
+}
+
+/// Something in between acknowledges and forgets: the writers are given up
+/// after 90 s, and others take their place.
+#[test]
+#[ignore = "minutes; run by make soak"]
+fn connections_that_fell_silent_for_good() {
+    let (proxy, app) = start(5);
+    let load = Load::start(app.port(), 0, 1_000);
+    wait_until("some are stored", || {
+        app.metric("ingest_messages_stored_total") > 0.0
+    });
+    proxy.forget_connections();
+    wait_until("it is noticed", || app.get("/health/ready").status == 503);
+    wait_long(&app, "the writers are given up", || {
+        app.metric("store_writers_abandoned_total") > 0.0
+    });
+    let sent = load.stop();
+    assert_all_stored(
+        "connections silent for good",
+        &app,
+        sent.numbers.end,
+        |query| app.db.count(query),
+    );
 }

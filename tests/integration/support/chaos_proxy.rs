@@ -25,6 +25,9 @@ struct Network {
     database: SocketAddr,
     is_closed: AtomicBool,
     is_silent: AtomicBool,
+    connections: AtomicU64,
+    /// Connections before this number are silent for good.
+    forgotten: AtomicU64,
     answer_delay_ms: AtomicU64,
     bytes_per_s: AtomicU64,
     cuts_left: AtomicU64,
@@ -48,6 +51,7 @@ enum Cut {
 /// One connection; two threads carry it.
 struct Link {
     network: Arc<Network>,
+    number: u64,
     cut: Cut,
     is_cut: AtomicBool,
 }
@@ -62,6 +66,8 @@ impl ChaosProxy {
             database: database.parse().unwrap(),
             is_closed: AtomicBool::new(false),
             is_silent: AtomicBool::new(false),
+            connections: AtomicU64::new(0),
+            forgotten: AtomicU64::new(0),
             answer_delay_ms: AtomicU64::new(0),
             bytes_per_s: AtomicU64::new(0),
             cuts_left: AtomicU64::new(0),
@@ -92,6 +98,13 @@ impl ChaosProxy {
     /// A black hole: nothing comes through, and nobody is told.
     pub fn set_silent(&self, is_silent: bool) {
         self.network.is_silent.store(is_silent, Ordering::Relaxed);
+    }
+
+    /// Nothing comes any more through the connections that there are, and
+    /// nobody is told; new ones work. Something in between still acknowledges.
+    pub fn forget_connections(&self) {
+        let connections = self.network.connections.load(Ordering::Relaxed);
+        self.network.forgotten.store(connections, Ordering::Relaxed);
     }
 
     /// Every answer comes so much later.
@@ -166,6 +179,7 @@ impl Link {
         }
         let link = Arc::new(Self {
             network: network.clone(),
+            number: network.connections.fetch_add(1, Ordering::Relaxed),
             cut: network.choose_cut(),
             is_cut: AtomicBool::new(false),
         });
@@ -238,7 +252,7 @@ impl Link {
             if is_over {
                 return None;
             }
-            if self.network.is_silent.load(Ordering::Relaxed) {
+            if self.is_silent() {
                 std::thread::sleep(LOOK_INTERVAL);
                 continue;
             }
@@ -252,6 +266,11 @@ impl Link {
                 Err(_) => return None,
             }
         }
+    }
+
+    fn is_silent(&self) -> bool {
+        self.network.is_silent.load(Ordering::Relaxed)
+            || self.number < self.network.forgotten.load(Ordering::Relaxed)
     }
 
     fn send(&self, bytes: &[u8], mut to: &TcpStream) -> std::io::Result<()> {

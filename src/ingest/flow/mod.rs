@@ -21,6 +21,10 @@ const RETRY_LAST: Duration = Duration::from_secs(2);
 /// third of it, a checkpoint seldom more.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 
+/// Longer than the database may work on a batch: writers that are silent for so
+/// long wait for an answer that was lost on its way.
+const ABANDON_AFTER: Duration = Duration::from_secs(90);
+
 /// Wait after the disk had no room, or could not be read.
 const SPOOL_RETRY: Duration = Duration::from_secs(1);
 
@@ -164,9 +168,17 @@ impl Flow {
             .map(|outage| outage.next_try)
             .filter(|_| self.sent_at.is_empty());
         let stuck_at = self.sent_at.front().map(|sent_at| *sent_at + STUCK_AFTER);
+        let abandon_at = self.sent_at.front().map(|sent_at| *sent_at + ABANDON_AFTER);
         let due_at = self.queue.due_at();
         let can_take_at = self.unspool_blocked_until;
-        let moments = [due_at, retry_at, stuck_at, can_spill_at, can_take_at];
+        let moments = [
+            due_at,
+            retry_at,
+            stuck_at,
+            abandon_at,
+            can_spill_at,
+            can_take_at,
+        ];
         // What is past and could not be done waits for something else.
         moments
             .into_iter()
@@ -264,6 +276,28 @@ impl Flow {
         }
     }
 
+    /// All writers have been busy with the same batches for a while.
+    pub(super) fn is_stuck(&self, now: Instant) -> bool {
+        self.all_writers_wait(now, STUCK_AFTER)
+    }
+
+    /// No writer will answer any more.
+    pub(super) fn should_abandon(&self, now: Instant) -> bool {
+        self.all_writers_wait(now, ABANDON_AFTER)
+    }
+
+    fn all_writers_wait(&self, now: Instant, time: Duration) -> bool {
+        // While the database is away one batch asks alone.
+        let most = if self.outage.is_some() {
+            1
+        } else {
+            self.writers
+        };
+        let oldest = self.sent_at.front();
+        self.sent_at.len() >= most
+            && oldest.is_some_and(|sent_at| now.duration_since(*sent_at) >= time)
+    }
+
     fn may_write(&self, now: Instant) -> bool {
         if !self.ready || self.draining == Some(DrainTo::Disk) {
             return false;
@@ -281,12 +315,7 @@ impl Flow {
             return false;
         }
         let is_away = !self.ready || self.outage.is_some();
-        let is_stuck = self.sent_at.len() >= self.writers
-            && self
-                .sent_at
-                .front()
-                .is_some_and(|sent_at| now.duration_since(*sent_at) >= STUCK_AFTER);
-        is_away || is_stuck || self.draining == Some(DrainTo::Disk)
+        is_away || self.is_stuck(now) || self.draining == Some(DrainTo::Disk)
     }
 
     /// The next batch from memory, if one should leave.
@@ -304,168 +333,4 @@ impl Flow {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::RowBuffer;
-
-    const ROW: Share = Share {
-        rows: 1,
-        bytes: 100,
-        reserved: false,
-    };
-
-    fn flow(spooled: usize) -> Flow {
-        let config = Config::from_lookup(&|name| match name {
-            "DB_WRITERS" => Some("2".to_owned()),
-            "DB_BATCH_SIZE" => Some("1".to_owned()),
-            _ => None,
-        });
-        let mut flow = Flow::new(&config.unwrap(), spooled);
-        flow.database_ready();
-        flow
-    }
-
-    fn push(flow: &mut Flow, now: Instant) {
-        let group = Group {
-            rows: RowBuffer::default(),
-            sessions: Vec::new(),
-            audit: false,
-            received_at: now,
-        };
-        flow.push(group, ROW);
-    }
-
-    fn written(step: Option<Step>) -> Arc<Batch> {
-        match step {
-            Some(Step::Write { batch, .. }) => batch,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn spilled(step: Option<Step>) -> Arc<Batch> {
-        match step {
-            Some(Step::Spill { batch, .. }) => batch,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn no_more_batches_are_under_way_than_there_are_writers() {
-        let now = Instant::now();
-        let mut flow = flow(0);
-        push(&mut flow, now);
-        written(flow.next_step(now));
-        push(&mut flow, now);
-        written(flow.next_step(now));
-        push(&mut flow, now);
-        assert!(flow.next_step(now).is_none());
-        flow.stored(Origin::Memory, now);
-        written(flow.next_step(now));
-    }
-
-    #[test]
-    fn an_outage_sends_batches_to_disk_and_asks_again_with_growing_waits() {
-        let now = Instant::now();
-        let mut flow = flow(0);
-        push(&mut flow, now);
-        let batch = written(flow.next_step(now));
-        assert!(flow.not_stored(batch, ROW, Origin::Memory, now));
-        spilled(flow.next_step(now));
-        flow.spilled();
-        push(&mut flow, now);
-        spilled(flow.next_step(now));
-        flow.spilled();
-        // One from disk asks.
-        let later = now + RETRY_FIRST;
-        assert_eq!(flow.wake_at(now), Some(later));
-        assert!(matches!(flow.next_step(later), Some(Step::TakeOldest)));
-        assert!(flow.next_step(later).is_none());
-        flow.taken(later);
-        let number = Origin::Spool(SpoolNumber::for_tests(1));
-        let empty = Arc::new(Batch::new(Vec::new()));
-        assert!(!flow.not_stored(empty, Share::default(), number, later));
-        assert_eq!(flow.wake_at(later), Some(later + RETRY_FIRST * 2));
-        // The next time it is back.
-        let back = later + RETRY_FIRST * 2;
-        assert!(matches!(flow.next_step(back), Some(Step::TakeOldest)));
-        flow.taken(back);
-        assert_eq!(flow.stored(number, back), Some(back - now));
-        flow.forgotten(1);
-        assert!(matches!(flow.next_step(back), Some(Step::TakeOldest)));
-    }
-
-    #[test]
-    fn what_waits_on_disk_is_stored_while_new_messages_keep_flowing() {
-        let now = Instant::now();
-        let mut flow = flow(5);
-        push(&mut flow, now);
-        written(flow.next_step(now));
-        assert!(matches!(flow.next_step(now), Some(Step::TakeOldest)));
-        flow.taken(now);
-        assert!(flow.next_step(now).is_none());
-    }
-
-    #[test]
-    fn a_database_that_does_not_answer_sends_batches_to_disk() {
-        let now = Instant::now();
-        let mut flow = flow(0);
-        for _ in 0..2 {
-            push(&mut flow, now);
-            written(flow.next_step(now));
-        }
-        push(&mut flow, now);
-        assert!(flow.next_step(now).is_none());
-        let stuck = now + STUCK_AFTER;
-        assert!(flow.wake_at(now).is_some_and(|wake_at| wake_at <= stuck));
-        spilled(flow.next_step(stuck));
-    }
-
-    #[test]
-    fn a_disk_without_room_is_asked_again_later() {
-        let now = Instant::now();
-        let mut flow = flow(0);
-        flow.ready = false;
-        push(&mut flow, now);
-        let batch = spilled(flow.next_step(now));
-        assert!(flow.not_spilled(batch, ROW, now));
-        assert!(flow.next_step(now).is_none());
-        let batch = spilled(flow.next_step(now + SPOOL_RETRY));
-        assert!(!flow.not_spilled(batch, ROW, now + SPOOL_RETRY));
-        spilled(flow.next_step(now + SPOOL_RETRY * 2));
-    }
-
-    #[test]
-    fn a_batch_on_disk_that_cannot_be_read_is_asked_for_later_and_stops_nothing() {
-        let now = Instant::now();
-        let mut flow = flow(1);
-        assert!(matches!(flow.next_step(now), Some(Step::TakeOldest)));
-        assert!(flow.not_taken(now));
-        assert!(flow.next_step(now).is_none());
-        push(&mut flow, now);
-        let batch = written(flow.next_step(now));
-        assert!(flow.not_stored(batch, ROW, Origin::Memory, now));
-        // What is in memory asks whether the database is back.
-        let back = now + RETRY_FIRST;
-        written(flow.next_step(back));
-        flow.stored(Origin::Memory, back);
-        assert_eq!(flow.wake_at(back), Some(now + SPOOL_RETRY));
-        let later = now + SPOOL_RETRY;
-        assert!(matches!(flow.next_step(later), Some(Step::TakeOldest)));
-        assert!(!flow.not_taken(later));
-    }
-
-    #[test]
-    fn draining_to_disk_takes_also_what_is_with_a_writer() {
-        let now = Instant::now();
-        let mut flow = flow(0);
-        push(&mut flow, now);
-        let batch = written(flow.next_step(now));
-        flow.drain(false, Vec::new());
-        assert!(!flow.is_drained());
-        flow.drain(true, vec![batch]);
-        spilled(flow.next_step(now));
-        assert!(!flow.is_drained());
-        flow.spilled();
-        assert!(flow.is_drained());
-    }
-}
+mod tests;
