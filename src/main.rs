@@ -8,8 +8,10 @@
     reason = "answers to the command line, and faults from before there is a log"
 )]
 
+use std::io::Write;
 use std::process::ExitCode;
 
+use chrono::{SecondsFormat, Utc};
 use clap::Parser;
 use tetcore_analytics::application::{self, health_check};
 use tetcore_analytics::config::args::Args;
@@ -48,6 +50,11 @@ fn main() -> ExitCode {
     }
     env_logger::Builder::new()
         .parse_filters(&config.log_filter)
+        .format(|line, record| {
+            let time = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+            let (level, target) = (record.level(), record.target());
+            writeln!(line, "{time} {level:<5} {target}: {}", record.args())
+        })
         .init();
     for line in effective(&lookup) {
         log::debug!("{line}");
