@@ -18,7 +18,7 @@ use super::spooler::{Forget, Spill, Spilled, Spooler, TakeOldest, Taken};
 use super::writer::{self, WriteBatch, Writer, WriterParts, Written};
 use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::store::{Batch, Group, Outcome, SpooledBatch, StoreError};
+use crate::store::{Batch, Group, IdBlocks, Outcome, SpooledBatch, StoreError};
 
 /// How often writers are given up: each time leaves threads behind.
 const ABANDONED_MAX: u32 = 10;
@@ -32,6 +32,7 @@ pub struct Batcher {
     writers: Addr<Writer>,
     writer_parts: WriterParts,
     abandoned: u32,
+    ids: Arc<IdBlocks>,
     spooler: Addr<Spooler>,
     room: Arc<Room>,
     metrics: Arc<Metrics>,
@@ -92,6 +93,7 @@ impl Batcher {
             Self {
                 flow: Flow::new(&parts.config, parts.spooled),
                 writers: writer::start(parts.writer_parts.clone()),
+                ids: parts.writer_parts.ids.clone(),
                 writer_parts: parts.writer_parts,
                 abandoned: 0,
                 spooler: parts.spooler,
@@ -322,7 +324,10 @@ impl Actor for Batcher {
 impl Handler<Append> for Batcher {
     type Result = ();
 
-    fn handle(&mut self, Append { group, share }: Append, ctx: &mut Self::Context) {
+    fn handle(&mut self, Append { mut group, share }: Append, ctx: &mut Self::Context) {
+        // Here, so that numbers grow from batch to batch: a place in what this
+        // server received is one number.
+        group.rows.number(|| self.ids.next_message());
         self.flow.push(group, share);
         self.proceed(ctx);
     }

@@ -38,14 +38,14 @@ use tokio::sync::watch;
 pub use addresses::{Addresses, Place};
 pub use batcher::{Batcher, DatabaseReady, Drain};
 pub use room::Room;
+pub use sampler::Sampler;
 pub use socket::NodeSocket;
 
 use crate::config::{Config, DatabaseUrl};
 use crate::ids::ConnectionId;
 use crate::metrics::{ChainCounts, KindCounts, Metrics, RefuseReason};
-use crate::store::{IdBlocks, Kinds, Spool};
+use crate::store::{BatchOrigin, IdBlocks, Kinds, Spool};
 use batcher::BatcherParts;
-use sampler::Sampler;
 
 /// What all sockets share. It works from the first moment on, also while the
 /// database is not up yet.
@@ -57,7 +57,7 @@ pub struct Ingest {
     room: Arc<Room>,
     batcher: Addr<Batcher>,
     database_url: Arc<OnceLock<DatabaseUrl>>,
-    server_id: String,
+    server_id: Arc<str>,
     addresses: Arc<Addresses>,
     kind_counts: KindCounts,
     chain_counts: Arc<ChainCounts>,
@@ -82,7 +82,7 @@ pub struct IngestParts {
     /// Where batches wait that cannot be stored.
     pub spool: Spool,
     /// Name of this server.
-    pub server_id: String,
+    pub server_id: Arc<str>,
 }
 
 impl Ingest {
@@ -104,7 +104,10 @@ impl Ingest {
             kinds: kinds.clone(),
             ids: ids.clone(),
             metrics: metrics.clone(),
-            rejected_max: config.store.rejected_max,
+            origin: BatchOrigin {
+                server_id: server_id.clone(),
+                rejected_max: config.store.rejected_max,
+            },
         };
         let batcher_parts = BatcherParts {
             config: config.clone(),

@@ -22,9 +22,8 @@ use super::frames::Frame;
 use super::intake::Intake;
 use super::nodes::{Moment, Nodes, Origin};
 use super::room::Share;
-use crate::ids::MessageId;
 use crate::metrics::{DisconnectReason, DropReason};
-use crate::store::{Group, NewRow, RowBuffer, RowKind, RowMark, UNLISTED};
+use crate::store::{Group, NewRow, RowBuffer, RowKind, UNLISTED};
 use crate::telemetry::{DecodeError, Format, HardwareBenchmark, Message, NodeFacts, decode};
 
 /// What a session takes of the room, in bytes: its texts are bounded.
@@ -56,8 +55,8 @@ pub struct NodeSocket {
     nodes: Nodes,
     audit: bool,
     rows: RowBuffer,
-    /// Messages by which nodes introduce themselves: lost last of all.
-    introductions: RowBuffer,
+    /// Places of rows by which nodes introduce themselves: lost last of all.
+    introductions: Vec<usize>,
     shown_sessions: usize,
     ping: Ping,
     ponged_at: Option<Instant>,
@@ -68,8 +67,8 @@ pub struct NodeSocket {
 /// What one read of the socket brought.
 struct Handful {
     group: Group,
-    /// Where the introductions end among the rows.
-    introductions: RowMark,
+    /// Places of the introductions among the rows.
+    introductions: Vec<usize>,
 }
 
 impl Handful {
@@ -108,7 +107,7 @@ impl NodeSocket {
             connection: ingest.next_connection(),
             ip_addr,
             audit,
-            server_id: ingest.server_id.clone(),
+            server_id: ingest.server_id.to_string(),
         };
         let config = &ingest.config.ingest;
         Self {
@@ -123,7 +122,7 @@ impl NodeSocket {
             ),
             audit,
             rows: RowBuffer::default(),
-            introductions: RowBuffer::default(),
+            introductions: Vec::new(),
             shown_sessions: 0,
             ping: Ping::Never,
             ponged_at: None,
@@ -248,7 +247,6 @@ impl NodeSocket {
                 session
             }
         };
-        let id: MessageId = ingest.ids.next_message();
         let times = clock::judge(message.ts, now.wall, ingest.config.ingest.clock_skew_max);
         if self.rows.is_empty()
             && let Some(skew) = times.skew
@@ -263,18 +261,16 @@ impl NodeSocket {
         };
         ingest.kind_counts.count(number, &message.kind);
         let row = NewRow {
-            id,
             created_at: times.created_at,
             session,
             kind,
             node_ts: times.node_ts,
             target: message.target.as_deref(),
         };
-        let rows = match &*message.kind {
-            NodeFacts::KIND => &mut self.introductions,
-            _ => &mut self.rows,
-        };
-        rows.push(&row, |out| match kind {
+        if message.kind == NodeFacts::KIND {
+            self.introductions.push(self.rows.count());
+        }
+        self.rows.push(&row, |out| match kind {
             RowKind::Stored(UNLISTED) => message.fields.write_with_kind(&message.kind, out),
             _ => message.fields.write(out),
         });
@@ -316,9 +312,8 @@ impl NodeSocket {
 
     fn take_handful(&mut self, received_at: Instant) -> Option<Handful> {
         let sessions = self.nodes.take_changes();
-        let mut rows = std::mem::take(&mut self.introductions);
-        let introductions = rows.mark();
-        rows.append(std::mem::take(&mut self.rows));
+        let introductions = std::mem::take(&mut self.introductions);
+        let rows = std::mem::take(&mut self.rows);
         if rows.is_empty() && sessions.is_empty() {
             return None;
         }
@@ -336,7 +331,7 @@ impl NodeSocket {
     /// There is no room: only sessions and introductions find some in the reserve.
     fn shed(&mut self, mut handful: Handful) {
         let all = handful.group.rows.count();
-        handful.group.rows.truncate(handful.introductions);
+        handful.group.rows.keep(&handful.introductions);
         let kept = handful.group.rows.count();
         self.dropped(DropReason::QueueFull, all - kept);
         match self.ingest.room.try_take_reserve(handful.share()) {

@@ -9,7 +9,9 @@ use diesel::PgConnection;
 
 use crate::config::DatabaseUrl;
 use crate::metrics::Metrics;
-use crate::store::{Batch, IdBlocks, Kinds, Outcome, StoreError, connect_writer, store_batch};
+use crate::store::{
+    Batch, BatchOrigin, IdBlocks, Kinds, Outcome, StoreError, connect_writer, store_batch,
+};
 
 /// What writers need from outside.
 #[derive(Debug, Clone)]
@@ -20,7 +22,7 @@ pub(super) struct WriterParts {
     pub(super) kinds: Arc<Kinds>,
     pub(super) ids: Arc<IdBlocks>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) rejected_max: u64,
+    pub(super) origin: BatchOrigin,
 }
 
 /// Stores one batch after the other.
@@ -103,7 +105,7 @@ impl Writer {
             }
         };
         self.parts.ids.refill(&mut conn)?;
-        let outcome = store_batch(&mut conn, &self.parts.kinds, batch, self.parts.rejected_max)?;
+        let outcome = store_batch(&mut conn, &self.parts.kinds, batch, &self.parts.origin)?;
         self.conn = Some(conn);
         Ok(outcome)
     }

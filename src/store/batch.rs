@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
+
 use super::{RowBuffer, SessionRow};
 use crate::ids::{KindIndex, MessageId, SessionId};
 use crate::metrics::DisconnectReason;
@@ -28,6 +30,13 @@ pub struct Batch {
     pub groups: Vec<Group>,
 }
 
+/// The first and the last number and time of some messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) ids: (MessageId, MessageId),
+    pub(super) times: (DateTime<Utc>, DateTime<Utc>),
+}
+
 impl Batch {
     /// A batch of these groups. Rows of neighbouring sessions come together, so
     /// that they go to neighbouring places of the index.
@@ -40,8 +49,24 @@ impl Batch {
     /// batch. A batch that is sent again is recognised by it; one without
     /// messages has none, for its sessions may be stored any number of times.
     pub(super) fn id(&self) -> Option<MessageId> {
-        let mut groups = self.groups.iter();
-        groups.find_map(|group| group.rows.first_message())
+        let groups = self.groups.iter();
+        groups.filter_map(|group| group.rows.first_message()).min()
+    }
+
+    /// Where its messages lie; none if it has none.
+    pub(super) fn span(&self) -> Option<Span> {
+        let mut rows = self.groups.iter().flat_map(|group| group.rows.views());
+        let (first, _) = rows.next()?;
+        let mut span = Span {
+            ids: (first.id, first.id),
+            times: (first.created_at, first.created_at),
+        };
+        for (row, _) in rows {
+            span.ids = (span.ids.0.min(row.id), span.ids.1.max(row.id));
+            let (from, to) = span.times;
+            span.times = (from.min(row.created_at), to.max(row.created_at));
+        }
+        Some(span)
     }
 
     /// Number of messages.

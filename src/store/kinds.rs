@@ -132,7 +132,7 @@ impl Kinds {
     }
 
     /// The name of a kind by its number in this process.
-    pub(super) fn name_of(&self, index: KindIndex) -> String {
+    pub fn name_of(&self, index: KindIndex) -> String {
         let known = self.known.read().ok();
         let name = known.and_then(|known| Some(known.entry(index)?.name.to_string()));
         name.unwrap_or_default()

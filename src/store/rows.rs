@@ -38,11 +38,10 @@ pub enum RowKind {
     Pending(KindIndex),
 }
 
-/// One message, ready to become a row.
+/// One message, ready to become a row. Its number comes later, see
+/// [`RowBuffer::number`].
 #[derive(Debug, Clone, Copy)]
 pub struct NewRow<'a> {
-    /// Number of the message.
-    pub id: MessageId,
     /// Trustworthy time.
     pub created_at: DateTime<Utc>,
     /// Session.
@@ -63,16 +62,9 @@ pub struct RowBuffer {
     pending_kinds: Vec<(usize, KindIndex)>,
 }
 
-/// A place between two rows of a [`RowBuffer`].
-#[derive(Debug, Clone, Copy)]
-pub struct RowMark {
-    bytes: usize,
-    count: usize,
-}
-
 /// A row, read back from its binary form.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct RowView<'a> {
+pub struct RowView<'a> {
     /// Number of the message.
     pub id: MessageId,
     /// Trustworthy time.
@@ -102,7 +94,7 @@ impl RowBuffer {
         };
         let out = &mut self.bytes;
         out.extend_from_slice(&FIELDS.to_be_bytes());
-        put_i64(out, row.id.0);
+        put_i64(out, 0);
         put_i64(out, micros(row.created_at));
         put_i64(out, row.session.0);
         out.extend_from_slice(&2_i32.to_be_bytes());
@@ -124,34 +116,38 @@ impl RowBuffer {
         self.count += 1;
     }
 
-    /// Adds the rows of another buffer.
-    pub fn append(&mut self, other: Self) {
-        if self.is_empty() {
-            *self = other;
-            return;
-        }
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(&other.bytes);
-        self.count += other.count;
-        let pending = other.pending_kinds.into_iter();
-        self.pending_kinds
-            .extend(pending.map(|(offset, index)| (start + offset, index)));
-    }
-
-    /// The end of the rows so far.
-    pub fn mark(&self) -> RowMark {
-        RowMark {
-            bytes: self.bytes.len(),
-            count: self.count,
+    /// Gives each row its number, in their order.
+    pub fn number(&mut self, mut next: impl FnMut() -> MessageId) {
+        let mut start = 0;
+        while let Some((row, _)) = self.bytes.get(start..).and_then(split_row) {
+            let end = start + row.len();
+            let id = start + ID_OFFSET;
+            if let Some(place) = self.bytes.get_mut(id..id + 8) {
+                place.copy_from_slice(&next().0.to_be_bytes());
+            }
+            start = end;
         }
     }
 
-    /// Forgets the rows after a mark.
-    pub fn truncate(&mut self, mark: RowMark) {
-        self.bytes.truncate(mark.bytes);
-        self.count = self.count.min(mark.count);
-        self.pending_kinds
-            .retain(|(offset, _)| *offset < mark.bytes);
+    /// Keeps only the rows at these places, which ascend; the first row is 0.
+    pub fn keep(&mut self, places: &[usize]) {
+        let mut kept = Self::default();
+        let mut start = 0;
+        let mut pending = self.pending_kinds.iter().peekable();
+        for (place, row) in self.slices().into_iter().enumerate() {
+            let kind = pending.next_if(|(offset, _)| *offset == start + KIND_OFFSET);
+            start += row.len();
+            if places.binary_search(&place).is_err() {
+                continue;
+            }
+            if let Some((_, index)) = kind {
+                let offset = kept.bytes.len() + KIND_OFFSET;
+                kept.pending_kinds.push((offset, *index));
+            }
+            kept.bytes.extend_from_slice(row);
+            kept.count += 1;
+        }
+        *self = kept;
     }
 
     /// Number of rows.
@@ -224,6 +220,19 @@ impl RowBuffer {
         if let Some(place) = self.bytes.get_mut(offset..offset.saturating_add(2)) {
             place.copy_from_slice(&kind_id.to_be_bytes());
         }
+    }
+
+    /// The rows, each with its kind if the database had no number for it yet.
+    pub fn views(&self) -> impl Iterator<Item = (RowView<'_>, Option<KindIndex>)> {
+        let mut rest = self.bytes.as_slice();
+        let mut start = 0;
+        let mut pending = self.pending_kinds.iter().peekable();
+        std::iter::from_fn(move || {
+            let (row, tail) = split_row(rest)?;
+            let kind = pending.next_if(|(offset, _)| *offset == start + KIND_OFFSET);
+            (rest, start) = (tail, start + row.len());
+            Some((RowView::read(row)?, kind.map(|(_, index)| *index)))
+        })
     }
 
     /// The binary form of each row by itself.
@@ -307,9 +316,8 @@ fn split_row(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 mod tests {
     use super::*;
 
-    fn row(id: i64) -> NewRow<'static> {
+    fn row() -> NewRow<'static> {
         NewRow {
-            id: MessageId(id),
             created_at: Utc.timestamp_micros(1_700_000_000_123_456).unwrap(),
             session: SessionId(7),
             kind: RowKind::Stored(3),
@@ -321,14 +329,21 @@ mod tests {
     #[test]
     fn rows_are_read_back_as_they_were_written() {
         let mut rows = RowBuffer::default();
-        rows.push(&row(1), |out| out.extend_from_slice(b"{\"a\":1}"));
+        rows.push(&row(), |out| out.extend_from_slice(b"{\"a\":1}"));
         let second = NewRow {
             node_ts: Some(Utc.timestamp_micros(-5).unwrap()),
             target: Some("pallet"),
             kind: RowKind::Pending(KindIndex(4)),
-            ..row(2)
+            ..row()
         };
         rows.push(&second, |out| out.extend_from_slice(b"{}"));
+        let mut ids = (1..).map(MessageId);
+        rows.number(|| ids.next().unwrap());
+        let kinds: Vec<_> = rows.views().map(|(row, kind)| (row.id, kind)).collect();
+        assert_eq!(
+            kinds,
+            [(MessageId(1), None), (MessageId(2), Some(KindIndex(4)))]
+        );
         assert_eq!(rows.pending_kinds().collect::<Vec<_>>(), [KindIndex(4)]);
         rows.fill_in_kinds(|index| i16::try_from(index.0).unwrap() + 100);
         let slices = rows.slices();
@@ -339,7 +354,7 @@ mod tests {
             (first.id, first.session, first.kind_id),
             (MessageId(1), SessionId(7), 3)
         );
-        assert_eq!(first.created_at, row(1).created_at);
+        assert_eq!(first.created_at, row().created_at);
         assert_eq!(
             (first.node_ts, first.target, first.logs),
             (None, None, b"{\"a\":1}".as_slice())
@@ -353,38 +368,33 @@ mod tests {
     }
 
     #[test]
-    fn buffers_are_joined_and_cut_between_rows() {
+    fn some_rows_can_be_kept() {
         let pending = NewRow {
             kind: RowKind::Pending(KindIndex(4)),
-            ..row(1)
+            ..row()
         };
         let mut rows = RowBuffer::default();
-        rows.push(&pending, |out| out.extend_from_slice(b"{}"));
-        let first = rows.clone();
-        let mark = rows.mark();
-        let mut more = RowBuffer::default();
-        more.push(&row(2), |out| out.extend_from_slice(b"{}"));
-        more.push(&pending, |out| out.extend_from_slice(b"{}"));
-        rows.append(more);
-        assert_eq!(
-            (rows.count(), rows.slices().len(), rows.pending().len()),
-            (3, 3, 2)
-        );
+        for row in [pending, row(), pending, row()] {
+            rows.push(&row, |out| out.extend_from_slice(b"{}"));
+        }
+        let mut ids = (1..).map(MessageId);
+        rows.number(|| ids.next().unwrap());
+        rows.keep(&[1, 2]);
+        assert_eq!((rows.count(), rows.pending().len()), (2, 1));
         rows.fill_in_kinds(|_| 9);
-        let kinds: Vec<_> = rows
-            .slices()
-            .iter()
-            .map(|row| RowView::read(row).unwrap().kind_id)
+        let kept: Vec<_> = rows
+            .views()
+            .map(|(row, _)| (row.id.0, row.kind_id))
             .collect();
-        assert_eq!(kinds, [9, 3, 9]);
-        rows.truncate(mark);
-        assert_eq!((rows.count(), rows.len()), (1, first.len()));
+        assert_eq!(kept, [(2, 3), (3, 9)]);
+        rows.keep(&[]);
+        assert!(rows.is_empty() && rows.len() == 0);
     }
 
     #[test]
     fn torn_rows_are_not_read() {
         let mut rows = RowBuffer::default();
-        rows.push(&row(1), |out| out.extend_from_slice(b"{}"));
+        rows.push(&row(), |out| out.extend_from_slice(b"{}"));
         for end in 0..rows.len() {
             assert!(split_row(&rows.bytes()[..end]).is_none());
             assert!(RowView::read(&rows.bytes()[..end]).is_none());

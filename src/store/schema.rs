@@ -51,6 +51,16 @@ diesel::table! {
         stored_at -> Timestamptz,
         /// Messages of it that were refused.
         rejected -> Int8,
+        /// Server that received the messages.
+        server_id -> Nullable<Text>,
+        /// Number of the last message.
+        last_id -> Nullable<Int8>,
+        /// Earliest time of the messages.
+        first_at -> Nullable<Timestamptz>,
+        /// Latest time of the messages.
+        last_at -> Nullable<Timestamptz>,
+        /// Transaction that stored it.
+        transaction_id -> Int8,
     }
 }
 

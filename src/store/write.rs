@@ -31,6 +31,15 @@ pub struct Outcome {
     pub recognised: bool,
 }
 
+/// What a writer knows of the server it works for.
+#[derive(Debug, Clone)]
+pub struct BatchOrigin {
+    /// Name of the server.
+    pub server_id: Arc<str>,
+    /// `REJECTED_MESSAGES_MAX`.
+    pub rejected_max: u64,
+}
+
 #[derive(QueryableByName)]
 struct TriedRow {
     #[diesel(sql_type = Nullable<Text>)]
@@ -48,7 +57,7 @@ pub fn store_batch(
     conn: &mut PgConnection,
     kinds: &Kinds,
     batch: &mut Arc<Batch>,
-    rejected_max: u64,
+    origin: &BatchOrigin,
 ) -> Result<Outcome, StoreError> {
     let pending = batch.pending_kinds();
     if !pending.is_empty() {
@@ -58,7 +67,7 @@ pub fn store_batch(
             group.rows.fill_in_kinds(|index| kinds.stored(index));
         }
     }
-    match store_whole(conn, batch) {
+    match store_whole(conn, batch, origin) {
         Ok(()) => Ok(Outcome {
             stored: batch.rows(),
             ..Outcome::default()
@@ -66,13 +75,13 @@ pub fn store_batch(
         Err(error) if is_stored_already(&error) => recognised(conn, batch),
         Err(error) if StoreError::concerns_connection(&error) => Err(error.into()),
         // Only the database knows whether a message is at fault or it itself.
-        Err(_unclear) => store_in_pieces(conn, kinds, batch, rejected_max),
+        Err(_unclear) => store_in_pieces(conn, kinds, batch, origin),
     }
 }
 
-fn store_whole(conn: &mut PgConnection, batch: &Batch) -> QueryResult<()> {
+fn store_whole(conn: &mut PgConnection, batch: &Batch, origin: &BatchOrigin) -> QueryResult<()> {
     conn.transaction(|conn| {
-        enter_batch(conn, batch)?;
+        enter_batch(conn, batch, origin)?;
         for audit in [false, true] {
             let groups = batch.groups.iter().filter(|group| group.audit == audit);
             let slices: Vec<&[u8]> = groups.map(|group| group.rows.bytes()).collect();
@@ -83,10 +92,16 @@ fn store_whole(conn: &mut PgConnection, batch: &Batch) -> QueryResult<()> {
     })
 }
 
-fn enter_batch(conn: &mut PgConnection, batch: &Batch) -> QueryResult<()> {
-    if let Some(id) = batch.id() {
+fn enter_batch(conn: &mut PgConnection, batch: &Batch, origin: &BatchOrigin) -> QueryResult<()> {
+    if let Some(span) = batch.span() {
         diesel::insert_into(ingest_batches::table)
-            .values(ingest_batches::id.eq(id.0))
+            .values((
+                ingest_batches::id.eq(span.ids.0.0),
+                ingest_batches::last_id.eq(span.ids.1.0),
+                ingest_batches::first_at.eq(span.times.0),
+                ingest_batches::last_at.eq(span.times.1),
+                ingest_batches::server_id.eq(&*origin.server_id),
+            ))
             .execute(conn)?;
     }
     Ok(())
@@ -154,10 +169,10 @@ fn store_in_pieces(
     conn: &mut PgConnection,
     kinds: &Kinds,
     batch: &Batch,
-    rejected_max: u64,
+    origin: &BatchOrigin,
 ) -> Result<Outcome, StoreError> {
     conn.transaction(|conn| {
-        enter_batch(conn, batch)?;
+        enter_batch(conn, batch, origin)?;
         store_sessions_in_pieces(conn, batch)?;
         let mut outcome = Outcome::default();
         for group in &batch.groups {
@@ -169,7 +184,7 @@ fn store_in_pieces(
             diesel::update(entry(id.0))
                 .set(ingest_batches::rejected.eq(count))
                 .execute(conn)?;
-            prune_rejected(conn, rejected_max)?;
+            prune_rejected(conn, origin.rejected_max)?;
         }
         Ok(outcome)
     })

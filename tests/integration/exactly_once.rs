@@ -6,15 +6,21 @@ use std::time::Instant;
 use chrono::Utc;
 use tetcore_analytics::ids::{MessageId, SessionId};
 use tetcore_analytics::metrics::Metrics;
-use tetcore_analytics::store::{Batch, Group, Kinds, NewRow, RowBuffer, store_batch};
+use tetcore_analytics::store::{Batch, BatchOrigin, Group, Kinds, NewRow, RowBuffer, store_batch};
 
 use crate::support::TestDb;
 
+fn origin(rejected_max: u64) -> BatchOrigin {
+    BatchOrigin {
+        server_id: "here".into(),
+        rejected_max,
+    }
+}
+
 fn batch(kinds: &Kinds, ids: std::ops::Range<i64>) -> Arc<Batch> {
     let mut rows = RowBuffer::default();
-    for id in ids {
+    for _ in ids.clone() {
         let row = NewRow {
-            id: MessageId(id),
             created_at: Utc::now(),
             session: SessionId(1),
             kind: kinds.find("m"),
@@ -23,6 +29,8 @@ fn batch(kinds: &Kinds, ids: std::ops::Range<i64>) -> Arc<Batch> {
         };
         rows.push(&row, |out| out.extend_from_slice(b"{\"n\":1}"));
     }
+    let mut ids = ids.map(MessageId);
+    rows.number(|| ids.next().unwrap());
     Arc::new(Batch::new(vec![Group {
         rows,
         sessions: Vec::new(),
@@ -37,9 +45,9 @@ fn a_batch_whose_answer_was_lost_is_recognised() {
     let mut conn = db.connect();
     let kinds = Kinds::new(10, Arc::new(Metrics::new().unwrap()));
     let mut batch = batch(&kinds, 1..101);
-    let first = store_batch(&mut conn, &kinds, &mut batch, 10).unwrap();
+    let first = store_batch(&mut conn, &kinds, &mut batch, &origin(10)).unwrap();
     assert_eq!((first.stored, first.recognised), (100, false));
-    let second = store_batch(&mut conn, &kinds, &mut batch, 10).unwrap();
+    let second = store_batch(&mut conn, &kinds, &mut batch, &origin(10)).unwrap();
     assert_eq!((second.stored, second.recognised), (100, true));
     assert_eq!(db.count("SELECT count(*) FROM telemetry_messages"), 100);
 }
@@ -51,9 +59,9 @@ fn what_was_rejected_before_is_known_when_a_batch_is_recognised() {
     let mut conn = db.connect();
     let kinds = Kinds::new(10, Arc::new(Metrics::new().unwrap()));
     let mut batch = batch(&kinds, 1..101);
-    let first = store_batch(&mut conn, &kinds, &mut batch, 10).unwrap();
+    let first = store_batch(&mut conn, &kinds, &mut batch, &origin(10)).unwrap();
     assert_eq!((first.stored, first.rejected.len()), (99, 1));
-    let second = store_batch(&mut conn, &kinds, &mut batch, 10).unwrap();
+    let second = store_batch(&mut conn, &kinds, &mut batch, &origin(10)).unwrap();
     assert_eq!(
         (second.stored, second.rejected.len(), second.recognised),
         (99, 1, true)
@@ -68,11 +76,11 @@ fn a_fault_of_the_database_rejects_no_message() {
     let mut conn = db.connect();
     let kinds = Kinds::new(10, Arc::new(Metrics::new().unwrap()));
     let mut batch = batch(&kinds, 1..101);
-    store_batch(&mut conn, &kinds, &mut batch, 10).unwrap_err();
+    store_batch(&mut conn, &kinds, &mut batch, &origin(10)).unwrap_err();
     assert_eq!(db.count("SELECT count(*) FROM rejected_messages"), 0);
     db.execute("ALTER TABLE hidden RENAME TO telemetry_messages");
     assert_eq!(
-        store_batch(&mut conn, &kinds, &mut batch, 10)
+        store_batch(&mut conn, &kinds, &mut batch, &origin(10))
             .unwrap()
             .stored,
         100

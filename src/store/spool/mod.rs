@@ -309,9 +309,8 @@ mod tests {
 
     fn batch(kinds: &Kinds, ids: std::ops::Range<i64>) -> Batch {
         let mut rows = RowBuffer::default();
-        for id in ids {
+        for _ in ids.clone() {
             let row = NewRow {
-                id: MessageId(id),
                 created_at: Utc::now(),
                 session: SessionId(1),
                 kind: kinds.find("m"),
@@ -320,6 +319,8 @@ mod tests {
             };
             rows.push(&row, |out| out.extend_from_slice(b"{\"a\":1}"));
         }
+        let mut ids = ids.map(MessageId);
+        rows.number(|| ids.next().unwrap());
         Batch::new(vec![Group {
             rows,
             sessions: Vec::new(),
