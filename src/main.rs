@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use chrono::{SecondsFormat, Utc};
 use clap::Parser;
+use log::LevelFilter;
 use tetcore_analytics::application::{self, health_check};
 use tetcore_analytics::config::args::Args;
 use tetcore_analytics::config::{Config, effective};
@@ -49,6 +50,8 @@ fn main() -> ExitCode {
         };
     }
     env_logger::Builder::new()
+        // It has a line for each request of a stranger that is none.
+        .filter_module("actix_http::h1::dispatcher", LevelFilter::Off)
         .parse_filters(&config.log_filter)
         .format(|line, record| {
             let time = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);

@@ -6,24 +6,21 @@
 mod announce;
 mod database;
 mod identity;
+mod listen;
 mod panics;
 mod stop;
 mod tls;
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Arbiter, System};
-use actix_tls::accept::rustls_0_23::TlsStream;
-use actix_web::middleware::Condition;
-use actix_web::rt::net::TcpStream as AsyncTcpStream;
-use actix_web::{App, HttpServer, web};
-use socket2::{SockRef, TcpKeepalive};
+use actix_web::web;
 
-use crate::config::{Config, HttpConfig};
-use crate::http::{self, AppState, StoreHandle};
+use crate::config::Config;
+use crate::http::{AppState, StoreHandle};
 use crate::ingest::{Ingest, IngestParts};
 use crate::liveness::Heartbeat;
 use crate::metrics::Metrics;
@@ -35,10 +32,6 @@ use stop::Stopped;
 
 /// File descriptors beside those of sockets: connections to the database, files, the log.
 const OTHER_FILES: u64 = 1_024;
-
-/// After so much silence the kernel asks whether the other machine still is
-/// there, three times at this interval; it ends what `NODE_IDLE_TIMEOUT_S` does not.
-const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// Why the application could not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -83,20 +76,35 @@ pub enum ApplicationError {
 /// # Errors
 /// If it cannot start, or if something was lost when it stopped.
 pub fn run(config: Config) -> Result<(), ApplicationError> {
-    let files = u64::try_from(config.http.connections_max).unwrap_or(u64::MAX);
-    match rlimit::increase_nofile_limit(files.saturating_add(OTHER_FILES)) {
-        Ok(limit) if limit < files && config.http.connections_max != usize::MAX => {
-            log::warn!(
-                "the system allows {limit} open files, fewer than CONNECTIONS_MAX; raise `ulimit -n`"
-            );
-        }
-        Ok(_) => {}
-        Err(error) => log::warn!("the limit of open files could not be raised: {error}"),
-    }
-    System::new().block_on(serve(Arc::new(config)))
+    let http_connections_max = raise_file_limit(config.http.connections_max);
+    System::new().block_on(serve(Arc::new(config), http_connections_max))
 }
 
-async fn serve(config: Arc<Config>) -> Result<(), ApplicationError> {
+/// Asks the system for a file for each connection of telemetry, and as many for
+/// HTTP. Returns how many connections there may be for HTTP: with fewer files
+/// half of those, so that strangers leave the other half to nodes.
+fn raise_file_limit(connections_max: usize) -> usize {
+    let files = u64::try_from(connections_max).unwrap_or(u64::MAX);
+    let wanted = files.saturating_mul(2).saturating_add(OTHER_FILES);
+    match rlimit::increase_nofile_limit(wanted) {
+        Ok(limit) => {
+            if limit < files && connections_max != usize::MAX {
+                log::warn!(
+                    "the system allows {limit} open files, fewer than CONNECTIONS_MAX; raise `ulimit -n`"
+                );
+            }
+            let for_connections = limit.saturating_sub(OTHER_FILES).max(limit / 2);
+            let half = usize::try_from(for_connections / 2).unwrap_or(usize::MAX);
+            connections_max.min(half)
+        }
+        Err(error) => {
+            log::warn!("the limit of open files could not be raised: {error}");
+            connections_max
+        }
+    }
+}
+
+async fn serve(config: Arc<Config>, http_connections_max: usize) -> Result<(), ApplicationError> {
     let metrics = Arc::new(Metrics::new()?);
     panics::install(metrics.clone());
     let identity = Identity::take(&config.store.data_dir)?;
@@ -119,7 +127,7 @@ async fn serve(config: Arc<Config>) -> Result<(), ApplicationError> {
             kinds: kinds.clone(),
             ids: ids.clone(),
             spool,
-            server_id: identity.server_id.to_string(),
+            server_id: identity.server_id.clone(),
         },
         &pipeline,
     );
@@ -129,7 +137,7 @@ async fn serve(config: Arc<Config>) -> Result<(), ApplicationError> {
         ingest.clone(),
     ));
     let tls = config.access.tls.as_ref().map(tls::start).transpose()?;
-    let (server, address) = listen(&config.http, tls, state.clone())?;
+    let (server, address) = listen::listen(tls, state.clone(), http_connections_max)?;
     announce::listening(address, &config.access);
     let handle = server.handle();
     let stopped = stop::wait(state.clone(), actix_web::rt::spawn(server));
@@ -180,92 +188,6 @@ fn start_housekeeping(
     )
     .start();
 }
-
-/// Starts to listen; returns the address with the port that it got.
-fn listen(
-    config: &HttpConfig,
-    tls: Option<rustls::ServerConfig>,
-    state: web::Data<AppState>,
-) -> Result<(actix_web::dev::Server, SocketAddr), ApplicationError> {
-    let shared = state.clone();
-    let unread_time = state.config.ingest.idle_timeout;
-    let server = HttpServer::new(move || {
-        let access = &shared.config.access;
-        let has_origins = !access.cors_origins.is_empty();
-        App::new()
-            .app_data(shared.clone())
-            .wrap(http::guard())
-            .wrap(Condition::new(has_origins, http::cors(access)))
-            .wrap(http::middleware())
-            .configure(http::configure)
-    })
-    .backlog(config.backlog)
-    // Pages and queries get connections too, also when nodes have taken theirs.
-    .max_connections(config.connections_max.saturating_add(1_000))
-    .client_request_timeout(config.upgrade_timeout)
-    // Nodes shake hands as slowly as they ask, and none is to wait for the others.
-    .tls_handshake_timeout(match config.upgrade_timeout {
-        Duration::ZERO => Duration::MAX,
-        limit => limit,
-    })
-    .max_connection_rate(config.connections_max)
-    .client_disconnect_timeout(Duration::from_secs(1))
-    .keep_alive(Duration::from_secs(75))
-    .shutdown_timeout(1)
-    .disable_signals()
-    .on_connect(move |connection, _data| {
-        let plain = connection.downcast_ref::<AsyncTcpStream>();
-        let tls = connection.downcast_ref::<TlsStream<AsyncTcpStream>>();
-        if let Some(stream) = plain.or_else(|| tls.map(|stream| stream.get_ref().0)) {
-            let keepalive = TcpKeepalive::new()
-                .with_time(KEEPALIVE)
-                .with_interval(KEEPALIVE);
-            let socket = SockRef::from(stream);
-            if let Err(error) = socket.set_tcp_keepalive(&keepalive) {
-                log::debug!("no TCP keepalive: {error}");
-            }
-            limit_unread_time(socket, unread_time);
-        }
-    });
-    let address = SocketAddr::new(config.listen_address, config.port);
-    // Machines without IPv6 know no `::`; every address is every IPv4 address there.
-    let bound = match tls.clone() {
-        None => server.bind(address),
-        Some(tls) => server.bind_rustls_0_23(address, tls),
-    };
-    let server = match bound {
-        Err(cause)
-            if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
-                && cause.kind() != std::io::ErrorKind::AddrInUse =>
-        {
-            log::info!("no IPv6 here ({cause}): listening on IPv4 only");
-            return listen(
-                &HttpConfig {
-                    listen_address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-                    ..config.clone()
-                },
-                tls,
-                state,
-            );
-        }
-        bound => bound.map_err(|cause| ApplicationError::Listen { address, cause })?,
-    };
-    let bound = server.addrs().first().copied().unwrap_or(address);
-    Ok((server.run(), bound))
-}
-
-/// Whoever takes nothing of what waits for it freezes the task of its
-/// connection, so the kernel has to end that.
-#[cfg(target_os = "linux")]
-fn limit_unread_time(socket: SockRef<'_>, time: Duration) {
-    if let Err(error) = socket.set_tcp_user_timeout(Some(time)) {
-        log::debug!("no TCP user timeout: {error}");
-    }
-}
-
-/// Other systems have no such limit.
-#[cfg(not(target_os = "linux"))]
-fn limit_unread_time(_socket: SockRef<'_>, _time: Duration) {}
 
 /// Asks the server on this machine whether it lives.
 ///

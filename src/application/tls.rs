@@ -73,9 +73,11 @@ impl Certificate {
         let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Protocol)?;
-        Ok(config
+        let mut config = config
             .with_no_client_auth()
-            .with_cert_resolver(self.clone()))
+            .with_cert_resolver(self.clone());
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(config)
     }
 
     /// Looks at the files for ever. A pair that cannot be used is said once, and

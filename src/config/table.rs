@@ -125,7 +125,7 @@ pub const SETTINGS: &[Setting] = &[
         "30",
         (0, 600),
         "s",
-        "Time for a request to arrive after the TCP connection. Nodes take up to 20 s (they move only when they have something to say): below that they never get in; far above, idle connections pile up. 0 is no limit.",
+        "Time for the first request of a connection to come in, for a later one from its first byte on, and for a body. Nodes take up to 20 s (they move only when they have something to say): below that they never get in; far above, idle connections pile up. 0 is no limit.",
     ),
     number(
         "NODE_IDLE_TIMEOUT_S",
@@ -153,14 +153,14 @@ pub const SETTINGS: &[Setting] = &[
         "20000",
         (0, 1_000_000),
         "",
-        "Telemetry connections open at once; more are refused. Each takes up to 20 KiB of memory and a file descriptor. 0 is no limit.",
+        "Telemetry connections open at once; more are refused. There may be as many others (HTTP, and nodes before their upgrade); if there are more, the address with most of them loses its oldest. Each takes up to 20 KiB of memory and a file descriptor. 0 is no limit.",
     ),
     number(
         "CONNECTIONS_PER_IP_MAX",
         "0",
         (0, 1_000_000),
         "",
-        "Telemetry connections of one IP address; more are refused. Each process of a node takes one, and all nodes behind a NAT or a proxy share an address. 0 is no limit.",
+        "Telemetry connections of one IP address, and as many others (a browser opens 6); more are refused. Each process of a node takes one, and all nodes behind a NAT share an address, as do those behind a proxy that is not one of TRUSTED_PROXIES. 0 is no limit.",
     ),
     number(
         "MAX_PENDING_CONNECTIONS",

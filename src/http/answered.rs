@@ -1,13 +1,16 @@
-//! Counts and times every request by the pattern of its route.
+//! Counts and times every request by the pattern of its route, and tells its
+//! connection whose turn it is.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::body::MessageBody;
-use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
+use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform};
+use actix_web::http::StatusCode;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, web};
 
-use super::AppState;
+use super::{AppState, Connection};
 
 /// Stands for all paths that no route matches.
 const UNMATCHED: &str = "unmatched";
@@ -29,12 +32,24 @@ async fn measure<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
     let asked_at = Instant::now();
+    let connection = request.conn_data::<Arc<Connection>>().cloned();
+    if let Some(connection) = &connection {
+        let (_, body) = request.parts();
+        connection.asked(!matches!(body, Payload::None), asked_at);
+    }
     let answered = next.call(request).await;
     let (route, status) = match &answered {
         Ok(response) => (response.request().match_pattern(), response.status()),
         Err(error) => (None, error.as_response_error().status_code()),
     };
     let route = route.as_deref().unwrap_or(UNMATCHED);
+    match connection {
+        Some(connection) if status == StatusCode::SWITCHING_PROTOCOLS => {
+            connection.became_websocket();
+        }
+        Some(connection) => connection.answered(Instant::now()),
+        None => {}
+    }
     let seconds = asked_at.elapsed().as_secs_f64();
     state.metrics.http_answered(route, status.as_u16(), seconds);
     answered

@@ -6,6 +6,7 @@ mod answered;
 mod asked;
 mod benchmarks;
 mod client_ip;
+mod connections;
 mod error;
 mod guard;
 mod health;
@@ -20,6 +21,7 @@ mod stats;
 mod telemetry_socket;
 
 pub use answered::middleware;
+pub use connections::{Connection, Connections, KEEP_ALIVE};
 pub use error::AppError;
 pub use guard::{cors, guard};
 pub use routes::configure;

@@ -1,4 +1,4 @@
-//! Log lines that a node can cause: one in a while, with the number left out.
+//! Log lines that strangers can cause: one in a while, with the number left out.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Lets one line through each [`INTERVAL`].
 #[derive(Debug, Default)]
-pub(super) struct Sampler {
+pub struct Sampler {
     state: Mutex<State>,
 }
 
@@ -20,7 +20,7 @@ struct State {
 
 impl Sampler {
     /// Whether to write the line now, and how many were left out since the last one.
-    pub(super) fn admit(&self, now: Instant) -> Option<u64> {
+    pub fn admit(&self, now: Instant) -> Option<u64> {
         let mut state = self.state.lock().ok()?;
         if state.next_at.is_some_and(|next_at| now < next_at) {
             state.left_out += 1;

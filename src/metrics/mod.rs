@@ -6,6 +6,7 @@
 //! `received = stored + rejected + undecodable + dropped + pending`
 //! holds at any moment up to messages that are being moved just then.
 
+mod feed;
 mod host;
 mod labels;
 mod reasons;
@@ -17,8 +18,11 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+pub use feed::{FeedMetrics, MissReason};
 pub use labels::{ChainCounts, ChainPlace, KindCounts};
-pub use reasons::{DisconnectReason, DropReason, FlushReason, RefuseReason, RejectReason};
+pub use reasons::{
+    CutReason, DisconnectReason, DropReason, FlushReason, RefuseReason, RejectReason,
+};
 
 use crate::telemetry::{DecodeError, Format};
 use host::HostMetrics;
@@ -41,6 +45,8 @@ const ROWS_BUCKETS: [f64; 10] = [
 pub struct Metrics {
     registry: Registry,
     host: HostMetrics,
+    /// The live feed.
+    pub feed: FeedMetrics,
 
     /// Telemetry connections that are open.
     pub connections: IntGauge,
@@ -144,6 +150,9 @@ pub struct Metrics {
     /// Purges that failed.
     pub purge_failures: IntCounter,
 
+    /// HTTP connections that are open.
+    pub http_connections: IntGauge,
+    http_connections_cut: IntCounterVec,
     http_requests: IntCounterVec,
     http_seconds: HistogramVec,
 }
@@ -249,6 +258,7 @@ impl Metrics {
         ))?;
         Ok(Self {
             host: HostMetrics::new(&make)?,
+            feed: FeedMetrics::new(&make)?,
             connections: make.gauge("ingest_connections", "Telemetry connections that are open.")?,
             connections_opened: make.counter("ingest_connections_opened_total", "Telemetry connections that were opened.")?,
             connections_closed: make.counters("ingest_connections_closed_total", "Telemetry connections that ended, by reason.", "reason", DisconnectReason::ALL.map(DisconnectReason::label))?,
@@ -303,6 +313,8 @@ impl Metrics {
             purged_partitions: make.counter("retention_purged_partitions_total", "Partitions that were purged.")?,
             purged_sessions: make.counter("retention_purged_sessions_total", "Sessions without messages that were purged.")?,
             purge_failures: make.counter("retention_failures_total", "Runs of retention that failed; the log says why.")?,
+            http_connections: make.gauge("http_connections", "Connections that are no websocket, or none yet; nodes take up to 20 s to become one.")?,
+            http_connections_cut: make.counters("http_connections_cut_total", "HTTP connections that the server has cut, by reason.", "reason", CutReason::ALL.map(CutReason::label))?,
             http_requests,
             http_seconds,
             registry: make.0,
@@ -393,6 +405,14 @@ impl Metrics {
             .with_label_values(&["expiring"])
             .set(expiring);
         self.partitions.with_label_values(&["audit"]).set(audit);
+    }
+
+    /// HTTP connections were cut.
+    pub fn http_connections_cut(&self, reason: CutReason, count: usize) {
+        let counter = self
+            .http_connections_cut
+            .with_label_values(&[reason.label()]);
+        counter.inc_by(u64::try_from(count).unwrap_or(0));
     }
 
     /// An HTTP request was answered. `route` is the pattern, never the raw path.

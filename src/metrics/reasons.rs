@@ -77,6 +77,18 @@ reasons! {
 }
 
 reasons! {
+    /// Why an HTTP connection was cut.
+    CutReason {
+        /// It brought no whole request for `UPGRADE_TIMEOUT_S`, or did not take its answer.
+        TooSlow => "too_slow",
+        /// `CONNECTIONS_MAX` were open, and its address had the most.
+        TooMany => "too_many",
+        /// Its address had `CONNECTIONS_PER_IP_MAX` open.
+        TooManyFromAddress => "too_many_from_address",
+    }
+}
+
+reasons! {
     /// Why messages were lost.
     DropReason {
         /// The queue was full for longer than `HOLD_BACK_MS`.

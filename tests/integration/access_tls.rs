@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+use diesel::connection::SimpleConnection;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
@@ -134,6 +135,45 @@ fn https_and_wss_are_served_and_a_renewed_certificate_is_taken() {
     assert!(get(port, &second, "/nodes").starts_with("HTTP/1.1 200 "));
     send(&mut node, r#"{"id":1,"payload":{"msg":"second"}}"#);
     stored("second");
+}
+
+#[test]
+fn whoever_shakes_no_hands_is_cut_off_and_a_slow_answer_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let trusted = make_pair(dir.path());
+    let app = TestApp::builder()
+        .env("TLS_CERT_PATH", dir.path().join("cert.pem").display())
+        .env("TLS_KEY_PATH", dir.path().join("key.pem").display())
+        .env("UPGRADE_TIMEOUT_S", 2)
+        .env("CONNECTIONS_MAX", 10)
+        .start_listening();
+    let port = app.port();
+    wait_until("it is ready", || {
+        get(port, &trusted, "/health/ready").starts_with("HTTP/1.1 200 ")
+    });
+    let mut locker = app.db.connect();
+    locker
+        .batch_execute("BEGIN; LOCK TABLE benchmarks")
+        .unwrap();
+    let mut slow = connect(port, &trusted).unwrap();
+    slow.write_all(b"GET /benchmarks HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .unwrap();
+    slow.flush().unwrap();
+    let mut silent = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    silent.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!(silent.read(&mut [0]).unwrap(), 0, "it is cut off");
+    locker.batch_execute("ROLLBACK").unwrap();
+    let answer = ask(&mut slow, "");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+
+    // As many as there may be, and many times more.
+    let crowd: Vec<_> = (0..200)
+        .map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap())
+        .collect();
+    let mut node = connect(port, &trusted).unwrap();
+    let answer = ask(&mut node, &upgrade(port, "/submit", ""));
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+    drop(crowd);
 }
 
 #[test]

@@ -26,6 +26,7 @@ mod exactly_once;
 mod faults;
 mod fuzz;
 mod hostile;
+mod http_connections;
 mod ingest;
 mod limits;
 mod lossless;
