@@ -1,0 +1,30 @@
+/*
+ * Rows as CSV (RFC 4180) and JSON: the shown rows in their order, the shown columns by their field names, values as the
+ * server gave them rather than as they are displayed.
+ */
+
+/** CSV with a line of field names. */
+export function toCsv(rows, columns) {
+  const lines = [columns.map((column) => cell(column.field))];
+  for (const row of rows) lines.push(columns.map((column) => cell(column.exported(row))));
+  return lines.map((line) => `${line.join(",")}\r\n`).join("");
+}
+
+/** An array of objects. */
+export function toJson(rows, columns) {
+  const objects = rows.map((row) => Object.fromEntries(columns.map((column) => [column.field, column.exported(row) ?? null])));
+  return `${JSON.stringify(objects, null, 2)}\n`;
+}
+
+const PLAIN_NUMBER = /^[+-]?\d+(\.\d+)?(e[+-]?\d+)?$/i;
+
+/**
+ * A field of CSV. Spreadsheets run texts that begin like formulas, and nodes choose their texts: those get an
+ * apostrophe in front.
+ */
+function cell(value) {
+  if (value === null || value === undefined) return "";
+  let text = typeof value === "object" ? JSON.stringify(value) : String(value);
+  if (/^[=+\-@\t\r]/.test(text) && !PLAIN_NUMBER.test(text)) text = `'${text}`;
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
