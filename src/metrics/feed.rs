@@ -73,6 +73,8 @@ impl FeedMetrics {
 
     /// Messages did not reach a subscription.
     pub fn missed(&self, reason: MissReason, count: u64) {
-        self.missed.with_label_values(&[reason.label()]).inc_by(count);
+        self.missed
+            .with_label_values(&[reason.label()])
+            .inc_by(count);
     }
 }

@@ -1,0 +1,812 @@
+//! The hub: an actor, on a thread of its own, that knows who listens to whom.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, MessageResult, Recipient};
+use bytestring::ByteString;
+use chrono::Utc;
+use serde_json::{Value, json};
+use tokio::sync::{oneshot, watch};
+
+use super::board::{Board, LastHeard};
+use super::cursor::Cursor;
+use super::filter::Filter;
+use super::item::{Item, Items, Origin};
+use super::sessions::{Presence, Sessions};
+use super::subscribers::{NodesView, Subscriber, SubscriberId, Update};
+use crate::ids::{KindIndex, MessageId};
+use crate::metrics::{FeedMetrics, Metrics, MissReason};
+use crate::store::{Batch, Kinds, SessionRow, UNLISTED};
+
+/// Batches and requests that may wait for the hub.
+const MAILBOX: usize = 1_024;
+
+/// Messages of a topic that may wait for the next update.
+const PENDING_MAX: usize = 1 << 16;
+
+/// Comings and goings that may wait for the next update.
+const PRESENCES_MAX: usize = 10_000;
+
+/// Batches that may be on their way to the database and are looked through for
+/// a subscription with history; the room for messages ends long before.
+const RECENT_MAX: usize = 4_096;
+
+/// Rows of the table of all nodes in one text.
+const CHUNK: usize = 500;
+
+/// Updates to a subscriber come so many times in `CACHE_UPDATE_INTERVAL_MS`,
+/// for the messages that this server receives.
+const TICKS: u32 = 4;
+
+/// What the hub needs from outside.
+#[derive(Debug, Clone)]
+pub struct HubParts {
+    /// Name of this server.
+    pub server_id: Arc<str>,
+    /// The dictionary of kinds.
+    pub kinds: Arc<Kinds>,
+    /// All metrics.
+    pub metrics: Arc<Metrics>,
+    /// `CACHE_UPDATE_INTERVAL_MS`.
+    pub update_interval: Duration,
+    /// `CACHE_EXPIRY_S`.
+    pub expiry: Duration,
+}
+
+/// What the feed wants from the database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Demand {
+    /// Whose messages, and which, where another server receives them.
+    pub filters: Vec<Filter>,
+    /// The table of all nodes is shown.
+    pub board: bool,
+    /// Comings and goings are.
+    pub presence: bool,
+    /// Grows when somebody wants to know that everything has been handed on.
+    pub generation: u64,
+}
+
+impl Demand {
+    /// Whether nothing is wanted.
+    pub fn is_empty(&self) -> bool {
+        self.filters.is_empty() && !self.board && !self.presence
+    }
+}
+
+/// Hands messages on to those who asked for them.
+#[derive(Debug)]
+pub struct Hub {
+    parts: HubParts,
+    sessions: Sessions,
+    topics: HashMap<u64, Topic>,
+    next_number: u64,
+    subscribers: HashMap<SubscriberId, Subscriber>,
+    board: Option<Watched>,
+    presences: Vec<Presence>,
+    recent: VecDeque<Weak<Batch>>,
+    last: BTreeMap<Arc<str>, MessageId>,
+    kind_names: HashMap<i16, Arc<str>>,
+    demand: watch::Sender<Demand>,
+    generation: u64,
+    /// Up to which the relay has handed everything on.
+    relayed: u64,
+    tick: u32,
+}
+
+/// All who want the same.
+#[derive(Debug, Default)]
+struct Topic {
+    filter: Filter,
+    listeners: HashSet<(SubscriberId, u64)>,
+    pending: Vec<Item>,
+    missed: u64,
+}
+
+/// The table of all nodes, while it is shown.
+#[derive(Debug, Default)]
+struct Watched {
+    board: Board,
+    /// What the database knows of it is in it.
+    is_complete: bool,
+    unwatched_since: Option<Instant>,
+}
+
+/// A batch leaves for the database, or for the disk; from the batcher, each
+/// time that it does.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub struct Departed {
+    /// The batch.
+    pub batch: Arc<Batch>,
+    /// Sessions of batches for which the hub had no room.
+    pub sessions: Vec<SessionRow>,
+    /// Messages of such batches.
+    pub missed: u64,
+}
+
+/// What another server of the same database received; from the relay.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub struct Relayed {
+    /// Sessions that began, changed or ended.
+    pub sessions: Vec<SessionRow>,
+    /// Whether these sessions are news, or were just never asked for.
+    pub are_news: bool,
+    /// Messages.
+    pub items: Vec<Item>,
+    /// They came before somebody asked for them, and may be in what was read
+    /// from the database.
+    pub early: bool,
+    /// What was wanted when this was asked for.
+    pub generation: u64,
+}
+
+impl Relayed {
+    /// Nothing came, or nothing could be found out.
+    pub fn nothing(generation: u64) -> Self {
+        Self {
+            sessions: Vec::new(),
+            are_news: false,
+            items: Vec::new(),
+            early: false,
+            generation,
+        }
+    }
+}
+
+/// What the database knows of the table of all nodes; from the relay.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub struct Seed {
+    /// Nodes, with what they said last.
+    pub nodes: Vec<(SessionRow, LastHeard)>,
+    /// These were the last.
+    pub is_complete: bool,
+}
+
+/// Somebody wants to listen. Answered with a number, and with something that
+/// becomes ready when the subscriber is given up.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "(SubscriberId, oneshot::Receiver<()>)")]
+pub struct Join(pub Recipient<Update>);
+
+/// From a subscriber.
+#[derive(Debug, Clone, actix::Message)]
+#[rtype(result = "()")]
+pub struct Ask {
+    /// Who asks.
+    pub subscriber: SubscriberId,
+    /// What.
+    pub what: Wish,
+}
+
+/// What a subscriber may ask.
+#[derive(Debug, Clone)]
+pub enum Wish {
+    /// Messages from now on, under a number that the subscriber chooses.
+    Messages {
+        /// Number of the subscription.
+        subscription: u64,
+        /// Of whom, and which.
+        filter: Filter,
+        /// With those that are on their way to the database now.
+        early: bool,
+    },
+    /// No messages of this subscription any more.
+    NoMessages {
+        /// Number of the subscription.
+        subscription: u64,
+    },
+    /// To be told when what is on its way has been handed on.
+    Sync {
+        /// Number of the subscription.
+        subscription: u64,
+    },
+    /// The table of all nodes, of one chain if it is given.
+    Nodes(Option<String>),
+    /// Not any more.
+    NoNodes,
+    /// Comings and goings, of one chain if it is given.
+    Presence(Option<String>),
+    /// Not any more.
+    NoPresence,
+    /// Nothing any more.
+    Leave,
+}
+
+impl Hub {
+    /// Starts it, on its own thread.
+    pub fn start_in(arbiter: &Arbiter, parts: HubParts) -> (Addr<Self>, watch::Receiver<Demand>) {
+        let (demand, demanded) = watch::channel(Demand::default());
+        let hub = Self::start_in_arbiter(&arbiter.handle(), move |ctx: &mut Context<Self>| {
+            ctx.set_mailbox_capacity(MAILBOX);
+            Self {
+                parts,
+                sessions: Sessions::default(),
+                topics: HashMap::new(),
+                next_number: 0,
+                subscribers: HashMap::new(),
+                board: None,
+                presences: Vec::new(),
+                recent: VecDeque::new(),
+                last: BTreeMap::new(),
+                kind_names: HashMap::new(),
+                demand,
+                generation: 0,
+                relayed: 0,
+                tick: 0,
+            }
+        });
+        (hub, demanded)
+    }
+
+    fn metrics(&self) -> &FeedMetrics {
+        &self.parts.metrics.feed
+    }
+
+    /// Takes over sessions that began or changed, or those that ended.
+    fn take_over<'a>(&mut self, rows: impl IntoIterator<Item = &'a SessionRow>, are_news: bool) {
+        let now = Instant::now();
+        for row in rows {
+            let presence = self.sessions.apply(row, now);
+            if let Some(watched) = &mut self.board {
+                watched.board.session(row);
+            }
+            let is_wanted = are_news && self.presences.len() < PRESENCES_MAX;
+            if is_wanted && self.subscribers.values().any(|one| one.presence.is_some()) {
+                self.presences.extend(presence);
+            }
+        }
+    }
+
+    /// Gives the messages of a batch to the topics that want them, or to one
+    /// topic only.
+    fn sort(&mut self, batch: &Batch, only: Option<u64>) {
+        let steady = Instant::now();
+        let wall = Utc::now();
+        let mut last = None;
+        for group in &batch.groups {
+            let at = wall - steady.saturating_duration_since(group.received_at);
+            for (row, pending) in group.rows.views() {
+                last = last.max(Some(row.id));
+                let wants_board = self.board.is_some() && only.is_none();
+                if self.topics.is_empty() && !wants_board {
+                    continue;
+                }
+                let topics = self
+                    .topics
+                    .iter()
+                    .map(|(number, topic)| (*number, &topic.filter));
+                let Some((known, wanting)) = self.sessions.find(row.session, topics) else {
+                    continue;
+                };
+                if wanting.is_empty() && !wants_board {
+                    continue;
+                }
+                let kind = kind_name(
+                    &self.parts.kinds,
+                    &mut self.kind_names,
+                    row.kind_id,
+                    pending,
+                    row.logs,
+                );
+                if let Some(watched) = self.board.as_mut().filter(|_| wants_board)
+                    && Board::wants(&kind)
+                {
+                    let received_at = Some(group.received_at);
+                    watched
+                        .board
+                        .message(&known.origin, &kind, row.logs, at, received_at);
+                }
+                let mut made: Option<Item> = None;
+                for number in wanting
+                    .iter()
+                    .filter(|number| only.is_none_or(|only| only == **number))
+                {
+                    let Some(topic) = self.topics.get_mut(number) else {
+                        continue;
+                    };
+                    if topic.filter.admits_kind(&kind) {
+                        let item = made.get_or_insert_with(|| Item {
+                            id: row.id,
+                            origin: known.origin.clone(),
+                            kind: kind.clone(),
+                            created_at: row.created_at,
+                            received_at: Some(group.received_at),
+                            fields: String::from_utf8_lossy(row.logs).into(),
+                        });
+                        topic.push(item.clone());
+                    }
+                }
+            }
+        }
+        if let Some(last) = last.filter(|_| only.is_none()) {
+            let server_id = self.parts.server_id.clone();
+            self.last.insert(server_id, last);
+        }
+    }
+
+    /// Gives messages of another server to the topics that want them.
+    fn sort_relayed(&mut self, items: Vec<Item>) {
+        for item in items {
+            let server_id = item.origin.server_id.clone();
+            let last = self.last.entry(server_id).or_insert(item.id);
+            *last = (*last).max(item.id);
+            if let Some(watched) = &mut self.board
+                && Board::wants(&item.kind)
+            {
+                let at = Utc::now();
+                let fields = item.fields.as_bytes();
+                watched
+                    .board
+                    .message(&item.origin, &item.kind, fields, at, item.received_at);
+            }
+            let admits = |topic: &&mut Topic| {
+                topic.filter.admits_node(&item.origin) && topic.filter.admits_kind(&item.kind)
+            };
+            for topic in self.topics.values_mut().filter(admits) {
+                topic.push(item.clone());
+            }
+        }
+    }
+
+    /// Hands on messages of another server that came before they were asked for.
+    fn hand_on_relayed_early(&mut self, items: Vec<Item>) {
+        let now = Instant::now();
+        for topic in self.topics.values() {
+            let admitted = items.iter().filter(|item| {
+                topic.filter.admits_node(&item.origin) && topic.filter.admits_kind(&item.kind)
+            });
+            let list: Vec<Item> = admitted.cloned().collect();
+            if list.is_empty() {
+                continue;
+            }
+            let cursor = cursor(&self.last);
+            let items = Arc::new(Items::new(list, cursor));
+            let metrics = &self.parts.metrics.feed;
+            for (subscriber, subscription) in &topic.listeners {
+                if let Some(subscriber) = self.subscribers.get_mut(subscriber) {
+                    subscriber.offer_messages(*subscription, &items, true, now, metrics);
+                }
+            }
+        }
+    }
+
+    /// Hands on what waits for the listeners of a topic.
+    fn flush(&mut self, number: u64, now: Instant) {
+        let Some(topic) = self.topics.get_mut(&number) else {
+            return;
+        };
+        let list = std::mem::take(&mut topic.pending);
+        let missed = std::mem::take(&mut topic.missed);
+        let metrics = &self.parts.metrics.feed;
+        if let Some(received_at) = list.iter().find_map(|item| item.received_at) {
+            let delay = now.saturating_duration_since(received_at);
+            metrics.delay_seconds.observe(delay.as_secs_f64());
+        }
+        let cursor = cursor(&self.last);
+        let items = (!list.is_empty()).then(|| Arc::new(Items::new(list, cursor)));
+        for (subscriber, subscription) in &topic.listeners {
+            let Some(subscriber) = self.subscribers.get_mut(subscriber) else {
+                continue;
+            };
+            if missed > 0 {
+                metrics.missed(MissReason::HubBusy, missed);
+                subscriber.missed(*subscription, missed);
+            }
+            if let Some(items) = &items {
+                subscriber.offer_messages(*subscription, items, false, now, metrics);
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = Instant::now();
+        let numbers: Vec<u64> = self.topics.keys().copied().collect();
+        for number in numbers {
+            self.flush(number, now);
+        }
+        self.hand_on_presences(now);
+        self.catch_up(now);
+        self.tick = (self.tick + 1) % TICKS;
+        if self.tick == 0 {
+            self.show_nodes(now);
+        }
+        let lost: Vec<SubscriberId> = self
+            .subscribers
+            .iter()
+            .filter(|(_, subscriber)| subscriber.is_lost(now))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in lost {
+            if self
+                .subscribers
+                .get(&id)
+                .is_some_and(|one| one.is_stalled(now))
+            {
+                self.metrics().subscribers_dropped.inc();
+                log::warn!("a subscriber of the live feed reads nothing any more: it is given up");
+            }
+            self.leave(id);
+        }
+        self.sessions.sweep(now);
+        self.recent.retain(|batch| batch.strong_count() > 0);
+    }
+
+    /// Hands on what subscribers are owed: after all that came before.
+    fn catch_up(&mut self, now: Instant) {
+        let cursor = cursor(&self.last);
+        for subscriber in self.subscribers.values_mut() {
+            subscriber.catch_up(self.relayed, &cursor, now);
+        }
+    }
+
+    fn hand_on_presences(&mut self, now: Instant) {
+        let presences = std::mem::take(&mut self.presences);
+        if presences.is_empty() {
+            return;
+        }
+        for subscriber in self.subscribers.values_mut() {
+            let Some(chain) = &subscriber.presence else {
+                continue;
+            };
+            let admitted: Vec<&Presence> = presences
+                .iter()
+                .filter(|one| chain.as_deref().is_none_or(|chain| one.is_on(chain)))
+                .collect();
+            if !admitted.is_empty() {
+                let text = json!({ "presence": admitted }).to_string();
+                subscriber.offer(Update::Text(text.into()), now);
+            }
+        }
+    }
+
+    /// Hands on what changed in the table of all nodes, and first looks at it.
+    fn show_nodes(&mut self, now: Instant) {
+        let Some(watched) = &mut self.board else {
+            return;
+        };
+        let is_watched = self.subscribers.values().any(|one| one.nodes.is_some());
+        if is_watched {
+            watched.unwatched_since = None;
+        } else if now.duration_since(*watched.unwatched_since.get_or_insert(now))
+            >= self.parts.expiry
+        {
+            self.board = None;
+            self.parts.metrics.feed.nodes.set(0);
+            return self.show_demand();
+        }
+        let nodes = i64::try_from(watched.board.len()).unwrap_or(i64::MAX);
+        self.parts.metrics.feed.nodes.set(nodes);
+        if !is_watched {
+            return;
+        }
+        let changes = watched.board.take_changes();
+        let mut texts: HashMap<Option<String>, Vec<ByteString>> = HashMap::new();
+        for subscriber in self.subscribers.values_mut() {
+            let Some(mut view) = subscriber.nodes.take() else {
+                continue;
+            };
+            if view.is_behind {
+                view.left = watched.board.keys(view.chain.as_deref()).into();
+                view.is_behind = false;
+            } else {
+                let made = texts
+                    .entry(view.chain.clone())
+                    .or_insert_with(|| changed_rows(&changes, view.chain.as_deref()));
+                for rows in made {
+                    let text = nodes_text(rows, view.is_complete);
+                    view.is_behind |= !subscriber.offer(Update::Text(text), now);
+                }
+            }
+            first_look(watched, subscriber, &mut view, now);
+            subscriber.nodes = Some(view);
+        }
+    }
+
+    fn answer(&mut self, id: SubscriberId, what: Wish) {
+        let now = Instant::now();
+        let Some(subscriber) = self.subscribers.get_mut(&id) else {
+            return;
+        };
+        match what {
+            Wish::Messages {
+                subscription,
+                filter,
+                early,
+            } => self.listen(id, subscription, filter, early, now),
+            Wish::NoMessages { subscription } => {
+                let gone = subscriber.messages.remove(&subscription);
+                if let Some(gone) = gone {
+                    self.stop_listening(id, subscription, gone.topic);
+                }
+            }
+            Wish::Sync { subscription } => {
+                self.generation += 1;
+                subscriber.want_sync(subscription, self.generation);
+            }
+            Wish::Nodes(chain) => {
+                let sessions = &self.sessions;
+                let watched = self.board.get_or_insert_with(|| {
+                    let mut watched = Watched::default();
+                    sessions.open().for_each(|row| watched.board.session(row));
+                    watched
+                });
+                let mut view = NodesView {
+                    left: watched.board.keys(chain.as_deref()).into(),
+                    chain,
+                    ..NodesView::default()
+                };
+                first_look(watched, subscriber, &mut view, now);
+                subscriber.nodes = Some(view);
+            }
+            Wish::NoNodes => subscriber.nodes = None,
+            Wish::Presence(chain) => subscriber.presence = Some(chain),
+            Wish::NoPresence => subscriber.presence = None,
+            Wish::Leave => self.leave(id),
+        }
+        self.show_demand();
+    }
+
+    fn listen(
+        &mut self,
+        id: SubscriberId,
+        subscription: u64,
+        filter: Filter,
+        early: bool,
+        now: Instant,
+    ) {
+        let known = self.topics.iter().find(|(_, topic)| topic.filter == filter);
+        let number = match known.map(|(number, _)| *number) {
+            Some(number) => {
+                // What waits came before.
+                self.flush(number, now);
+                number
+            }
+            None => {
+                self.next_number += 1;
+                let topic = Topic {
+                    filter: filter.clone(),
+                    ..Topic::default()
+                };
+                self.topics.insert(self.next_number, topic);
+                self.sessions.topics_changed();
+                self.next_number
+            }
+        };
+        if let Some(topic) = self.topics.get_mut(&number) {
+            topic.listeners.insert((id, subscription));
+        }
+        if let Some(subscriber) = self.subscribers.get_mut(&id) {
+            subscriber.listen(subscription, number);
+        }
+        if early {
+            self.hand_on_early(id, subscription, number, now);
+        }
+    }
+
+    /// Hands on messages that may not be in the database yet.
+    fn hand_on_early(&mut self, id: SubscriberId, subscription: u64, number: u64, now: Instant) {
+        let batches: Vec<Arc<Batch>> = self.recent.iter().filter_map(Weak::upgrade).collect();
+        for batch in batches {
+            self.sort(&batch, Some(number));
+        }
+        let found = self.topics.get_mut(&number);
+        let list = found
+            .map(|topic| std::mem::take(&mut topic.pending))
+            .unwrap_or_default();
+        if let Some(subscriber) = self.subscribers.get_mut(&id).filter(|_| !list.is_empty()) {
+            let cursor = cursor(&self.last);
+            let items = Arc::new(Items::new(list, cursor));
+            let metrics = &self.parts.metrics.feed;
+            subscriber.offer_messages(subscription, &items, true, now, metrics);
+        }
+    }
+
+    fn stop_listening(&mut self, id: SubscriberId, subscription: u64, number: u64) {
+        if let Some(topic) = self.topics.get_mut(&number) {
+            topic.listeners.remove(&(id, subscription));
+            if topic.listeners.is_empty() {
+                self.topics.remove(&number);
+                self.sessions.topics_changed();
+            }
+        }
+    }
+
+    fn leave(&mut self, id: SubscriberId) {
+        if let Some(subscriber) = self.subscribers.remove(&id) {
+            for (subscription, listening) in subscriber.messages {
+                self.stop_listening(id, subscription, listening.topic);
+            }
+        }
+        self.show_demand();
+    }
+
+    /// Tells the relay what is wanted, and the metrics by how many.
+    fn show_demand(&self) {
+        let demand = Demand {
+            filters: self
+                .topics
+                .values()
+                .map(|topic| topic.filter.clone())
+                .collect(),
+            board: self.board.is_some(),
+            presence: self.subscribers.values().any(|one| one.presence.is_some()),
+            generation: self.generation,
+        };
+        self.demand.send_if_modified(|known| {
+            let is_new = *known != demand;
+            *known = demand;
+            is_new
+        });
+        let metrics = self.metrics();
+        let subscriptions: usize = self
+            .subscribers
+            .values()
+            .map(Subscriber::subscriptions)
+            .sum();
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        metrics.subscribers.set(count(self.subscribers.len()));
+        metrics.subscriptions.set(count(subscriptions));
+    }
+}
+
+impl Topic {
+    fn push(&mut self, item: Item) {
+        if self.pending.len() < PENDING_MAX {
+            self.pending.push(item);
+        } else {
+            self.missed += 1;
+        }
+    }
+}
+
+/// The place after everything that was handed on.
+fn cursor(last: &BTreeMap<Arc<str>, MessageId>) -> Cursor {
+    Cursor {
+        at: Utc::now(),
+        last: last.clone(),
+    }
+}
+
+/// The rows that changed on a chain, as JSON, in parts.
+fn changed_rows(changes: &[(Origin, Value)], chain: Option<&str>) -> Vec<ByteString> {
+    let admitted = changes
+        .iter()
+        .filter(|(origin, _)| chain.is_none_or(|chain| origin.is_on(chain)));
+    let rows: Vec<&Value> = admitted.map(|(_, row)| row).collect();
+    rows.chunks(CHUNK)
+        .map(|rows| json!(rows).to_string().into())
+        .collect()
+}
+
+/// Shows the rows that a first look has still to show, as far as there is room.
+fn first_look(watched: &Watched, subscriber: &mut Subscriber, view: &mut NodesView, now: Instant) {
+    while !view.left.is_empty() || !view.is_complete {
+        let count = view.left.len().min(CHUNK);
+        let keys = view.left.iter().take(count);
+        let rows: Vec<Value> = keys.filter_map(|key| watched.board.row(key)).collect();
+        let is_last = count == view.left.len();
+        if is_last && !watched.is_complete && rows.is_empty() {
+            return;
+        }
+        let is_complete = is_last && watched.is_complete;
+        let text = nodes_text(&json!(rows).to_string(), is_complete);
+        if !subscriber.offer(Update::Text(text), now) {
+            return;
+        }
+        view.left.drain(..count);
+        view.is_complete |= is_complete;
+    }
+}
+
+fn nodes_text(rows: &str, is_complete: bool) -> ByteString {
+    let now = Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    format!("{{\"nodes\":{rows},\"now\":\"{now}\",\"complete\":{is_complete}}}").into()
+}
+
+/// The name of a kind; that of one beyond the limit is in the message.
+fn kind_name(
+    kinds: &Kinds,
+    names: &mut HashMap<i16, Arc<str>>,
+    kind_id: i16,
+    pending: Option<KindIndex>,
+    fields: &[u8],
+) -> Arc<str> {
+    if let Some(index) = pending {
+        return kinds.name_of(index).into();
+    }
+    if kind_id == UNLISTED {
+        let fields: Value = serde_json::from_slice(fields).unwrap_or_default();
+        return fields["msg"].as_str().unwrap_or_default().into();
+    }
+    let name = names.entry(kind_id);
+    name.or_insert_with(|| kinds.name(kind_id).into()).clone()
+}
+
+impl Actor for Hub {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(self.parts.update_interval / TICKS, |hub, _ctx| hub.tick());
+    }
+}
+
+impl Handler<Departed> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, departed: Departed, _ctx: &mut Self::Context) {
+        let batch = departed.batch;
+        let weak = Arc::downgrade(&batch);
+        // One that could not be stored leaves again.
+        if self.recent.iter().any(|known| known.ptr_eq(&weak)) {
+            return;
+        }
+        let all = || {
+            let groups = batch.groups.iter().flat_map(|group| &group.sessions);
+            departed.sessions.iter().chain(groups)
+        };
+        // Ends come after the last messages of their session.
+        self.take_over(all().filter(|row| row.disconnected_at.is_none()), true);
+        self.sort(&batch, None);
+        self.take_over(all().filter(|row| row.disconnected_at.is_some()), true);
+        for topic in self.topics.values_mut() {
+            topic.missed += departed.missed;
+        }
+        if self.recent.len() >= RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(weak);
+    }
+}
+
+impl Handler<Relayed> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, relayed: Relayed, _ctx: &mut Self::Context) {
+        let count = u64::try_from(relayed.items.len()).unwrap_or(u64::MAX);
+        self.metrics().messages_relayed.inc_by(count);
+        self.take_over(&relayed.sessions, relayed.are_news);
+        self.relayed = self.relayed.max(relayed.generation);
+        match relayed.early {
+            true => self.hand_on_relayed_early(relayed.items),
+            false => self.sort_relayed(relayed.items),
+        }
+    }
+}
+
+impl Handler<Seed> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, seed: Seed, _ctx: &mut Self::Context) {
+        if let Some(watched) = &mut self.board {
+            for (row, last) in seed.nodes {
+                watched.board.seed(&row, last);
+            }
+            watched.is_complete |= seed.is_complete;
+        }
+    }
+}
+
+impl Handler<Join> for Hub {
+    type Result = MessageResult<Join>;
+
+    fn handle(&mut self, Join(mailbox): Join, _ctx: &mut Self::Context) -> Self::Result {
+        self.next_number += 1;
+        let id = SubscriberId(self.next_number);
+        let (alive, given_up) = oneshot::channel();
+        self.subscribers.insert(id, Subscriber::new(mailbox, alive));
+        self.show_demand();
+        MessageResult((id, given_up))
+    }
+}
+
+impl Handler<Ask> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, Ask { subscriber, what }: Ask, _ctx: &mut Self::Context) {
+        self.answer(subscriber, what);
+    }
+}

@@ -1,0 +1,403 @@
+//! The door for those who watch: `/feed` as a websocket.
+//!
+//! One actor for each subscriber. It is only awake while its peer reads, so it
+//! never decides what a slow one misses: the hub does, by its bounded mailbox.
+//! Once it took a request it takes no other until the hub knows of it.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use actix::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Handler, StreamHandler, WrapFuture,
+};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use actix_web_actors::ws;
+use chrono::Utc;
+use serde_json::json;
+
+use super::access::Caller;
+use super::subscription::Subscription;
+use super::{AppError, AppState};
+use crate::feed::{
+    Ask, Interest, Item, Join, MessagesRequest, RequestId, Since, SubscriberId, Topic, Update,
+    Wish, peer_message, read_request,
+};
+use crate::metrics::MissReason;
+use crate::query::history::History;
+
+/// Updates that wait for a subscriber until it counts as slow.
+const MAILBOX: usize = 64;
+
+/// Subscriptions of one connection; a page needs a few.
+const SUBSCRIPTIONS_MAX: usize = 100;
+
+/// How often is looked whether windows are over.
+const WINDOWS_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How often is looked whether the spool is empty.
+const SPOOL_INTERVAL: Duration = Duration::from_millis(250);
+
+/// A question is given up after so many times `CACHE_UPDATE_TIMEOUT_S`.
+const GIVE_UP: u32 = 4;
+
+type Context = ws::WebsocketContext<FeedSocket>;
+
+/// Lets a subscriber in.
+///
+/// # Errors
+/// [`AppError::Unavailable`] while the server stops, or if all places are taken;
+/// [`AppError::BadRequest`] if this is no proper upgrade.
+pub(super) async fn connect(
+    request: HttpRequest,
+    payload: web::Payload,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, AppError> {
+    if state.is_stopping() {
+        return Err(AppError::Unavailable("the server stops".to_owned()));
+    }
+    let open = usize::try_from(state.metrics.feed.subscribers.get()).unwrap_or(0);
+    if open >= state.config.feed.connections_max {
+        let problem = "FEED_CONNECTIONS_MAX connections to the live feed are open";
+        return Err(AppError::Unavailable(problem.to_owned()));
+    }
+    let caller = request.extensions().get::<Caller>().copied();
+    let with_addresses = caller.is_some_and(|caller| caller.sees_addresses);
+    let socket = FeedSocket {
+        state,
+        with_addresses,
+        id: None,
+        subscriptions: HashMap::new(),
+        next: 0,
+        heard_at: Instant::now(),
+    };
+    ws::WsResponseBuilder::new(socket, &request, payload)
+        .start()
+        .map_err(|error| AppError::bad_request(format!("this is no websocket upgrade: {error}")))
+}
+
+/// One subscriber.
+struct FeedSocket {
+    state: web::Data<AppState>,
+    with_addresses: bool,
+    id: Option<SubscriberId>,
+    subscriptions: HashMap<u64, Subscription>,
+    next: u64,
+    heard_at: Instant,
+}
+
+impl FeedSocket {
+    fn request(&mut self, text: &str, ctx: &mut Context) {
+        let (id, request) = read_request(text);
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => return refuse(&error.to_string(), id.as_ref(), ctx),
+        };
+        let wish = match (request.interest, request.topic) {
+            (Interest::Subscribe, Topic::Messages(request)) => {
+                return self.subscribe(request, id.as_ref(), ctx);
+            }
+            (Interest::Unsubscribe, Topic::Messages(request)) => {
+                return self.unsubscribe(&request, id.as_ref(), ctx);
+            }
+            (Interest::Subscribe, Topic::Nodes(chain)) => Wish::Nodes(chain),
+            (Interest::Unsubscribe, Topic::Nodes(_)) => Wish::NoNodes,
+            (Interest::Subscribe, Topic::Presence(chain)) => Wish::Presence(chain),
+            (Interest::Unsubscribe, Topic::Presence(_)) => Wish::NoPresence,
+        };
+        acknowledge(id.as_ref(), ctx);
+        self.ask(wish, ctx);
+    }
+
+    fn subscribe(&mut self, request: MessagesRequest, id: Option<&RequestId>, ctx: &mut Context) {
+        let same = |known: &Subscription| known.is_of(&request);
+        if self.subscriptions.values().any(same) {
+            return refuse("this subscription is there already", id, ctx);
+        }
+        if self.subscriptions.len() >= SUBSCRIPTIONS_MAX {
+            let problem = format!("a connection has at most {SUBSCRIPTIONS_MAX} subscriptions");
+            return refuse(&problem, id, ctx);
+        }
+        acknowledge(id, ctx);
+        self.next += 1;
+        let subscription = self.next;
+        let filter = request.filter.clone();
+        let made = Subscription::new(request, Utc::now(), self.state.config.ingest.clock_skew_max);
+        let since = made.history_since();
+        self.subscriptions.insert(subscription, made);
+        let wish = Wish::Messages {
+            subscription,
+            filter,
+            early: since.is_some(),
+        };
+        self.ask(wish, ctx);
+        if let Some(since) = since {
+            self.read_history(subscription, since, ctx);
+        }
+    }
+
+    fn unsubscribe(
+        &mut self,
+        request: &MessagesRequest,
+        id: Option<&RequestId>,
+        ctx: &mut Context,
+    ) {
+        let mut known = self.subscriptions.iter();
+        let found = known.find(|(_, known)| known.is_of(request));
+        let Some(subscription) = found.map(|(subscription, _)| *subscription) else {
+            return refuse("there is no such subscription", id, ctx);
+        };
+        self.subscriptions.remove(&subscription);
+        acknowledge(id, ctx);
+        self.ask(Wish::NoMessages { subscription }, ctx);
+    }
+
+    /// Asks the hub; nothing else happens here until it has heard.
+    fn ask(&self, what: Wish, ctx: &mut Context) {
+        let Some(subscriber) = self.id else {
+            return;
+        };
+        let heard = self.state.feed().send(Ask { subscriber, what });
+        ctx.wait(heard.into_actor(self).map(|heard, _socket, ctx| {
+            if heard.is_err() {
+                ctx.stop();
+            }
+        }));
+    }
+
+    /// Begins with the history of a subscription, once all that came before is
+    /// stored: what waits on disk is in no database.
+    fn read_history(&self, subscription: u64, since: Since, ctx: &mut Context) {
+        let Some(filter) = self
+            .subscriptions
+            .get(&subscription)
+            .map(|one| one.filter.clone())
+        else {
+            return;
+        };
+        let state = self.state.clone();
+        let begun = async move {
+            wait_for_spool(&state).await;
+            let clock = state.clock(Utc::now());
+            let begin = move |conn: &mut _| History::begin(conn, &filter, &since, &clock);
+            state.ask(begin).await
+        };
+        let begun = begun.into_actor(self);
+        ctx.spawn(begun.map(move |begun, socket, ctx| match begun {
+            Ok(history) => socket.go_on(subscription, history, ctx),
+            Err(error) => socket.without_history(subscription, &error, ctx),
+        }));
+    }
+
+    /// Reads the next part of a history. As this actor sleeps while its peer
+    /// does not read, no more is read than the peer takes.
+    fn go_on(&self, subscription: u64, mut history: History, ctx: &mut Context) {
+        if !self.subscriptions.contains_key(&subscription) {
+            return;
+        }
+        let state = self.state.clone();
+        let step = async move {
+            let step = move |conn: &mut _| {
+                let items = history.next(conn)?;
+                Ok((history, items))
+            };
+            state.ask(step).await
+        };
+        let step = step.into_actor(self);
+        ctx.spawn(step.map(move |step, socket, ctx| match step {
+            Ok((history, Some(items))) => {
+                socket.show_history(subscription, &items, ctx);
+                socket.go_on(subscription, history, ctx);
+            }
+            Ok((_, None)) => socket.ask(Wish::Sync { subscription }, ctx),
+            Err(error) => socket.without_history(subscription, &error, ctx),
+        }));
+    }
+
+    fn show_history(&mut self, subscription: u64, items: &[Item], ctx: &mut Context) {
+        let with_addresses = self.with_addresses;
+        if let Some(known) = self.subscriptions.get_mut(&subscription) {
+            for text in known.history(items, with_addresses) {
+                ctx.text(text);
+            }
+        }
+    }
+
+    /// There is no history, or no more of it: what comes now is shown all the same.
+    fn without_history(&mut self, subscription: u64, error: &AppError, ctx: &mut Context) {
+        if let Some(known) = self.subscriptions.get(&subscription) {
+            let about = peer_message(&known.filter);
+            let error = format!("the history could not be read: {error}");
+            ctx.text(json!({"error": error, "peer_message": about}).to_string());
+        }
+        self.ask(Wish::Sync { subscription }, ctx);
+    }
+
+    fn update(&mut self, update: Update, ctx: &mut Context) {
+        let with_addresses = self.with_addresses;
+        match update {
+            Update::Text(text) => ctx.text(text),
+            Update::Messages {
+                subscription,
+                items,
+                early,
+            } => {
+                if let Some(known) = self.subscriptions.get_mut(&subscription) {
+                    let shown = known.live(&items, early, with_addresses);
+                    shown.into_iter().for_each(|text| ctx.text(text));
+                }
+            }
+            Update::Lagged {
+                subscription,
+                missed,
+            } => {
+                if let Some(known) = self.subscriptions.get(&subscription) {
+                    ctx.text(lagged(known, missed));
+                }
+            }
+            Update::Synced {
+                subscription,
+                cursor,
+            } => {
+                if let Some(known) = self.subscriptions.get_mut(&subscription) {
+                    let (texts, missed) = known.synced(&cursor, with_addresses);
+                    texts.into_iter().for_each(|text| ctx.text(text));
+                    if missed > 0 {
+                        let metrics = &self.state.metrics.feed;
+                        metrics.missed(MissReason::LongHistory, missed);
+                        ctx.text(lagged(known, missed));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Shows the windows that are over.
+    fn close_windows(&mut self, ctx: &mut Context) {
+        let now = Utc::now();
+        for known in self.subscriptions.values_mut() {
+            let (text, late) = known.close_windows(now);
+            if let Some(text) = text {
+                ctx.text(text);
+            }
+            if late > 0 {
+                self.state.metrics.feed.missed(MissReason::Late, late);
+                ctx.text(lagged(known, late));
+            }
+        }
+    }
+
+    /// Asks the peer whether it still is there.
+    fn heartbeat(&self, ctx: &mut Context) {
+        if self.heard_at.elapsed() >= self.state.config.ingest.client_timeout {
+            log::debug!("a subscriber of the live feed does not answer");
+            ctx.stop();
+        } else {
+            ctx.ping(b"");
+        }
+    }
+}
+
+fn lagged(known: &Subscription, missed: u64) -> String {
+    json!({"lagged": missed, "peer_message": peer_message(&known.filter)}).to_string()
+}
+
+fn acknowledge(id: Option<&RequestId>, ctx: &mut Context) {
+    if let Some(id) = id {
+        ctx.text(json!({"ack": {"request_id": id}}).to_string());
+    }
+}
+
+fn refuse(problem: &str, id: Option<&RequestId>, ctx: &mut Context) {
+    ctx.text(match id {
+        Some(id) => json!({"error": problem, "request_id": id}).to_string(),
+        None => json!({ "error": problem }).to_string(),
+    });
+}
+
+/// Waits until nothing is on disk that belongs into the database, for at most
+/// four times `CACHE_UPDATE_TIMEOUT_S`.
+async fn wait_for_spool(state: &AppState) {
+    let slow_after = state.config.feed.slow_after;
+    let started_at = Instant::now();
+    let mut has_warned = false;
+    while state.metrics.spool_batches.get() > 0 {
+        let waited = started_at.elapsed();
+        if waited >= slow_after * GIVE_UP {
+            log::warn!("a history of the live feed is read although messages still wait on disk");
+            return;
+        }
+        if waited >= slow_after && !has_warned {
+            has_warned = true;
+            log::warn!("a history of the live feed waits for messages that are still on disk");
+        }
+        tokio::time::sleep(SPOOL_INTERVAL).await;
+    }
+}
+
+impl Actor for FeedSocket {
+    type Context = Context;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        let joined = self.state.feed().send(Join(ctx.address().recipient()));
+        ctx.wait(joined.into_actor(self).map(|joined, socket, ctx| {
+            let Ok((id, given_up)) = joined else {
+                return ctx.stop();
+            };
+            socket.id = Some(id);
+            ctx.spawn(given_up.into_actor(socket).map(|_given_up, _socket, ctx| {
+                let reason = (ws::CloseCode::Again, "too slow: nothing was read for long");
+                ctx.close(Some(reason.into()));
+                ctx.stop();
+            }));
+        }));
+        let interval = self.state.config.ingest.heartbeat_interval;
+        ctx.run_interval(interval, |socket, ctx| socket.heartbeat(ctx));
+        ctx.run_interval(WINDOWS_INTERVAL, |socket, ctx| socket.close_windows(ctx));
+    }
+
+    fn stopped(&mut self, _ctx: &mut Self::Context) {
+        if let Some(subscriber) = self.id {
+            let what = Wish::Leave;
+            if self
+                .state
+                .feed()
+                .try_send(Ask { subscriber, what })
+                .is_err()
+            {
+                // The hub finds out at the next update.
+                log::debug!("the live feed is busy");
+            }
+        }
+    }
+}
+
+impl Handler<Update> for FeedSocket {
+    type Result = ();
+
+    fn handle(&mut self, update: Update, ctx: &mut Self::Context) {
+        self.update(update, ctx);
+    }
+}
+
+impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for FeedSocket {
+    fn handle(&mut self, message: Result<ws::Message, ws::ProtocolError>, ctx: &mut Self::Context) {
+        self.heard_at = Instant::now();
+        match message {
+            Ok(ws::Message::Text(text)) => self.request(&text, ctx),
+            Ok(ws::Message::Ping(payload)) => ctx.pong(&payload),
+            Ok(ws::Message::Pong(_) | ws::Message::Nop) => {}
+            Ok(ws::Message::Close(reason)) => {
+                ctx.close(reason);
+                ctx.stop();
+            }
+            Ok(ws::Message::Binary(_) | ws::Message::Continuation(_)) => {
+                refuse("a request is one text, unfragmented", None, ctx);
+            }
+            Err(error) => {
+                log::debug!("a subscriber of the live feed: {error}");
+                ctx.stop();
+            }
+        }
+    }
+}

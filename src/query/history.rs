@@ -1,0 +1,199 @@
+//! What a subscription to the live feed begins with: the messages since a time
+//! or a place, oldest first, window by window, so that each step is short and
+//! the whole may be long.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
+
+use super::{Clock, QueryError};
+use crate::feed::{Cursor, Filter, Item, Origin, Since};
+use crate::ids::{MessageId, SessionId};
+
+/// Messages of one step.
+const STEP_ROWS: i64 = 5_000;
+
+/// A window that holds fewer messages is followed by a wider one.
+const FEW_ROWS: i64 = STEP_ROWS / 4;
+
+/// Windows, from the first for a thousand nodes to the widest.
+const WIDTH_MIN: TimeDelta = TimeDelta::seconds(10);
+const WIDTH_FIRST: TimeDelta = TimeDelta::hours(1);
+const WIDTH_MAX: TimeDelta = TimeDelta::days(30);
+
+/// Messages of a whole history: a day of a node that sends ten a second.
+const ROWS_MAX: u64 = 1_000_000;
+
+/// A history that is being read.
+#[derive(Debug)]
+pub struct History {
+    msg: Option<String>,
+    origins: HashMap<i64, Arc<Origin>>,
+    sessions: Vec<i64>,
+    after: Vec<i64>,
+    start: DateTime<Utc>,
+    end: DateTime<Utc>,
+    width: TimeDelta,
+    /// Row after which the next page of a window begins.
+    last: Option<(DateTime<Utc>, i64)>,
+    rows: u64,
+}
+
+#[derive(QueryableByName)]
+struct SessionRow {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Text)]
+    server_id: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    peer_id: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    name: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    chain: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    genesis_hash: Option<String>,
+}
+
+#[derive(QueryableByName)]
+struct MessageRow {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Timestamptz)]
+    created_at: DateTime<Utc>,
+    #[diesel(sql_type = BigInt)]
+    peer_connection_id: i64,
+    #[diesel(sql_type = Text)]
+    msg: String,
+    #[diesel(sql_type = Text)]
+    logs: String,
+}
+
+impl History {
+    /// The history of what `filter` admits. Nothing is read yet but the sessions.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub fn begin(
+        conn: &mut PgConnection,
+        filter: &Filter,
+        since: &Since,
+        clock: &Clock,
+    ) -> Result<Self, QueryError> {
+        // What came after a place may be dated earlier, by the clock of its node.
+        let start = match since {
+            Since::Now => clock.now,
+            Since::Time(time) => *time,
+            Since::Cursor(cursor) => cursor.at - clock.slack,
+        };
+        let found: Vec<SessionRow> = diesel::sql_query(include_str!("history_sessions.sql"))
+            .bind::<Nullable<Text>, _>(&filter.peer_id)
+            .bind::<Nullable<Text>, _>(&filter.chain)
+            .bind::<Timestamptz, _>(start.checked_sub_signed(clock.slack).unwrap_or(start))
+            .load(conn)?;
+        let after = |server_id: &str| match since {
+            Since::Cursor(cursor) => after(cursor, server_id),
+            Since::Now | Since::Time(_) => i64::MIN,
+        };
+        let nodes = i32::try_from(found.len()).unwrap_or(i32::MAX);
+        let mut history = Self {
+            msg: filter.msg.clone(),
+            origins: HashMap::new(),
+            sessions: found.iter().map(|session| session.id).collect(),
+            after: found
+                .iter()
+                .map(|session| after(&session.server_id))
+                .collect(),
+            start,
+            end: clock.horizon(),
+            width: (WIDTH_FIRST / (1 + nodes / 3)).max(WIDTH_MIN),
+            last: None,
+            rows: 0,
+        };
+        let origins = found.into_iter();
+        history.origins = origins
+            .map(|row| (row.id, Arc::new(row.into_origin())))
+            .collect();
+        Ok(history)
+    }
+
+    /// The next messages, possibly none; `None` at the end.
+    ///
+    /// # Errors
+    /// [`QueryError::Invalid`] if there are more than a history may have;
+    /// otherwise if the database cannot be read.
+    pub fn next(&mut self, conn: &mut PgConnection) -> Result<Option<Vec<Item>>, QueryError> {
+        if self.start >= self.end || self.sessions.is_empty() {
+            return Ok(None);
+        }
+        let end = self.start.checked_add_signed(self.width);
+        let end = end.map_or(self.end, |end| end.min(self.end));
+        let rows: Vec<MessageRow> = diesel::sql_query(include_str!("history.sql"))
+            .bind::<Array<BigInt>, _>(&self.sessions)
+            .bind::<Array<BigInt>, _>(&self.after)
+            .bind::<Timestamptz, _>(self.start)
+            .bind::<Timestamptz, _>(end)
+            .bind::<Nullable<Timestamptz>, _>(self.last.map(|(created_at, _)| created_at))
+            .bind::<Nullable<BigInt>, _>(self.last.map(|(_, id)| id))
+            .bind::<Nullable<Text>, _>(&self.msg)
+            .bind::<BigInt, _>(STEP_ROWS)
+            .load(conn)?;
+        let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        self.rows += count.unsigned_abs();
+        if self.rows > ROWS_MAX {
+            return Err(QueryError::invalid(
+                "start_time",
+                format!("is too early: a history has at most {ROWS_MAX} messages"),
+            ));
+        }
+        match rows.last() {
+            Some(row) if count >= STEP_ROWS => {
+                // The window goes on where this page ends, and the next is narrower.
+                self.last = Some((row.created_at, row.id));
+                self.start = row.created_at;
+                self.width = (self.width / 2).max(WIDTH_MIN);
+            }
+            _ => {
+                (self.start, self.last) = (end, None);
+                if count < FEW_ROWS {
+                    self.width = (self.width * 4).min(WIDTH_MAX);
+                }
+            }
+        }
+        let items = rows.into_iter().filter_map(|row| self.item(row));
+        Ok(Some(items.collect()))
+    }
+
+    fn item(&self, row: MessageRow) -> Option<Item> {
+        let origin = self.origins.get(&row.peer_connection_id)?;
+        Some(Item {
+            id: MessageId(row.id),
+            origin: origin.clone(),
+            kind: row.msg.into(),
+            created_at: row.created_at,
+            received_at: None,
+            fields: row.logs.into(),
+        })
+    }
+}
+
+/// The number after which the messages of a server are missing.
+fn after(cursor: &Cursor, server_id: &str) -> i64 {
+    cursor.last.get(server_id).map_or(i64::MIN, |last| last.0)
+}
+
+impl SessionRow {
+    fn into_origin(self) -> Origin {
+        Origin {
+            session: SessionId(self.id),
+            server_id: self.server_id.into(),
+            peer_id: self.peer_id,
+            name: self.name,
+            chain: self.chain,
+            genesis_hash: self.genesis_hash,
+        }
+    }
+}
