@@ -1,24 +1,37 @@
 //! What the tests are made of: [`TestApp`] is a server process, [`TestDb`] a
-//! database of its own, [`FakeNode`] a node as it really behaves.
+//! database of its own, [`FakeNode`] a node as it really behaves, [`Network`]
+//! many of them on chains that grow, [`Browser`] what people look at pages with.
 
+mod browser;
 mod chaos_proxy;
 mod fake_node;
+mod feed_client;
 mod load;
+mod network;
 mod random;
 mod test_app;
 mod test_db;
 
 use std::time::{Duration, Instant};
 
+pub use browser::Browser;
 pub use chaos_proxy::ChaosProxy;
 pub use fake_node::{FakeNode, corpus, frame, upgrade};
+pub use feed_client::FeedClient;
 pub use load::Load;
+pub use network::Network;
 pub use random::Random;
 pub use test_app::TestApp;
 pub use test_db::{TestDb, rename_database};
 
 /// How long any condition may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A port that nobody listens on, for a server that comes back where it was.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
 
 /// Waits until `condition` holds; `what` is named if it never does.
 #[track_caller]
