@@ -1,13 +1,13 @@
 # The commands of the project; `make` alone lists them. ARGS="…" is handed on.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench soak audit
+.PHONY: help run test lint bench soak screenshots audit
 
 # Where rustup puts cargo, for shells that were not told.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Install what is missing, build in release mode, start the server
 	@.ci/install run
@@ -18,9 +18,11 @@ test: ## Run all tests on a real PostgreSQL of their own
 	@.ci/install test
 	cargo build --quiet --example with_postgres
 	@if cargo nextest --version >/dev/null 2>&1; then \
+		command -v chromedriver >/dev/null || export NEXTEST_PROFILE=without-browser; \
 		exec target/debug/examples/with_postgres cargo nextest run --no-fail-fast $(ARGS); \
 	else \
-		exec target/debug/examples/with_postgres cargo test --no-fail-fast $(ARGS); \
+		command -v chromedriver >/dev/null || left_out='-- --skip pages::'; \
+		exec target/debug/examples/with_postgres cargo test --no-fail-fast $(ARGS) $$left_out; \
 	fi
 
 lint: ## Check formatting, clippy, documentation and shell scripts
@@ -41,8 +43,13 @@ bench: ## Measure: a table at the end, also written to docs/PERFORMANCE.md
 soak: ## Run the long tests (those that `make test` leaves out)
 	@.ci/install test
 	cargo build --quiet --example with_postgres
-	cargo test --quiet --release --test integration -- --ignored --list $(ARGS)
-	target/debug/examples/with_postgres cargo test --release --test integration -- --ignored --nocapture --test-threads 1 $(ARGS)
+	cargo test --quiet --release --test integration -- --ignored --list --skip pages::screenshots $(ARGS)
+	target/debug/examples/with_postgres cargo test --release --test integration -- --ignored --skip pages::screenshots --nocapture --test-threads 1 $(ARGS)
+
+screenshots: ## Make the pictures of all pages in docs/screenshots
+	@.ci/install screenshots
+	cargo build --quiet --example with_postgres
+	target/debug/examples/with_postgres cargo test --quiet --test integration -- --ignored --exact pages::screenshots::make --nocapture
 
 audit: ## Check licences, sources, duplicates and advisories of the dependencies
 	@if ! cargo deny --version >/dev/null 2>&1; then \
