@@ -35,28 +35,28 @@ export function nodeColumns(clock) {
 
   return [
     {
-      field: "name", title: "Name", width: 13, sticky: true, search: true,
-      cell: (row) => h("span", {}, dot(row), h("a", { href: nodeAddress(row), tabindex: -1 }, nameOf(row))),
+      field: "name", title: "Name", width: 13, narrow: 9.5, sticky: true, search: true,
+      cell: (row, before) => nameCell(row, before ?? h("span", {}, h("span", { role: "img" }), h("a", { tabindex: -1 }))),
       fields: ["name", "online", "peer_id"], value: (row) => nameOf(row),
       text: (row) => `${row.online}${nameOf(row)}`, hint: (row) => `${nameOf(row)}\n${row.peer_id}`,
       exported: (row) => row.name,
     },
     {
-      field: "chain", title: "Chain", width: 9, search: true, hint: (row) => row.genesis_hash ?? "",
+      field: "chain", title: "Chain", width: 9, isWide: true, search: true, hint: (row) => row.genesis_hash ?? "",
     },
-    { field: "version", title: "Version", width: 9, search: true, hint: (row) => row.version ?? "" },
+    { field: "version", title: "Version", width: 9, isWide: true, search: true, hint: (row) => row.version ?? "" },
     { field: "implementation", title: "Implementation", width: 9, search: true, isHidden: true, hint: (row) => row.implementation ?? "" },
     {
-      field: "authority", title: "Role", width: 5.5, filter: [["true", "authority"], ["false", "full"]],
+      field: "authority", title: "Role", isWide: true, width: 5.5, filter: [["true", "authority"], ["false", "full"]],
       text: (row) => (row.authority === true ? "authority" : row.authority === false ? "full" : MISSING),
     },
     {
-      field: "online", title: "State", width: 5.5, filter: [["true", "online"], ["false", "offline"]], descending: true,
+      field: "online", title: "State", isWide: true, width: 5.5, filter: [["true", "online"], ["false", "offline"]], descending: true,
       text: (row) => (row.online ? "online" : "offline"), tone: (row) => (row.online ? "good" : "quiet-text"),
       hint: (row) => (row.online || !row.disconnected_at ? "" : `Since ${timeLocal(row.disconnected_at)}: ${REASONS[row.disconnect_reason] ?? row.disconnect_reason ?? "unknown why"}`),
     },
     number({
-      field: "height", title: "Best block", width: 6.5, text: (row) => count(row.height), hint: (row) => row.best_hash ?? "",
+      field: "height", title: "Best block", width: 7, text: (row) => count(row.height), hint: (row) => row.best_hash ?? "",
     }),
     number({
       field: "finalized_height", title: "Finalized", width: 6.5, text: (row) => count(row.finalized_height),
@@ -67,13 +67,13 @@ export function nodeColumns(clock) {
       fields: ["height", "finalized_height"], value: (row) => lag(row), text: (row) => count(lag(row)),
     }),
     number({
-      field: "block_age", title: "Block age", help: "Since the node reported its best block", width: 6, second: 1,
+      field: "block_age_s", title: "Block age", help: "Since the node reported its best block", width: 6, second: 1,
       descending: false, ticks: true, fields: ["best_at", "online"], value: (row) => whole(blockAge(row)),
       text: (row) => age(notBelowZero(blockAge(row))), tone: (row) => ageTone(blockAge(row)),
       hint: (row) => (row.best_at ? `Reported ${timeLocal(row.best_at)} (${timeUtc(row.best_at)})` : ""),
     }),
     number({
-      field: "propagation_ms", title: "Propagation", help: "Behind the first node of its chain that had the block", width: 6.5,
+      field: "propagation_ms", title: "Propagation", help: "Behind the first node of its chain that had the block", width: 7,
       second: 1000, descending: false, text: (row) => millis(row.propagation_ms),
       tone: (row) => (row.propagation_ms > SLOW_MS ? "warn" : ""),
     }),
@@ -83,21 +83,21 @@ export function nodeColumns(clock) {
     number({ field: "upload_bytes_per_s", title: "Up", help: "Bandwidth, sent", text: (row) => bytesPerSecond(row.upload_bytes_per_s) }),
     number({ field: "state_cache_bytes", title: "State cache", isHidden: true, text: (row) => bytes(row.state_cache_bytes) }),
     number({
-      field: "uptime", title: "Uptime", help: "Since the process of the node started, by its own clock", width: 6.5, second: 1,
+      field: "uptime_s", title: "Uptime", help: "Since the process of the node started, by its own clock", width: 6.5, second: 1,
       ticks: true, fields: ["startup_time", "online"], value: (row) => whole(uptime(row, clock())),
       text: (row) => age(uptime(row, clock())), hint: (row) => (row.startup_time ? `Started ${timeLocal(Number(row.startup_time))}` : ""),
     }),
     number({
-      field: "connected", title: "Connected", help: "Since the session began", width: 6.5, second: 1, ticks: true, isHidden: true,
+      field: "connected_s", title: "Connected", help: "Since the session began", width: 6.5, second: 1, ticks: true, isHidden: true,
       fields: ["connected_at", "online"], value: (row) => (row.online ? whole(seconds(row.connected_at)) : null),
       text: (row) => age(row.online ? notBelowZero(seconds(row.connected_at)) : null),
-      hint: (row) => (row.connected_at ? `Connected ${timeLocal(row.connected_at)}` : ""), exported: (row) => row.connected_at,
+      hint: (row) => (row.connected_at ? `Connected ${timeLocal(row.connected_at)}` : ""),
     }),
     { field: "peer_id", title: "Peer id", width: 9, search: true, isHidden: true, className: "mono", text: (row) => hashShort(row.peer_id), hint: (row) => row.peer_id },
     { field: "best_hash", title: "Best hash", width: 9, isHidden: true, className: "mono", text: (row) => hashShort(row.best_hash), hint: (row) => row.best_hash ?? "" },
-    { field: "cpu", title: "Processor", width: 13, group: "Hardware", search: true, hint: (row) => row.cpu ?? "" },
-    number({ field: "core_count", title: "Cores", width: 4.5, group: "Hardware", text: (row) => count(row.core_count) }),
-    number({ field: "memory_bytes", title: "Memory", group: "Hardware", text: (row) => bytes(row.memory_bytes) }),
+    { field: "cpu", title: "Processor", isWide: true, width: 13, group: "Hardware", search: true, hint: (row) => row.cpu ?? "" },
+    number({ field: "core_count", title: "Cores", isWide: true, width: 4.5, group: "Hardware", text: (row) => count(row.core_count) }),
+    number({ field: "memory_bytes", title: "Memory", isWide: true, group: "Hardware", text: (row) => bytes(row.memory_bytes) }),
     { field: "target_os", title: "System", width: 6, group: "Hardware", isHidden: true, search: true },
     { field: "target_arch", title: "Architecture", width: 7, group: "Hardware", isHidden: true },
     { field: "target_env", title: "C library", width: 6, group: "Hardware", isHidden: true },
@@ -116,8 +116,13 @@ export function nodeColumns(clock) {
   ];
 }
 
-function dot(row) {
-  return h("span", { class: row.online ? "online-dot" : "online-dot offline", role: "img", "aria-label": row.online ? "online" : "offline" });
+function nameCell(row, element) {
+  const [dot, link] = element.children;
+  dot.className = row.online ? "online-dot" : "online-dot offline";
+  dot.setAttribute("aria-label", row.online ? "online" : "offline");
+  link.href = nodeAddress(row);
+  link.textContent = nameOf(row);
+  return element;
 }
 
 /** Scores are MiB/s. */

@@ -161,6 +161,10 @@ function explainEmpty(where) {
     showLoading(where, "Waiting for the nodes…");
     return;
   }
+  if (table.size > 0) {
+    showEmpty(where, "No node of this chain is known.", h("button", { type: "button", onclick: () => choose("") }, "Show all chains"));
+    return;
+  }
   const scheme = ROOT.protocol === "https:" ? "wss:" : "ws:";
   showEmpty(where, "No node has connected yet.", "Start a node with this; it appears here by itself:",
     h("pre", { tabindex: 0 }, `--telemetry-url '${scheme}//${ROOT.host}${ROOT.pathname}submit 1'`),

@@ -60,8 +60,11 @@ export function menu(label, ...content) {
     const change = details.open ? "addEventListener" : "removeEventListener";
     document[change]("pointerdown", close);
     document[change]("keydown", close);
-    // A panel that would leave the window on the left hangs from the other edge.
-    details.classList.toggle("from-left", details.open && panel.getBoundingClientRect().left < 0);
+    if (!details.open) return;
+    // The panel stays in the window: hangs from the other edge if it must, and scrolls.
+    details.classList.remove("from-left");
+    details.classList.toggle("from-left", panel.getBoundingClientRect().left < 0);
+    panel.style.maxHeight = `${Math.max(160, innerHeight - panel.getBoundingClientRect().top - 12)}px`;
   });
   return details;
 }

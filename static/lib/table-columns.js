@@ -5,6 +5,9 @@ import { h, menu } from "./elements.js";
 import { recall, remember } from "./address.js";
 import { MISSING } from "./format.js";
 
+/** Windows of phones. */
+export const NARROW = matchMedia("(max-width: 46rem)");
+
 /**
  * Fills in what a column leaves out:
  * - `field`: its name in rows, addresses and exports; `title`; `help`: a tooltip of the title; `group` in the chooser;
@@ -12,11 +15,13 @@ import { MISSING } from "./format.js";
  * - `value(row)`: what is sorted, filtered and exported; by default the field itself;
  * - `fields`: the fields on which the value depends, if not only `field`;
  * - `text(row, now)`: what is displayed; `ticks`: it depends on the time `now` (Unix ms);
- * - `cell(row)`: an element to display, made anew when the text changes; `hint(row)`: tooltip;
+ * - `cell(row, before)`: an element to display, asked for when the text changes; it may be `before`, what the cell
+ *   showed last (or null), changed; `hint(row)`: tooltip;
  * - `tone(row, now)`: "good", "warn", "bad", "quiet-text" or nothing;
  * - `filter`: "text" (default), "number", an array of [value, label], or false; `second`: what a second is in a column
  *   of time (1000 for ms), so that `> 5s` can be asked; `search`: whether the free search looks here;
- * - `descending`: the first click sorts the largest first; `isHidden`: not shown unless chosen;
+ * - `descending`: the first click sorts the largest first; `isHidden`: not shown unless chosen; `isWide`: the same in
+ *   narrow windows; `narrow`: the width there;
  * - `exported(row)`: for CSV and JSON, if not the value.
  */
 export function prepareColumn(column) {
@@ -34,10 +39,28 @@ export function prepareColumn(column) {
   };
 }
 
+/** The column with which rows are pinned. */
+export function pinColumn({ key, pins, nameOf }) {
+  const isPinned = (row) => pins.has(row[key]);
+  return prepareColumn({
+    field: "pin", title: "Pin", width: 2, sticky: true, isPlain: true, filter: false, className: "pin", text: (row) => String(isPinned(row)),
+    cell: (row, before) => {
+      const button = before ?? h("button", { type: "button", class: "icon", tabindex: -1 });
+      const label = `${isPinned(row) ? "Unpin" : "Pin"} ${nameOf(row)}`;
+      button.setAttribute("aria-pressed", String(isPinned(row)));
+      button.setAttribute("aria-label", label);
+      button.title = label;
+      button.textContent = isPinned(row) ? "★" : "☆";
+      return button;
+    },
+  });
+}
+
 /** A menu to choose columns. `get()` gives the shown ones in their order; `changed()` is called after a choice. */
 export function columnChooser({ id, columns, changed }) {
   const name = `columns:${id}`;
-  const standard = () => columns.filter((column) => !column.isHidden).map((column) => column.field);
+  const isShown = (column) => !column.isHidden && !(column.isWide && NARROW.matches);
+  const standard = () => columns.filter(isShown).map((column) => column.field);
   let shown = new Set(recall(name, null) ?? standard());
   const boxes = new Map();
   const apply = () => {
@@ -55,12 +78,12 @@ export function columnChooser({ id, columns, changed }) {
     remember(name, null);
     apply();
   };
-  const groups = groupBy(columns);
+  const groups = groupBy(columns.filter((column) => !column.sticky));
   const lists = [...groups].map(([group, members]) => h("fieldset", {},
     h("legend", {}, group || "Columns"),
     members.map((column) => {
       const box = h("input", {
-        type: "checkbox", checked: shown.has(column.field), disabled: column.sticky,
+        type: "checkbox", checked: shown.has(column.field),
         onchange: () => choose(column.field, box.checked),
       });
       boxes.set(column.field, box);

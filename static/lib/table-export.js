@@ -2,6 +2,22 @@
  * Rows as CSV (RFC 4180) and JSON: the shown rows in their order, the shown columns by their field names, values as the
  * server gave them rather than as they are displayed.
  */
+import { download, h, menu, say } from "./elements.js";
+import { count } from "./format.js";
+
+/** A menu to save what `shown()` gives: `{ rows, columns }`. */
+export function exportMenu(noun, shown) {
+  const save = (text, type, extension, write) => h("button", {
+    type: "button", class: "quiet",
+    onclick: () => {
+      const { rows, columns } = shown();
+      download(`${noun[1].replaceAll(" ", "-")}.${extension}`, type, write(rows, columns));
+      say(`${count(rows.length)} ${noun[rows.length === 1 ? 0 : 1]} with ${columns.length} columns saved.`);
+    },
+  }, text);
+  return menu("Export", save("Shown rows as CSV", "text/csv", "csv", toCsv),
+    save("Shown rows as JSON", "application/json", "json", toJson));
+}
 
 /** CSV with a line of field names. */
 export function toCsv(rows, columns) {

@@ -27,7 +27,7 @@ export class TableModel {
   sort = { field: null, descending: false };
   search = "";
   filters = new Map();
-  pins = new Set();
+  pins;
 
   #key;
   #columns;
@@ -37,7 +37,8 @@ export class TableModel {
   #watched = new Set();
   #searched = new Set();
 
-  constructor({ columns, key }) {
+  constructor({ columns, key, pins }) {
+    this.pins = pins;
     this.#key = key;
     this.#columns = new Map(columns.map((column) => [column.field, column]));
     for (const column of columns) {

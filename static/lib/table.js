@@ -5,25 +5,20 @@
  *   table.merge(rows);               // add, or change the given fields of known rows; as often as you like
  *   table.replace(rows);             // these and no others
  *
- * Cells are painted once a frame, and only those that can be seen; order and totals follow at most once a second, so
- * that rows do not jump about. What the reader asks for happens at once. static/README.md has an example.
+ * It shows some forty rows of however many: table-view.js. static/README.md has an example.
  */
-import { h, menu, download, say } from "./elements.js";
-import { readAddress, readAddressGroup, writeAddress, recall, remember } from "./address.js";
-import { count } from "./format.js";
-import { showEmpty } from "./states.js";
-import { TableModel } from "./table-model.js";
-import { TableView } from "./table-view.js";
+import { say } from "./elements.js";
+import { onAddress, recall, remember } from "./address.js";
+import { columnChooser, pinColumn, prepareColumn, NARROW } from "./table-columns.js";
+import { exportMenu } from "./table-export.js";
+import { TableFrame } from "./table-frame.js";
 import { TableHead } from "./table-head.js";
-import { columnChooser, prepareColumn } from "./table-columns.js";
 import { gridKeys } from "./table-keys.js";
-import { toCsv, toJson } from "./table-export.js";
+import { TableModel } from "./table-model.js";
+import { Pace } from "./table-pace.js";
+import { readView, writeView } from "./table-share.js";
+import { TableView } from "./table-view.js";
 
-// Order and totals are computed again after changes at most this often.
-const REFRESH_MS = 1000;
-// While the pointer moves over rows their order is kept, but no longer than this: nobody likes to miss what they aim at.
-const POINTED_MS = 1500;
-const HELD_MS_MAX = 6000;
 // More pinned rows would leave no room for others.
 const PINS_MAX = 10;
 
@@ -43,39 +38,47 @@ export function createTable(place, options) {
 class Table {
   #options;
   #columns;
+  #shown = [];
   #model;
-  #view;
+  #frame;
   #head;
+  #view;
   #keys;
   #chooser;
-  #shown = [];
-  #refreshedAt = 0;
-  #pointedAt = 0;
-  #isAsked = true;
-  #frame = 0;
-  #timer = 0;
-  #countSaid = 0;
-  #parts;
+  #pace;
+  // The row on which the keyboard stands, wherever it moves.
+  #activeEntry = null;
 
   constructor(place, options) {
-    this.#options = { noun: ["row", "rows"], clock: Date.now, tools: [], nameOf: (row) => row[options.key], ...options };
+    this.#options = {
+      noun: ["row", "rows"], clock: Date.now, tools: [], nameOf: (row) => row[options.key], ...options,
+      sort: { field: null, descending: false, ...options.sort },
+    };
     this.#columns = options.columns.map(prepareColumn);
-    if (options.isPinnable) this.#columns.unshift(this.#pinColumn());
-    this.#model = new TableModel({ columns: this.#columns, key: options.key });
-    this.#model.sort = { field: null, descending: false, ...options.sort };
-    this.#model.pins = new Set(recall(`pins:${options.id}`, []));
-    if (options.isShared) this.#readAddress();
+    const pins = new Set(recall(`pins:${options.id}`, []));
+    if (options.isPinnable) this.#columns.unshift(pinColumn({ ...this.#options, pins }));
+    this.#model = new TableModel({ columns: this.#columns, key: options.key, pins });
+    this.#model.sort = { ...this.#options.sort };
+    this.#pace = new Pace({
+      isChanged: () => this.#model.isStale || this.#model.isChanged, isEmpty: () => this.#model.view.length === 0,
+      refresh: (isAsked) => this.#refresh(isAsked), paint: () => this.#paint(),
+    });
     this.#build(place, `table${++tables}`);
+    if (options.isShared) {
+      this.#takeAddress();
+      onAddress(() => this.#takeAddress());
+    }
     this.setColumns();
+    NARROW.addEventListener("change", () => this.setColumns());
     setInterval(() => {
-      if (this.#shown.some((column) => column.ticks)) this.#askFrame();
+      if (this.#shown.some((column) => column.ticks)) this.#pace.touch();
     }, 1000);
   }
 
   /** Adds rows, and changes the given fields of those that are known. */
   merge(rows) {
     this.#model.merge(rows);
-    this.#askFrame();
+    this.#pace.touch();
   }
 
   /** Shows these rows and no others. */
@@ -83,24 +86,24 @@ class Table {
     const keys = new Set(rows.map((row) => row[this.#options.key]));
     this.#model.removeIf((row) => !keys.has(row[this.#options.key]));
     this.#model.merge(rows);
-    this.refresh();
+    this.explain();
   }
 
   removeIf(isGone) {
     this.#model.removeIf(isGone);
-    this.#askFrame();
+    this.#pace.touch();
   }
 
   /** Leaves out rows for which `keep(row)` is false; `fields`: what it looks at. */
   setKeep(keep, fields) {
     this.#model.setKeep(keep, fields);
-    this.refresh();
+    this.explain();
   }
 
-  /** Order, filters and totals at once, for the reader asked for it. */
-  refresh() {
-    this.#isAsked = true;
-    this.#askFrame();
+  /** Calls `empty` again, for the reason why there are no rows may have changed. */
+  explain() {
+    this.#frame.showEmpty(this.#emptyKind(), true);
+    this.#pace.ask();
   }
 
   /** All rows, shown or not, to go through. */
@@ -119,198 +122,119 @@ class Table {
 
   /** Shows the columns that are chosen. */
   setColumns() {
-    this.#shown = this.#chooser.get();
     let left = 0;
-    for (const column of this.#shown) {
-      column.left = column.sticky ? `${left}rem` : "";
-      if (column.sticky) left += column.width;
-    }
-    const { table, columns } = this.#parts;
-    columns.replaceChildren(...this.#shown.map((column) => {
-      const col = h("col");
-      col.style.width = `${column.width}rem`;
-      return col;
-    }));
-    table.style.width = `${this.#shown.reduce((sum, column) => sum + column.width, 0)}rem`;
-    table.setAttribute("aria-colcount", this.#shown.length);
+    this.#shown = this.#chooser.get().map((column) => {
+      const width = (NARROW.matches && column.narrow) || column.width;
+      const shown = { ...column, width, left: column.sticky ? `${left}rem` : "" };
+      if (column.sticky) left += width;
+      return shown;
+    });
+    this.#frame.setColumns(this.#shown);
     this.#head.setColumns(this.#shown);
     this.#view.setColumns(this.#shown);
-    this.refresh();
-  }
-
-  #build(place, prefix) {
-    const { id, label, noun, tools } = this.#options;
-    const help = h("p", { class: "unseen", id: `${prefix}-help` },
-      `Arrow keys move between cells. Enter opens a row, or sorts by a title.${this.#options.isPinnable ? " Space pins a row." : ""}`);
-    const columns = h("colgroup");
-    const table = h("table", { role: "grid", tabindex: 0, "aria-label": label, "aria-describedby": `${prefix}-help` }, columns);
-    const scroller = h("div", { class: "table-scroll" }, table);
-    const search = h("input", {
-      type: "search", class: "table-search", "aria-label": `Search ${noun[1]}`, placeholder: `Search ${noun[1]}`,
-      value: this.#model.search, spellcheck: "false", autocomplete: "off",
-      oninput: () => {
-        this.#model.search = search.value;
-        this.#filtered();
-      },
-    });
-    const filterSwitch = h("button", {
-      type: "button", "aria-pressed": "false",
-      onclick: () => this.#showFilters(!this.#head.hasFilters),
-    }, "Filters");
-    this.#head = new TableHead({
-      model: this.#model, prefix, sorted: (field) => this.#sortBy(field), filtered: () => this.#filtered(),
-    });
-    table.append(this.#head.element);
-    this.#chooser = columnChooser({ id, columns: this.#columns, changed: () => this.setColumns() });
-    this.#view = new TableView({ model: this.#model, scroller, table, head: this.#head.element, prefix });
-    const status = h("p", { class: "unseen", role: "status" });
-    const empty = h("div", { class: "table-empty", "data-kind": "", hidden: true });
-    const number = h("span", { class: "table-count" });
-    const totals = h("span", { class: "table-totals" });
-    place.replaceChildren(h("div", { class: this.#options.open ? "table opens" : "table" },
-      h("div", { class: "bar table-bar" }, search, ...tools,
-        h("span", { class: "end bar" }, filterSwitch, this.#chooser.element, this.#exportMenu())),
-      help, scroller, empty, h("div", { class: "table-foot" }, number, totals), status));
-    this.#parts = { table, columns, scroller, filterSwitch, status, empty, number, totals };
-    this.#keys = gridKeys(table, {
-      rows: () => this.#model.view.length, columns: () => this.#shown.length, page: () => this.#view.rowsSeen,
-      activate: (active, isNewTab) => this.#activate(active, isNewTab), pin: (index) => this.#pin(this.#model.view[index]),
-      shown: (active) => this.#showActive(active),
-    });
-    scroller.addEventListener("scroll", () => this.#askFrame(), { passive: true });
-    new ResizeObserver(() => this.#askFrame()).observe(scroller);
-    table.addEventListener("pointermove", () => { this.#pointedAt = performance.now(); }, { passive: true });
-    table.addEventListener("click", (event) => this.#clicked(event));
-    if (this.#model.filters.size > 0) this.#showFilters(true, false);
-  }
-
-  #pinColumn() {
-    return prepareColumn({
-      field: "pin", title: "Pin", width: 2, sticky: true, isPlain: true, filter: false, className: "pin",
-      exported: (row) => this.#model.pins.has(row[this.#options.key]),
-      text: (row) => String(this.#model.pins.has(row[this.#options.key])),
-      cell: (row) => {
-        const isPinned = this.#model.pins.has(row[this.#options.key]);
-        const label = `${isPinned ? "Unpin" : "Pin"} ${this.#options.nameOf(row)}`;
-        return h("button", { type: "button", class: "icon", tabindex: -1, "aria-pressed": String(isPinned), "aria-label": label, title: label },
-          isPinned ? "★" : "☆");
-      },
-    });
-  }
-
-  #exportMenu() {
-    const save = (type, extension, write) => () => {
-      const rows = this.shownRows;
-      const columns = this.#shown.filter((column) => !column.isPlain);
-      download(`${this.#options.noun[1].replaceAll(" ", "-")}.${extension}`, type, write(rows, columns));
-      say(`${count(rows.length)} ${this.#noun(rows.length)} with ${columns.length} columns saved.`);
-    };
-    return menu("Export",
-      h("button", { type: "button", class: "quiet", onclick: save("text/csv", "csv", toCsv) }, "Shown rows as CSV"),
-      h("button", { type: "button", class: "quiet", onclick: save("application/json", "json", toJson) }, "Shown rows as JSON"));
-  }
-
-  #askFrame() {
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
-      this.#paint();
-    });
-  }
-
-  #paint() {
-    const time = performance.now();
-    const model = this.#model;
-    if (model.isStale || model.isChanged || this.#isAsked) {
-      const due = this.#dueAt(time);
-      if (this.#isAsked || due <= time) this.#refreshNow(time);
-      else this.#timer ||= setTimeout(() => {
-        this.#timer = 0;
-        this.#askFrame();
-      }, due - time);
-    }
-    this.#view.paint(this.#options.clock(), this.#keys.active);
-    this.#markActive();
-  }
-
-  #dueAt(time) {
-    const due = this.#refreshedAt + REFRESH_MS;
-    const isPointed = time - this.#pointedAt < POINTED_MS && time - this.#refreshedAt < HELD_MS_MAX;
-    return this.#model.view.length > 0 && isPointed ? Math.max(due, this.#pointedAt + POINTED_MS) : due;
-  }
-
-  #refreshNow(time) {
-    const model = this.#model;
-    if (model.isStale || this.#isAsked) model.refresh();
-    model.isChanged = false;
-    this.#isAsked = false;
-    this.#refreshedAt = time;
-    const { table, number, totals } = this.#parts;
-    const shown = model.view.length;
-    table.setAttribute("aria-rowcount", shown + 1);
-    const text = shown === model.size ? `${count(shown)} ${this.#noun(shown)}` : `${count(shown)} of ${count(model.size)} ${this.#noun(model.size)}`;
-    if (number.textContent !== text) number.textContent = text;
-    if (this.#options.totals) totals.replaceChildren(...[this.#options.totals(this.shownRows)].flat());
-    this.#showEmpty(shown > 0 ? "" : model.size > 0 ? "filtered" : "empty");
-  }
-
-  /** Calls `empty` again, for the reason why there are no rows changed. */
-  explain() {
-    delete this.#parts.empty.dataset.kind;
-    this.refresh();
-  }
-
-  /** Says why there are no rows: "filtered", "empty", or "" if there are some. */
-  #showEmpty(kind) {
-    const { empty, scroller } = this.#parts;
-    if (empty.dataset.kind === kind) return;
-    empty.dataset.kind = kind;
-    empty.hidden = kind === "";
-    scroller.classList.toggle("is-empty", kind !== "");
-    if (kind === "filtered") {
-      showEmpty(empty, `No ${this.#options.noun[0]} fits.`,
-        h("button", { type: "button", onclick: () => this.clearFilters() }, "Clear search and filters"));
-    } else if (kind === "empty") {
-      if (this.#options.empty) this.#options.empty(empty);
-      else showEmpty(empty, `No ${this.#options.noun[1]} yet.`);
-    }
+    this.#pace.ask();
   }
 
   /** Forgets search and filters of columns. */
   clearFilters() {
     this.#model.search = "";
     this.#model.filters.clear();
-    this.#parts.scroller.parentNode.querySelector(".table-search").value = "";
     this.#head.setColumns(this.#shown);
     this.#filtered();
   }
 
-  #noun(number) {
-    return this.#options.noun[number === 1 ? 0 : 1];
+  #build(place, prefix) {
+    const { id, noun } = this.#options;
+    this.#chooser = columnChooser({ id, columns: this.#columns, changed: () => this.setColumns() });
+    const exported = () => ({ rows: this.shownRows, columns: this.#shown.filter((column) => !column.isPlain) });
+    this.#frame = new TableFrame(place, this.#options, {
+      prefix, buttons: [this.#chooser.element, exportMenu(noun, exported)], cleared: () => this.clearFilters(),
+      searched: (text) => {
+        this.#model.search = text;
+        this.#filtered();
+      },
+      filtersShown: () => this.#showFilters(!this.#head.hasFilters, true),
+    });
+    const { table, scroller } = this.#frame;
+    this.#head = new TableHead({
+      model: this.#model, prefix, sorted: (field) => this.#sortBy(field), filtered: () => this.#filtered(),
+    });
+    table.append(this.#head.element);
+    this.#view = new TableView({
+      model: this.#model, scroller, table, head: this.#head.element, prefix, changed: () => this.#pace.touch(),
+    });
+    this.#keys = gridKeys(table, {
+      rows: () => this.#model.view.length, columns: () => this.#shown.length, page: () => this.#view.rowsSeen,
+      activate: (active, isNewTab) => this.#activate(active, isNewTab), pin: (index) => this.#pin(this.#model.view[index]),
+      shown: (active) => this.#stand(active),
+    });
+    table.addEventListener("pointermove", () => this.#pace.point(), { passive: true });
+    table.addEventListener("click", (event) => this.#clicked(event));
+    // The middle button opens a link by itself; elsewhere on a row it does as on the link.
+    table.addEventListener("auxclick", (event) => {
+      if (event.button === 1) this.#clicked(event);
+    });
+  }
+
+  #takeAddress() {
+    readView(this.#model, this.#options.sort);
+    this.#head.setColumns(this.#shown);
+    this.#showFilters(this.#head.hasFilters || this.#model.filters.size > 0, false);
+    this.#pace.ask();
+  }
+
+  #paint() {
+    const { active } = this.#keys;
+    this.#view.paint(this.#options.clock(), active);
+    this.#head.showActive(active && active.index < 0 ? active.column : -1);
+    if (!active) return;
+    const id = active.index < 0 ? this.#head.cellId(active.column) : this.#view.cellId(active.index, active.column);
+    if (document.getElementById(id)) this.#frame.table.setAttribute("aria-activedescendant", id);
+    else this.#frame.table.removeAttribute("aria-activedescendant");
+  }
+
+  #refresh(isAsked) {
+    const model = this.#model;
+    if (model.isStale || isAsked) model.refresh();
+    model.isChanged = false;
+    this.#frame.showNumbers(model.view.length, model.size, this.#options.totals?.(this.shownRows));
+    this.#frame.showEmpty(this.#emptyKind());
+    const { active } = this.#keys;
+    if (active && active.index >= 0) {
+      const index = model.view.indexOf(this.#activeEntry);
+      active.index = index >= 0 ? index : Math.min(active.index, model.view.length - 1);
+    }
+  }
+
+  #emptyKind() {
+    const { view, search, filters } = this.#model;
+    if (view.length > 0) return "";
+    return search || filters.size > 0 ? "filtered" : "empty";
   }
 
   #filtered() {
-    this.#parts.scroller.scrollTop = 0;
-    this.refresh();
-    this.#writeAddress();
-    clearTimeout(this.#countSaid);
-    this.#countSaid = setTimeout(() => { this.#parts.status.textContent = this.#parts.number.textContent; }, 800);
-  }
-
-  #showFilters(isShown, isFocused = true) {
-    this.#parts.filterSwitch.setAttribute("aria-pressed", String(isShown));
-    this.#head.showFilters(isShown, isFocused);
-    this.#askFrame();
+    this.#changedView();
+    this.#frame.showAsked(this.#model, this.#head.hasFilters);
+    this.#frame.sayNumber();
   }
 
   #sortBy(field) {
     const column = this.#columns.find((one) => one.field === field);
     const { sort } = this.#model;
-    const descending = sort.field === field ? !sort.descending : Boolean(column.descending);
-    this.#model.sort = { field, descending };
+    this.#model.sort = { field, descending: sort.field === field ? !sort.descending : Boolean(column.descending) };
     this.#head.showSort();
-    this.#parts.scroller.scrollTop = 0;
-    this.refresh();
-    this.#writeAddress();
+    this.#changedView();
+  }
+
+  #changedView() {
+    this.#frame.scroller.scrollTop = 0;
+    this.#pace.ask();
+    if (this.#options.isShared) writeView(this.#model, this.#columns, this.#options.sort);
+  }
+
+  #showFilters(isShown, isFocused) {
+    this.#head.showFilters(isShown, isFocused);
+    this.#frame.showAsked(this.#model, isShown);
   }
 
   #pin(entry) {
@@ -318,14 +242,14 @@ class Table {
     if (!this.#options.isPinnable || !entry) return;
     if (!pins.delete(entry.key)) {
       if (pins.size >= PINS_MAX) {
-        say(`At most ${PINS_MAX} ${this.#options.noun[1]} can be pinned.`);
+        say(`At most ${this.#frame.counted(PINS_MAX)} can be pinned.`);
         return;
       }
       pins.add(entry.key);
     }
     say(`${this.#options.nameOf(entry.row)} ${pins.has(entry.key) ? "pinned" : "unpinned"}.`);
     remember(`pins:${this.#options.id}`, [...pins]);
-    this.refresh();
+    this.#pace.ask();
   }
 
   #clicked(event) {
@@ -334,17 +258,15 @@ class Table {
     this.#keys.set(place);
     if (event.target.closest("td.pin")) this.#pin(this.#model.view[place.index]);
     else if (!event.target.closest("a, button, input") && getSelection().isCollapsed) {
-      this.#activate(place, event.ctrlKey || event.metaKey);
+      this.#activate(place, event.ctrlKey || event.metaKey || event.button === 1);
     }
   }
 
   #activate({ index, column }, isNewTab) {
-    if (index < 0) {
-      if (!this.#shown[column].isPlain) this.#sortBy(this.#shown[column].field);
-      return;
-    }
+    const { isPlain, field } = this.#shown[column];
     const entry = this.#model.view[index];
-    if (this.#shown[column].isPlain) this.#pin(entry);
+    if (index < 0 && !isPlain) this.#sortBy(field);
+    else if (isPlain) this.#pin(entry);
     else if (this.#options.open && entry) {
       const address = this.#options.open(entry.row);
       if (isNewTab) window.open(address, "_blank", "noopener");
@@ -352,33 +274,9 @@ class Table {
     }
   }
 
-  #showActive(active) {
-    if (active && active.index >= 0) this.#view.reveal(active.index);
-    this.#askFrame();
-  }
-
-  #markActive() {
-    const { active } = this.#keys;
-    this.#head.showActive(active && active.index < 0 ? active.column : -1);
-    if (!active) return;
-    const id = active.index < 0 ? this.#head.cellId(active.column) : this.#view.cellId(active.index, active.column);
-    const cell = document.getElementById(id);
-    if (cell) this.#parts.table.setAttribute("aria-activedescendant", id);
-    else this.#parts.table.removeAttribute("aria-activedescendant");
-  }
-
-  #readAddress() {
-    const { q, sort } = readAddress({ q: "", sort: "" });
-    this.#model.search = q;
-    if (sort) this.#model.sort = { field: sort.replace(/^-/, ""), descending: sort.startsWith("-") };
-    this.#model.filters = new Map(Object.entries(readAddressGroup("where.")));
-  }
-
-  #writeAddress() {
-    if (!this.#options.isShared) return;
-    const { sort, search, filters } = this.#model;
-    const changes = { q: search, sort: sort.field ? `${sort.descending ? "-" : ""}${sort.field}` : "" };
-    for (const column of this.#columns) changes[`where.${column.field}`] = filters.get(column.field) ?? "";
-    writeAddress(changes);
+  #stand(active) {
+    this.#activeEntry = this.#model.view[active.index] ?? null;
+    this.#view.reveal(active);
+    this.#pace.touch();
   }
 }

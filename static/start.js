@@ -1,0 +1,71 @@
+/*
+ * The start page (index.html) works without this. With it: the frame of all pages, and while no node has ever connected
+ * it waits for the first and leads to the live view by itself.
+ */
+import { openPage } from "./lib/shell.js";
+import { feed } from "./lib/feed.js";
+import { get, ROOT } from "./lib/api.js";
+import { h } from "./lib/elements.js";
+
+// For proxies that let no websocket through: how often to look whether a node is there.
+const LOOK_MS = 5000;
+// Long enough to read who came.
+const READ_MS = 1500;
+
+const NODES = new URL("dashboard/", ROOT).pathname;
+const live = document.getElementById("live");
+
+openPage({ page: null });
+begin();
+
+async function begin() {
+  const known = await nodes();
+  if (known.length === 0) {
+    await waitForFirst();
+    return;
+  }
+  // Who opens this page for the line, while nodes are there, is not sent away.
+  const online = await nodes({ online: true });
+  show(online.length > 0, online.length > 0 ? "Nodes are connected." : "No node is connected now, but some were.",
+    h("a", { class: "button", href: NODES }, "Open the live view"));
+}
+
+async function waitForFirst() {
+  show(false, "Waiting for the first node. This page opens the live view when it comes.");
+  let isHere = false;
+  const leave = (name) => {
+    if (isHere) return;
+    isHere = true;
+    show(true, `${name || "The first node"} is here. Opening the live view…`);
+    setTimeout(() => location.assign(NODES), READ_MS);
+  };
+  feed.subscribe({ topic: "presence" }, {
+    data: ({ presence }) => {
+      const came = presence.find(({ event, peer_id: peer }) => event === "online" && peer);
+      if (came) leave(came.name);
+    },
+  });
+  while (!isHere) {
+    await pause(LOOK_MS);
+    if (!isHere && (await nodes()).length > 0) leave("");
+  }
+}
+
+/** At most one node; asks until the server answers. */
+async function nodes(params = {}) {
+  for (;;) {
+    try {
+      return await get("nodes", { limit: 1, ...params });
+    } catch (error) {
+      show(false, `${error.message} Trying again.`);
+      await pause(LOOK_MS);
+    }
+  }
+}
+
+function show(isThere, text, ...more) {
+  live.classList.toggle("is-there", isThere);
+  live.replaceChildren(h("span", { class: "dot", "aria-hidden": "true" }), h("span", {}, text), ...more);
+}
+
+const pause = (millis) => new Promise((resolve) => { setTimeout(resolve, millis); });
