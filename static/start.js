@@ -12,6 +12,7 @@ const LOOK_MS = 5000;
 // Long enough to read who came.
 const READ_MS = 1500;
 
+const WAITING = "Waiting for the first node. This page opens the live view when it comes.";
 const NODES = new URL("dashboard/", ROOT).pathname;
 const live = document.getElementById("live");
 
@@ -31,7 +32,7 @@ async function begin() {
 }
 
 async function waitForFirst() {
-  show(false, "Waiting for the first node. This page opens the live view when it comes.");
+  show(false, WAITING);
   let isHere = false;
   const leave = (name) => {
     if (isHere) return;
@@ -47,7 +48,9 @@ async function waitForFirst() {
   });
   while (!isHere) {
     await pause(LOOK_MS);
-    if (!isHere && (await nodes()).length > 0) leave("");
+    if (isHere) return;
+    if ((await nodes()).length > 0) leave("");
+    else if (!isHere) show(false, WAITING);
   }
 }
 
@@ -64,6 +67,8 @@ async function nodes(params = {}) {
 }
 
 function show(isThere, text, ...more) {
+  // Screen readers read what is put here, even if it is the same again.
+  if (live.children[1]?.textContent === text) return;
   live.classList.toggle("is-there", isThere);
   live.replaceChildren(h("span", { class: "dot", "aria-hidden": "true" }), h("span", {}, text), ...more);
 }
