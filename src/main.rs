@@ -56,7 +56,8 @@ fn main() -> ExitCode {
         .format(|line, record| {
             let time = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
             let (level, target) = (record.level(), record.target());
-            writeln!(line, "{time} {level:<5} {target}: {}", record.args())
+            let text = harmless(&record.args().to_string());
+            writeln!(line, "{time} {level:<5} {target}: {text}")
         })
         .init();
     for line in effective(&lookup) {
@@ -68,5 +69,33 @@ fn main() -> ExitCode {
             log::error!("{error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// What a line of the log may show, also if it repeats what a stranger said:
+/// further lines are indented, so that none looks like a line of the log, and
+/// other control characters are spelled out.
+fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.trim_end().chars() {
+        match c {
+            '\n' => shown.push_str("\n    "),
+            c if c.is_control() => shown.extend(c.escape_debug()),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_writes_lines_of_the_log_but_the_server() {
+        assert_eq!(
+            harmless("said: x\r\n2026-11-21T00:00:00Z ERROR forged\u{1b}[2J\0é\n"),
+            "said: x\\r\n    2026-11-21T00:00:00Z ERROR forged\\u{1b}[2J\\0é"
+        );
     }
 }

@@ -51,6 +51,6 @@ async fn measure<B: MessageBody + 'static>(
         None => {}
     }
     let seconds = asked_at.elapsed().as_secs_f64();
-    state.metrics.http_answered(route, status.as_u16(), seconds);
+    state.metrics.http.answered(route, status.as_u16(), seconds);
     answered
 }

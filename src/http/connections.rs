@@ -141,7 +141,7 @@ impl Connections {
         let number = book.next;
         book.next += 1;
         book.change(address, |entries| entries.insert(number, entry));
-        self.metrics.http_connections.inc();
+        self.metrics.http.connections.inc();
         Some(Arc::new(Connection {
             connections: self.clone(),
             address,
@@ -175,7 +175,7 @@ impl Connections {
     fn remove(&self, book: &mut Book, address: IpAddr, number: u64) -> Option<Entry> {
         let removed = book.change(address, |entries| entries.remove(&number));
         if removed.is_some() {
-            self.metrics.http_connections.dec();
+            self.metrics.http.connections.dec();
         }
         removed
     }
@@ -186,7 +186,7 @@ impl Connections {
     }
 
     fn cut(&self, reason: CutReason, count: usize, now: Instant) {
-        self.metrics.http_connections_cut(reason, count);
+        self.metrics.http.cut(reason, count);
         let why = reason.label();
         match reason {
             // Nothing unusual: browsers open more than they use.
@@ -362,7 +362,7 @@ mod tests {
     }
 
     fn open(connections: &Connections) -> i64 {
-        connections.metrics.http_connections.get()
+        connections.metrics.http.connections.get()
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! `/nodes`: who there is, and what they said.
 
+use std::borrow::Cow;
+
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::Utc;
+use serde_json::value::RawValue;
 
 use super::access::Caller;
 use super::error::{ErrorBody, ReadErrors};
@@ -11,6 +14,7 @@ use crate::query::log_stats::{self, LogStat, LogStatsParams, LogStatsQuery};
 use crate::query::node_logs::{self, NodeLog, NodeLogsParams, NodeLogsQuery};
 use crate::query::nodes::{self, Node, NodesParams, NodesQuery};
 use crate::query::params::Cursor;
+use crate::telemetry::hide_addresses;
 
 /// Carries the cursor of the next page.
 pub(super) const NEXT_CURSOR: &str = "X-Next-Cursor";
@@ -37,8 +41,10 @@ pub(super) async fn list(
 
 /// The messages of a node, newest first, from all its sessions.
 ///
-/// An answer with as many messages as `limit` allows has a cursor for the next
-/// page in the headers `X-Next-Cursor` and `Link`, if there are more.
+/// An answer with as many messages as `limit` allows, or with 8 MiB of fields, has
+/// a cursor for the next page in the headers `X-Next-Cursor` and `Link`, if there
+/// are more. Readers who may not see IP addresses get `/ip4/-` for those within
+/// the fields.
 #[utoipa::path(
     get, operation_id = "list_node_logs", path = "/nodes/logs", tag = "nodes", params(NodeLogsParams),
     responses(
@@ -65,7 +71,12 @@ pub(super) async fn logs(
         .ask(move |conn| node_logs::fetch(conn, &query, &clock, time_max))
         .await?;
     if !caller.sees_addresses {
-        page.logs.iter_mut().for_each(|log| log.ip_addr = None);
+        for log in &mut page.logs {
+            log.ip_addr = None;
+            if let Cow::Owned(shown) = hide_addresses(log.logs.get()) {
+                log.logs = RawValue::from_string(shown).map_err(AppError::internal)?;
+            }
+        }
     }
     let mut response = HttpResponse::Ok();
     if let Some(next) = page.next {

@@ -9,7 +9,7 @@ use diesel::PgConnection;
 
 use super::AppError;
 use crate::config::Config;
-use crate::ingest::Ingest;
+use crate::ingest::{Ingest, Sampler};
 use crate::metrics::Metrics;
 use crate::query::{Clock, Queries, QueryError};
 use crate::store::Pools;
@@ -27,6 +27,8 @@ pub struct AppState {
     pub ingest: Arc<Ingest>,
     store: OnceLock<StoreHandle>,
     stopping: AtomicBool,
+    /// Log lines about nodes that are not let in.
+    pub(super) refusals: Sampler,
 }
 
 /// What is there once the database is.
@@ -47,6 +49,7 @@ impl AppState {
             ingest,
             store: OnceLock::new(),
             stopping: AtomicBool::new(false),
+            refusals: Sampler::default(),
         }
     }
 

@@ -1,13 +1,16 @@
 //! The door for nodes: `/`, `/submit` and `/audit` as websockets, below
 //! `/t/{token}` too.
 
+use std::net::IpAddr;
+use std::time::Instant;
+
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use actix_web_actors::ws;
 use futures::stream;
 
 use super::access::{Caller, admit_node};
 use super::{AppError, AppState};
-use crate::ingest::NodeSocket;
+use crate::ingest::{NodeSocket, Place};
 use crate::metrics::RefuseReason;
 
 /// Lets a node in whose messages expire.
@@ -43,45 +46,58 @@ fn connect(
     state: &AppState,
     audit: bool,
 ) -> Result<HttpResponse, AppError> {
-    let refuse = |reason: RefuseReason, message: &str| {
-        state.metrics.connection_refused(reason);
-        AppError::Unavailable(message.to_owned())
-    };
     let caller = request.extensions().get::<Caller>().copied();
     let ip = caller.and_then(|caller| caller.ip);
     let token = request.match_info().get("token");
-    admit_node(&state.config.access, audit, token, ip).map_err(|reason| {
-        state.metrics.connection_refused(reason);
-        AppError::Forbidden(match reason {
-            RefuseReason::Network => "nodes are not let in from this address",
-            _ => "a node needs a token here: ws://HOST:PORT/t/TOKEN/submit",
-        })
-    })?;
-    if state.is_stopping() {
-        return Err(refuse(RefuseReason::Stopping, "the server stops"));
-    }
-    let open = usize::try_from(state.metrics.connections.get()).unwrap_or(0);
-    if open >= state.config.http.connections_max {
-        return Err(refuse(
-            RefuseReason::TooManyConnections,
-            "CONNECTIONS_MAX connections are open",
-        ));
-    }
-    let place = ip.map(|ip| state.ingest.enter(ip)).transpose();
-    let place = place.map_err(|reason| {
-        let problem = match reason {
-            RefuseReason::Blocked => "this address was over its limits and is refused for a while",
-            _ => "this address has CONNECTIONS_PER_IP_MAX connections open",
-        };
-        refuse(reason, problem)
-    })?;
-    let mut response = ws::handshake(request).map_err(|error| {
-        state.metrics.connection_refused(RefuseReason::Handshake);
-        AppError::bad_request(format!("this is no websocket upgrade: {error}"))
-    })?;
+    let admitted = admit_node(&state.config.access, audit, token, ip);
+    let place = admitted
+        .and_then(|()| take_place(state, ip))
+        .map_err(|reason| refuse(state, reason, ip))?;
+    let mut response =
+        ws::handshake(request).map_err(|_no_upgrade| refuse(state, RefuseReason::Handshake, ip))?;
     let ip_addr = ip.map_or_else(String::new, |ip| ip.to_string());
     let socket = NodeSocket::new(state.ingest.clone(), payload, ip_addr, place, audit);
     // The actor reads its payload itself, many frames at a time.
     let nothing = stream::pending::<Result<web::Bytes, actix_web::error::PayloadError>>();
     Ok(response.streaming(ws::WebsocketContext::create(socket, nothing)))
+}
+
+/// A place for one more connection, unless the server is full.
+fn take_place(state: &AppState, ip: Option<IpAddr>) -> Result<Option<Place>, RefuseReason> {
+    if state.is_stopping() {
+        return Err(RefuseReason::Stopping);
+    }
+    let open = usize::try_from(state.metrics.connections.get()).unwrap_or(0);
+    if open >= state.config.http.connections_max {
+        return Err(RefuseReason::TooManyConnections);
+    }
+    ip.map(|ip| state.ingest.enter(ip)).transpose()
+}
+
+/// Counts and logs a refusal, and says what the node is told.
+fn refuse(state: &AppState, reason: RefuseReason, ip: Option<IpAddr>) -> AppError {
+    state.metrics.connection_refused(reason);
+    if let Some(left_out) = state.refusals.admit(Instant::now()) {
+        log::warn!(
+            "a telemetry connection was refused: {} ({left_out} others since the last such line)",
+            reason.label()
+        );
+    }
+    log::debug!("refused: {ip:?}, {}", reason.label());
+    let unavailable = |message: &str| AppError::Unavailable(message.to_owned());
+    match reason {
+        RefuseReason::Token => {
+            AppError::Forbidden("a node needs a token here: ws://HOST:PORT/t/TOKEN/submit")
+        }
+        RefuseReason::Network => AppError::Forbidden("nodes are not let in from this address"),
+        RefuseReason::Stopping => unavailable("the server stops"),
+        RefuseReason::TooManyConnections => unavailable("CONNECTIONS_MAX connections are open"),
+        RefuseReason::TooManyFromAddress => {
+            unavailable("this address has CONNECTIONS_PER_IP_MAX connections open")
+        }
+        RefuseReason::Blocked => {
+            unavailable("this address was over its limits and is refused for a while")
+        }
+        RefuseReason::Handshake => AppError::bad_request("this is no websocket upgrade"),
+    }
 }

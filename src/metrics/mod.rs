@@ -8,17 +8,19 @@
 
 mod feed;
 mod host;
+mod http;
 mod labels;
 mod reasons;
 
 use std::sync::Mutex;
 
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 
 pub use feed::{FeedMetrics, MissReason};
+pub use http::HttpMetrics;
 pub use labels::{ChainCounts, ChainPlace, KindCounts};
 pub use reasons::{
     CutReason, DisconnectReason, DropReason, FlushReason, RefuseReason, RejectReason,
@@ -99,7 +101,7 @@ pub struct Metrics {
     pub batches_in_flight: IntGauge,
     /// `DB_WRITERS`.
     pub writers: IntGauge,
-    /// Times that writers were given up because the database never answered.
+    /// Writers that were given up because the database did not answer in time.
     pub writers_abandoned: IntCounter,
     /// Batches that were sent again.
     pub write_retries: IntCounter,
@@ -150,11 +152,8 @@ pub struct Metrics {
     /// Purges that failed.
     pub purge_failures: IntCounter,
 
-    /// HTTP connections that are open.
-    pub http_connections: IntGauge,
-    http_connections_cut: IntCounterVec,
-    http_requests: IntCounterVec,
-    http_seconds: HistogramVec,
+    /// HTTP.
+    pub http: HttpMetrics,
 }
 
 /// Makes metrics and registers them. A name is registered once, by the one
@@ -224,26 +223,6 @@ impl Metrics {
             &["version"],
         )?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let http_requests = make.register(IntCounterVec::new(
-            Opts::new(
-                format!("{PREFIX}http_requests_total"),
-                "HTTP requests that were answered, by route and status.",
-            ),
-            &["route", "status"],
-        ))?;
-        let http_seconds = make.register(HistogramVec::new(
-            HistogramOpts::new(
-                format!("{PREFIX}http_request_seconds"),
-                "Seconds to answer an HTTP request, by route.",
-            )
-            .buckets(seconds.to_vec()),
-            &["route"],
-        ))?;
-        // A family without a single series is not shown; this one always is.
-        http_requests
-            .with_label_values(&["/metrics", "200"])
-            .reset();
-        http_seconds.with_label_values(&["/metrics"]);
         let partitions = make.gauges(
             "retention_partitions",
             "Partitions of the messages, by whether they expire.",
@@ -288,7 +267,7 @@ impl Metrics {
             receive_to_commit_seconds: make.histogram("store_receive_to_commit_seconds", "Time from reading a message to its commit; observed once for each group of messages read together.", seconds)?,
             batches_in_flight: make.gauge("store_batches_in_flight", "Batches that are being stored; the limit is tetcore_analytics_store_writers.")?,
             writers: make.gauge("store_writers", "Threads that store batches (DB_WRITERS).")?,
-            writers_abandoned: make.counter("store_writers_abandoned_total", "Times that all writers were given up because the database never answered them.")?,
+            writers_abandoned: make.counter("store_writers_abandoned_total", "Writers that were given up because the database did not answer within DB_WRITE_TIMEOUT_S.")?,
             write_retries: make.counter("store_write_retries_total", "Batches that were sent again because the database was away.")?,
             batches_recognised: make.counter("store_batches_recognised_total", "Batches sent again that turned out to be stored already.")?,
             database_up: make.gauge("store_database_up", "1 if the last batch could be stored, else 0.")?,
@@ -313,10 +292,7 @@ impl Metrics {
             purged_partitions: make.counter("retention_purged_partitions_total", "Partitions that were purged.")?,
             purged_sessions: make.counter("retention_purged_sessions_total", "Sessions without messages that were purged.")?,
             purge_failures: make.counter("retention_failures_total", "Runs of retention that failed; the log says why.")?,
-            http_connections: make.gauge("http_connections", "Connections that are no websocket, or none yet; nodes take up to 20 s to become one.")?,
-            http_connections_cut: make.counters("http_connections_cut_total", "HTTP connections that the server has cut, by reason.", "reason", CutReason::ALL.map(CutReason::label))?,
-            http_requests,
-            http_seconds,
+            http: HttpMetrics::new(&make)?,
             registry: make.0,
         })
     }
@@ -405,24 +381,6 @@ impl Metrics {
             .with_label_values(&["expiring"])
             .set(expiring);
         self.partitions.with_label_values(&["audit"]).set(audit);
-    }
-
-    /// HTTP connections were cut.
-    pub fn http_connections_cut(&self, reason: CutReason, count: usize) {
-        let counter = self
-            .http_connections_cut
-            .with_label_values(&[reason.label()]);
-        counter.inc_by(u64::try_from(count).unwrap_or(0));
-    }
-
-    /// An HTTP request was answered. `route` is the pattern, never the raw path.
-    pub fn http_answered(&self, route: &str, status: u16, seconds: f64) {
-        let status = status.to_string();
-        let requests = self.http_requests.with_label_values(&[route, &status]);
-        requests.inc();
-        self.http_seconds
-            .with_label_values(&[route])
-            .observe(seconds);
     }
 }
 

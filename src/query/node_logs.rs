@@ -20,6 +20,10 @@ use crate::store::{UNLISTED, UNLISTED_NAME};
 const LIMIT: RangeInclusive<i64> = 1..=10_000;
 const LIMIT_DEFAULT: i64 = 100;
 
+/// A page ends with the message by which its fields reach so many bytes: ten
+/// thousand messages of the largest size would fill the memory.
+const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// The first window is that many seconds wide for each row of the page: nodes
 /// send about a message a second.
 const WINDOW_SECONDS_PER_ROW: i64 = 1;
@@ -40,7 +44,7 @@ pub struct NodeLogsParams {
     start_time: Option<String>,
     /// Only messages before this time: RFC 3339, or `2019-01-01T00:00:00[.ffffff]` in UTC.
     end_time: Option<String>,
-    /// Messages in the answer.
+    /// Messages in the answer; fewer if their fields have 8 MiB.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 10_000, default = 100)]
     limit: Option<String>,
     /// Goes on after an earlier answer: its header `X-Next-Cursor`.
@@ -135,8 +139,10 @@ pub fn fetch(
     let width = TimeDelta::seconds(query.limit * WINDOW_SECONDS_PER_ROW);
     let mut walk = Walk::new(&sessions, range, clock, width);
     let mut rows: Vec<Row> = Vec::new();
+    let mut bytes_left = PAGE_BYTES_MAX;
     // One row more than the page tells whether there is another page.
     while rows.len() <= limit
+        && bytes_left > 0
         && let Some(window) = walk.next()
     {
         if started_at.elapsed() > time_max {
@@ -144,11 +150,13 @@ pub fn fetch(
             return Err(QueryError::Unavailable(cause.to_owned()));
         }
         let missing = limit + 1 - rows.len();
-        let found = read_window(conn, query, &kind, &window, missing)?;
+        let found = read_window(conn, query, &kind, &window, (missing, bytes_left))?;
         walk.widen(found.len(), missing.saturating_sub(found.len()));
+        let bytes = found.iter().map(|row| row.logs.len()).sum();
+        bytes_left = bytes_left.saturating_sub(bytes);
         rows.extend(found);
     }
-    let has_more = rows.len() > limit;
+    let has_more = rows.len() > limit || bytes_left == 0;
     rows.truncate(limit);
     let last = rows.last().filter(|_| has_more);
     let next = last.map(|row| Cursor {
@@ -199,7 +207,7 @@ fn read_window(
     query: &NodeLogsQuery,
     kind: &Kind,
     window: &Window,
-    rows: usize,
+    (rows, bytes): (usize, usize),
 ) -> QueryResult<Vec<Row>> {
     diesel::sql_query(include_str!("node_logs.sql"))
         .bind::<Array<BigInt>, _>(&window.sessions)
@@ -211,6 +219,7 @@ fn read_window(
         .bind::<Nullable<Text>, _>(&query.target)
         .bind::<BigInt, _>(i64::try_from(rows).unwrap_or(i64::MAX))
         .bind::<Nullable<Text>, _>(&kind.unlisted)
+        .bind::<BigInt, _>(i64::try_from(bytes).unwrap_or(i64::MAX))
         .load(conn)
 }
 

@@ -155,40 +155,49 @@ fn a_browser_is_asked_for_a_password() {
 
 #[test]
 fn addresses_of_nodes_are_shown_only_here_and_to_readers_with_a_token() {
+    // Those of the node itself, and of a peer within a message.
     let shown = |app: &TestApp, headers: &[(&str, &str)]| {
-        ["/nodes", "/nodes/logs?peer_id=peer-1"].map(|path| {
+        let answers = ["/nodes", "/nodes/logs?peer_id=peer-1"].map(|path| {
             let answer = app.ask("GET", path, headers, "");
             assert_eq!(answer.status, 200);
-            answer.json()[0]["ip_addr"].clone()
-        })
+            answer.json()[0].clone()
+        });
+        let [node, log] = answers;
+        [
+            node["ip_addr"].clone(),
+            log["ip_addr"].clone(),
+            log["logs"]["state"]["listenedAddresses"][0].clone(),
+        ]
     };
     let start = |name: &str, value: &str| {
         let app = TestApp::builder().env(name, value).start();
-        app.node("/submit")
-            .send(r#"{"id":1,"payload":{"msg":"system.connected","network_id":"peer-1"}}"#);
-        app.wait_stored(1);
+        let mut node = app.node("/submit");
+        node.send(r#"{"id":1,"payload":{"msg":"system.connected","network_id":"peer-1"}}"#);
+        let addresses = json!(["/ip4/192.0.2.7/tcp/30333"]);
+        let state =
+            json!({"msg": "system.network_state", "state": {"listenedAddresses": addresses}});
+        node.send(json!({"id": 1, "payload": state}).to_string());
+        app.wait_stored(2);
         wait_until("the node is there", || {
             app.get("/nodes").json()[0].is_object()
         });
         app
     };
-    let (here, nothing) = (json!("127.0.0.1"), Value::Null);
+    let all = ["127.0.0.1", "127.0.0.1", "/ip4/192.0.2.7/tcp/30333"].map(Value::from);
+    let none = [Value::Null, Value::Null, json!("/ip4/-/tcp/30333")];
     let token = bearer(API);
     let with_token = [ELSEWHERE, ("authorization", token.as_str())];
 
     let app = start("API_TOKENS", API);
-    assert_eq!(shown(&app, &[]), [here.clone(), here.clone()]);
-    assert_eq!(
-        shown(&app, &[ELSEWHERE]),
-        [nothing.clone(), nothing.clone()]
-    );
-    assert_eq!(shown(&app, &with_token), [here.clone(), here.clone()]);
+    assert_eq!(shown(&app, &[]), all);
+    assert_eq!(shown(&app, &[ELSEWHERE]), none);
+    assert_eq!(shown(&app, &with_token), all);
     drop(app);
     let app = start("READ_TOKENS", API);
-    assert_eq!(shown(&app, &with_token), [here.clone(), here.clone()]);
+    assert_eq!(shown(&app, &with_token), all);
     drop(app);
     let app = start("EXPOSE_IP_ADDRESSES", "true");
-    assert_eq!(shown(&app, &[ELSEWHERE]), [here.clone(), here]);
+    assert_eq!(shown(&app, &[ELSEWHERE]), all);
 }
 
 #[test]

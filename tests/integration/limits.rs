@@ -54,23 +54,36 @@ fn who_stays_over_the_limit_is_closed_and_refused_for_a_while() {
 }
 
 #[test]
-fn an_address_has_so_many_connections_and_no_more() {
-    let app = TestApp::builder().env("CONNECTIONS_PER_IP_MAX", 2).start();
-    let _first = app.node("/submit");
-    let second = app.node("/");
-    let (_, answer) = FakeNode::try_connect(app.port(), "/submit");
-    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-    let label = "reason=\"too_many_from_address\"";
-    assert_eq!(
-        app.metric_with("ingest_connections_refused_total", label),
-        1.0
-    );
-    second.leave();
-    wait_until("its place is free", || {
-        FakeNode::try_connect(app.port(), "/submit")
-            .1
-            .contains(" 101 ")
-    });
+fn there_are_so_many_telemetry_connections_in_all_and_of_one_address() {
+    for (setting, reason) in [
+        ("CONNECTIONS_MAX", "too_many_connections"),
+        ("CONNECTIONS_PER_IP_MAX", "too_many_from_address"),
+    ] {
+        let app = TestApp::builder().env(setting, 2).start();
+        let _first = app.node("/submit");
+        let second = app.node("/");
+        // The place is taken by an actor that starts in its own time.
+        wait_until("both are there", || app.metric("ingest_connections") == 2.0);
+        for _ in 0..3 {
+            let (_, answer) = FakeNode::try_connect(app.port(), "/submit");
+            assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        }
+        let label = format!("reason=\"{reason}\"");
+        let refused = app.metric_with("ingest_connections_refused_total", &label);
+        assert_eq!(refused, 3.0);
+        let line = format!("a telemetry connection was refused: {reason} ");
+        let lines = app.log().matches(&line).count();
+        assert!(
+            (1..3).contains(&lines),
+            "{lines} lines, once in ten seconds"
+        );
+        second.leave();
+        wait_until("its place is free", || {
+            FakeNode::try_connect(app.port(), "/submit")
+                .1
+                .contains(" 101 ")
+        });
+    }
 }
 
 #[test]

@@ -121,6 +121,37 @@ fn pages_follow_each_other_without_a_gap_or_a_repeat() {
 }
 
 #[test]
+fn a_page_of_large_messages_ends_early_and_the_next_one_goes_on() {
+    let app = with_history();
+    app.db.execute(
+        "INSERT INTO telemetry_messages \
+         SELECT 40000 + i, now() - i * interval '1 hour', 1, 100, NULL, NULL, \
+                jsonb_build_object('large', i, 'filling', repeat('x', 3000000)) \
+         FROM generate_series(1, 20) i",
+    );
+    let (mut pages, mut large) = (0, Vec::new());
+    let mut cursor = String::new();
+    loop {
+        let answer = app.get(&format!("/nodes/logs?peer_id=peer&limit=10000{cursor}"));
+        assert!(answer.body.len() < 10 << 20, "{}", answer.body.len());
+        let rows = answer.json();
+        let numbers = rows
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| &row["logs"]["large"]);
+        large.extend(numbers.filter_map(Value::as_i64));
+        pages += 1;
+        match answer.headers.get("x-next-cursor") {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(large, (1..=20).collect::<Vec<_>>());
+    assert_eq!(pages, 7);
+}
+
+#[test]
 fn rows_have_exactly_the_promised_fields() {
     let app = with_history();
     let answer = app.get("/nodes/logs/?peer_id=peer").json();

@@ -75,8 +75,7 @@ fn named<'a>(name: &str, sql: &'a str) -> Vec<&'a str> {
 fn statements() -> Vec<(&'static str, &'static str, String, String)> {
     const RANGE: &str = "now() - interval '10 minutes', now()";
     const TIMES: &str = "timestamptz, timestamptz";
-    let logs_types =
-        "bigint[], timestamptz, timestamptz, timestamptz, bigint, smallint, text, bigint, text";
+    let logs_types = "bigint[], timestamptz, timestamptz, timestamptz, bigint, smallint, text, bigint, text, bigint";
     vec![
         (
             "nodes",
@@ -94,26 +93,26 @@ fn statements() -> Vec<(&'static str, &'static str, String, String)> {
             "node_logs",
             include_str!("../../src/query/node_logs.sql"),
             logs_types.to_owned(),
-            format!("'{{7,207}}', {RANGE}, NULL, NULL, NULL, NULL, 101, NULL"),
+            format!("'{{7,207}}', {RANGE}, NULL, NULL, NULL, NULL, 101, NULL, 8388608"),
         ),
         (
             "node_logs after a page",
             include_str!("../../src/query/node_logs.sql"),
             logs_types.to_owned(),
-            format!("'{{7,207}}', {RANGE}, now(), 5, NULL, NULL, 101, NULL"),
+            format!("'{{7,207}}', {RANGE}, now(), 5, NULL, NULL, 101, NULL, 8388608"),
         ),
         (
             "node_logs by kind",
             include_str!("../../src/query/node_logs.sql"),
             logs_types.to_owned(),
-            "'{7,207}', now() - interval '10 days', now(), NULL, NULL, 201, NULL, 101, NULL"
+            "'{7,207}', now() - interval '10 days', now(), NULL, NULL, 201, NULL, 101, NULL, 8388608"
                 .to_owned(),
         ),
         (
             "node_logs by target",
             include_str!("../../src/query/node_logs.sql"),
             logs_types.to_owned(),
-            "'{7,207}', now() - interval '10 days', now(), NULL, NULL, NULL, 'rare', 101, NULL"
+            "'{7,207}', now() - interval '10 days', now(), NULL, NULL, NULL, 'rare', 101, NULL, 8388608"
                 .to_owned(),
         ),
         (
