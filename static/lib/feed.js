@@ -6,12 +6,13 @@
  *     data(message) {},     // as the server sent it: data, cursor; or nodes; or presence
  *     begin() {},           // asked (again): after a reconnect a table of nodes starts afresh
  *     lagged(count) {},     // this many messages were skipped, for the page read too slowly
+ *     problem(text) {},     // the history could not be read; what comes now is shown all the same
  *     error(text) {},       // refused; the subscription is over
  *   });
  *   subscription.close();
  *
- * A connection that broke is tried again after 0.5 s to 30 s; messages then continue after the last cursor, with
- * neither a gap nor a repeat. `feed.state` says how it stands; each change is an event "state".
+ * A connection that broke is tried again after 0.5 s to 30 s; messages then continue after the last cursor, windows after
+ * the last window, with neither a gap nor a repeat. `feed.state` says how it stands; each change is an event "state".
  */
 import { ROOT } from "./api.js";
 
@@ -53,9 +54,11 @@ export class Feed extends EventTarget {
     });
   }
 
-  /** Subscribes; `request` is what the server expects, without `interest` and `request_id`. */
-  subscribe(request, handlers) {
-    const subscription = { request: { ...request }, key: keyOfRequest(request), handlers, cursor: null, leaving: false };
+  /** Subscribes; `asked` is what the server expects, without `interest` and `request_id`. */
+  subscribe(asked, handlers) {
+    // The server takes an empty text for none, and names subscriptions accordingly.
+    const request = Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== "" && value !== null));
+    const subscription = { request, key: keyOfRequest(request), handlers, resume: {} };
     for (const other of this.#subscriptions) {
       if (other.key === subscription.key) throw new Error(`subscribed twice: ${subscription.key}`);
     }
@@ -118,10 +121,8 @@ export class Feed extends EventTarget {
   }
 
   #ask(subscription) {
-    const { request, cursor } = subscription;
     subscription.handlers.begin?.();
-    const resumed = cursor === null ? request : { ...request, cursor, start_time: undefined };
-    this.#send({ ...resumed, interest: "subscribe" }, subscription);
+    this.#send({ ...subscription.request, ...subscription.resume, interest: "subscribe" }, subscription);
   }
 
   #send(request, subscription = null) {
@@ -140,7 +141,9 @@ export class Feed extends EventTarget {
       return;
     }
     if (message.ack) this.#requests.delete(message.ack.request_id);
-    else if ("error" in message) this.#refused(message);
+    else if ("error" in message && message.peer_message) {
+      this.#each(sameMessages(message), (one) => one.handlers.problem?.(message.error));
+    } else if ("error" in message) this.#refused(message);
     else this.#deliver(message);
   }
 
@@ -156,8 +159,7 @@ export class Feed extends EventTarget {
 
   #deliver(message) {
     if ("lagged" in message) {
-      const prefix = keyOfMessage(message);
-      this.#each((one) => one.key.startsWith(prefix), (one) => one.handlers.lagged?.(message.lagged));
+      this.#each(sameMessages(message), (one) => one.handlers.lagged?.(message.lagged));
       return;
     }
     const key = "nodes" in message ? "nodes" : "presence" in message ? "presence" : keyOfMessage(message);
@@ -166,7 +168,7 @@ export class Feed extends EventTarget {
       if (asked.interest === "unsubscribe" && asked.key === key) return;
     }
     this.#each((one) => one.key === key, (one) => {
-      if (message.cursor) one.cursor = message.cursor;
+      one.resume = resumeAfter(message) ?? one.resume;
       one.handlers.data?.(message);
     });
   }
@@ -194,8 +196,22 @@ function nameOf({ topic, peer_id, chain, msg, aggregate_type, aggregate_interval
   return { topic, peer_id, chain, msg, aggregate_type, aggregate_interval, aggregate_key };
 }
 
+/** What to ask for after a message, so that it goes on there. */
+function resumeAfter({ cursor, aggregate, data }) {
+  if (cursor) return { cursor, start_time: undefined };
+  if (!aggregate || !data?.length) return null;
+  const last = Date.parse(data.at(-1).created_at) + aggregate.interval * 1000;
+  return { start_time: new Date(last).toISOString() };
+}
+
+/** Subscriptions to the messages that are named, aggregated or not. */
+function sameMessages(message) {
+  const prefix = keyOfMessage({ peer_message: message.peer_message });
+  return (one) => one.key.startsWith(prefix);
+}
+
 function keyOfRequest(request) {
-  if (request.topic) return request.topic;
+  if (request.topic && request.topic !== "messages") return request.topic;
   const { peer_id, chain, msg, aggregate_type: type, aggregate_interval: interval, aggregate_key: key } = request;
   const prefix = keyOfMessage({ peer_message: { peer_id, chain, msg } });
   return type ? `${prefix}${type.toLowerCase()} ${interval} ${key ?? "time"}` : prefix;

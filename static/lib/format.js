@@ -47,7 +47,7 @@ export function nanos(value) {
 
 /** Milliseconds: 1500 → "1.5 s". */
 export function millis(value) {
-  return isNumber(value) ? nanos(value * 1e6) : MISSING;
+  return value === 0 ? `0${THIN}ms` : isNumber(value) ? nanos(value * 1e6) : MISSING;
 }
 
 function scaled(value, units, step) {
