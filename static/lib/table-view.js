@@ -58,6 +58,9 @@ export class TableView {
   setColumns(columns) {
     this.#columns = columns;
     this.#edges = edgesOf(columns, this.#seen);
+    // A filter that gets the focus must not lie beneath the sticky columns.
+    const sticky = columns.reduce((sum, column) => sum + (column.sticky ? column.width : 0), 0);
+    this.#scroller.style.scrollPaddingLeft = `${sticky}rem`;
     this.#resize(this.#slots, 0);
     this.#resize(this.#pinnedSlots, 0);
     for (const space of [this.#above, this.#below]) space.firstChild.colSpan = columns.length;
