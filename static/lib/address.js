@@ -32,9 +32,9 @@ export function writeAddress(changes, { push = false } = {}) {
   history[push ? "pushState" : "replaceState"](null, "", url);
 }
 
-/** Calls `changed` when the reader goes back or forth. */
-export function onAddress(changed) {
-  addEventListener("popstate", () => changed());
+/** Calls `changed` when the reader goes back or forth, until `signal` aborts. */
+export function onAddress(changed, signal) {
+  addEventListener("popstate", () => changed(), { signal });
 }
 
 /** What was chosen on this machine; `fallback` if nothing was, or nothing can be kept. */

@@ -24,7 +24,8 @@ export class ApiError extends Error {
 /**
  * GET as JSON. `params`: query parameters; null, undefined and "" are left out.
  * `options.signal` cancels (then the AbortError of the browser is thrown); `options.onwait(seconds, error)` hears that
- * the server is busy or starts, and that the request is tried again by itself.
+ * the server is busy or starts, and that the request is tried again by itself, `options.tries` times in all;
+ * `options.accepted`: statuses that are no failure beside those of success.
  */
 export async function get(path, params = {}, options = {}) {
   return (await ask(path, params, options)).body;
@@ -81,11 +82,11 @@ export function address(path, params = {}) {
 }
 
 async function ask(path, params, options) {
-  const { signal, onwait, method = "GET", headers = {}, payload, text = false, tries = TRIES_MAX } = options;
+  const { signal, onwait, method = "GET", headers = {}, payload, text = false, tries = TRIES_MAX, accepted = [] } = options;
   const url = address(path, params);
   for (let tried = 1; ; tried += 1) {
     const response = await send(url, { signal, method, headers, body: payload });
-    if (response.ok) {
+    if (response.ok || accepted.includes(response.status)) {
       return { body: text ? await response.text() : await readJson(response), headers: response.headers };
     }
     const error = await toError(response);

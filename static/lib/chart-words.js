@@ -9,10 +9,10 @@ import { count, timeLocal, MISSING } from "./format.js";
 const LINES_MAX = 60;
 
 /** Buttons that show and hide series, each with its value at the cursor or, without one, its latest. */
-export function chartLegend(series, { data, colour, toggled }) {
+export function chartLegend(series, { data, colour, toggled, formatTime = localTime }) {
   const time = h("span", { class: "chart-time number" });
   const entries = series.map((one, index) => {
-    const mark = h("span", { class: "chart-mark", "aria-hidden": "true" });
+    const mark = h("span", { class: one.isDashed ? "chart-mark dashed" : "chart-mark", "aria-hidden": "true" });
     const value = h("span", { class: "number" });
     const button = h("button", {
       type: "button", class: "quiet", "aria-pressed": String(!one.isHidden), title: `Show or hide ${one.label}`,
@@ -27,9 +27,9 @@ export function chartLegend(series, { data, colour, toggled }) {
   const element = h("span", { class: "chart-legend" }, time, entries.map(({ button }) => button));
   const show = (index) => {
     const columns = data();
-    time.textContent = index === null ? "" : timeLocal(columns[0][index] * 1000);
+    time.textContent = index === null ? "" : formatTime(columns[0][index]);
     entries.forEach(({ mark, value }, at) => {
-      mark.style.background = colour(at);
+      mark.style.color = colour(at);
       const known = index === null ? lastOf(columns[at + 1]) : columns[at + 1][index];
       value.textContent = words(series[at], known);
     });
@@ -38,7 +38,7 @@ export function chartLegend(series, { data, colour, toggled }) {
 }
 
 /** `{ element, show(), summary(), words(index) }`: the points, thinned to a length that can be read. */
-export function chartTable(series, data) {
+export function chartTable(series, data, formatTime = null) {
   const body = h("tbody");
   const element = h("details", { class: "chart-table", ontoggle: () => show() },
     h("summary", {}, "As a table"),
@@ -51,7 +51,7 @@ export function chartTable(series, data) {
     const every = Math.max(1, Math.ceil(columns[0].length / LINES_MAX));
     const lines = [];
     for (let index = columns[0].length - 1; index >= 0; index -= every) {
-      lines.push(h("tr", {}, h("th", { scope: "row" }, timeElement(columns[0][index] * 1000)),
+      lines.push(h("tr", {}, h("th", { scope: "row" }, formatTime ? formatTime(columns[0][index]) : timeElement(columns[0][index] * 1000)),
         series.map((one, at) => h("td", {}, words(one, columns[at + 1][index])))));
     }
     body.replaceChildren(...lines);
@@ -62,10 +62,12 @@ export function chartTable(series, data) {
     const [low, high] = known.reduce(([least, most], value) => [Math.min(least, value), Math.max(most, value)], [known[0], known[0]]);
     return `${one.label}: from ${words(one, low)} to ${words(one, high)}, latest ${words(one, known.at(-1))}.`;
   }).join(" ");
-  const wordsAt = (index) => `${timeLocal(data()[0][index] * 1000)}: ${series.map((one, at) =>
+  const wordsAt = (index) => `${(formatTime ?? localTime)(data()[0][index])}: ${series.map((one, at) =>
     `${one.label} ${words(one, data()[at + 1][index])}`).join(", ")}.`;
   return { element, show, summary, words: wordsAt };
 }
+
+const localTime = (seconds) => timeLocal(seconds * 1000);
 
 const words = (one, value) => (value === null || value === undefined ? MISSING : (one.format ?? count)(value));
 

@@ -8,6 +8,7 @@ import { showEmpty } from "./states.js";
 export class TableFrame {
   table;
   scroller;
+  #element;
   #noun;
   #explainEmpty;
   #clear;
@@ -23,7 +24,7 @@ export class TableFrame {
 
   /** `options`: those of createTable; `buttons`: more for the bar; `searched(text)`, `filtersShown()`, `cleared()` are called. */
   constructor(place, options, { prefix, buttons, searched, filtersShown, cleared }) {
-    const { label, noun, tools, isPinnable, open } = options;
+    const { label, noun, tools, isPinnable, open, choose } = options;
     this.#noun = noun;
     this.#explainEmpty = options.empty;
     this.#clear = cleared;
@@ -36,9 +37,14 @@ export class TableFrame {
       spellcheck: "false", autocomplete: "off", oninput: () => searched(this.#search.value),
     });
     this.#filters = h("button", { type: "button", "aria-pressed": "false", onclick: () => filtersShown() }, "Filters");
-    place.replaceChildren(h("div", { class: open ? "table opens" : "table" },
+    this.#element = h("div", { class: open || choose ? "table opens" : "table" },
       h("div", { class: "bar table-bar" }, this.#search, ...tools, h("span", { class: "end bar" }, this.#filters, ...buttons)),
-      help, this.scroller, this.#empty, h("div", { class: "table-foot" }, this.#number, this.#totals), this.#status));
+      help, this.scroller, this.#empty, h("div", { class: "table-foot" }, this.#number, this.#totals), this.#status);
+    place.replaceChildren(this.#element);
+  }
+
+  remove() {
+    this.#element.remove();
   }
 
   setColumns(columns) {

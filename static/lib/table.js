@@ -29,7 +29,8 @@ let tables = 0;
  * field that identifies a row; `columns`: see table-columns.js; `sort`: `{ field, descending }`; `nameOf(row)`: the row
  * in words, and `isPinnable`; `open(row)`: the address to which a row leads; `totals(rows)`: texts or nodes beneath the
  * table; `tools`: elements for the bar; `isShared`: whether search, sort and filters stand in the address;
- * `clock()`: Unix ms for cells that tick; `empty(place)`: shows why there are no rows at all.
+ * `clock()`: Unix ms for cells that tick; `empty(place)`: shows why there are no rows at all; `choose(row)`: called in
+ * place of leaving for `open`; `isFixed`: all columns are shown, there is no choice.
  */
 export function createTable(place, options) {
   return new Table(place, options);
@@ -46,6 +47,8 @@ class Table {
   #keys;
   #chooser;
   #pace;
+  #life = new AbortController();
+  #ticks;
   // The row on which the keyboard stands, wherever it moves.
   #activeEntry = null;
 
@@ -66,11 +69,11 @@ class Table {
     this.#build(place, `table${++tables}`);
     if (options.isShared) {
       this.#takeAddress();
-      onAddress(() => this.#takeAddress());
+      onAddress(() => this.#takeAddress(), this.#life.signal);
     }
     this.setColumns();
-    NARROW.addEventListener("change", () => this.setColumns());
-    setInterval(() => {
+    NARROW.addEventListener("change", () => this.setColumns(), { signal: this.#life.signal });
+    this.#ticks = setInterval(() => {
       if (this.#shown.some((column) => column.ticks)) this.#pace.touch();
     }, 1000);
   }
@@ -120,10 +123,18 @@ class Table {
     return this.#model.view.map((entry) => entry.row);
   }
 
+  /** Takes the table away, for one with other columns. */
+  destroy() {
+    this.#life.abort();
+    clearInterval(this.#ticks);
+    this.#frame.remove();
+  }
+
   /** Shows the columns that are chosen. */
   setColumns() {
     let left = 0;
-    this.#shown = this.#chooser.get().map((column) => {
+    const columns = this.#options.isFixed ? this.#columns : this.#chooser.get();
+    this.#shown = columns.map((column) => {
       const width = (NARROW.matches && column.narrow) || column.width;
       const shown = { ...column, width, left: column.sticky ? `${left}rem` : "" };
       if (column.sticky) left += width;
@@ -144,11 +155,11 @@ class Table {
   }
 
   #build(place, prefix) {
-    const { id, noun } = this.#options;
+    const { id, noun, isFixed } = this.#options;
     this.#chooser = columnChooser({ id, columns: this.#columns, changed: () => this.setColumns() });
     const exported = () => ({ rows: this.shownRows, columns: this.#shown.filter((column) => !column.isPlain) });
     this.#frame = new TableFrame(place, this.#options, {
-      prefix, buttons: [this.#chooser.element, exportMenu(noun, exported)], cleared: () => this.clearFilters(),
+      prefix, buttons: [!isFixed && this.#chooser.element, exportMenu(noun, exported)], cleared: () => this.clearFilters(),
       searched: (text) => {
         this.#model.search = text;
         this.#filtered();
@@ -267,6 +278,7 @@ class Table {
     const entry = this.#model.view[index];
     if (index < 0 && !isPlain) this.#sortBy(field);
     else if (isPlain) this.#pin(entry);
+    else if (this.#options.choose && entry && !isNewTab) this.#options.choose(entry.row);
     else if (this.#options.open && entry) {
       const address = this.#options.open(entry.row);
       if (isNewTab) window.open(address, "_blank", "noopener");
