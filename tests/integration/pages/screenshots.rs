@@ -35,12 +35,12 @@ use Look::{Dark, Light, Phone};
 /// All pages.
 #[rustfmt::skip]
 const SHOTS: [Shot; 15] = [
-    Shot { name: "start", path: "/", ready: "#flag", look: Light },
-    Shot { name: "start-dark", path: "/", ready: "#flag", look: Dark },
+    Shot { name: "start", path: "/", ready: "#live a", look: Light },
+    Shot { name: "start-dark", path: "/", ready: "#live a", look: Dark },
     Shot { name: "routes", path: "/api/", ready: "#routes details", look: Light },
-    Shot { name: "nodes", path: "/dashboard/", ready: "main", look: Light },
-    Shot { name: "nodes-dark", path: "/dashboard/", ready: "main", look: Dark },
-    Shot { name: "nodes-phone", path: "/dashboard/", ready: "main", look: Phone },
+    Shot { name: "nodes", path: "/dashboard/", ready: "#table [role=grid] td", look: Light },
+    Shot { name: "nodes-dark", path: "/dashboard/", ready: "#table [role=grid] td", look: Dark },
+    Shot { name: "nodes-phone", path: "/dashboard/", ready: "#table [role=grid] td", look: Phone },
     Shot { name: "node", path: "/dashboard/node?peer_id={peer}", ready: "main", look: Light },
     Shot { name: "node-dark", path: "/dashboard/node?peer_id={peer}", ready: "main", look: Dark },
     Shot { name: "profiling", path: "/dashboard/profiling", ready: "main", look: Light },
@@ -63,6 +63,9 @@ fn make() {
     let mut network = Network::start(&app, &[("Tetcore Main", 28), ("Tetcore Test", 12)]);
     network.play_corpora();
     network.play_past(TimeDelta::hours(1), TimeDelta::seconds(30));
+    for _ in 0..9 {
+        network.grow(0);
+    }
     network.disconnect(5);
     network.disconnect(33);
     network.wait_stored(&app);

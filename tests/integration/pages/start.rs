@@ -1,15 +1,28 @@
 //! The start page, and the description of the routes.
 
 use super::assert_sound;
-use crate::support::{Browser, TestApp};
+use crate::support::{Browser, Network, TestApp};
 
 #[test]
-fn the_start_page_is_sound_and_says_how_to_connect() {
+fn the_start_page_says_how_to_connect_and_becomes_the_live_view_with_the_first_node() {
     let app = TestApp::start();
     let browser = Browser::start();
-    assert_sound(&browser, &app, "/", "#flag");
-    let flag = format!("--telemetry-url 'ws://127.0.0.1:{}/submit 1'", app.port());
-    assert!(browser.text("main").contains(&flag));
+    assert_sound(&browser, &app, "/", "#live .dot");
+    let line = format!("--telemetry-url 'ws://127.0.0.1:{}/submit 1'", app.port());
+    assert_eq!(browser.text("#flag"), line);
+    browser.wait_for_text("#live", "Waiting for the first node.");
+
+    let mut network = Network::start(&app, &[("Alpha", 1)]);
+    browser.wait_until("location.pathname === '/dashboard/'");
+    browser.wait_for_text("main", &network.node(0).name);
+    network.import(0, 4_711);
+    browser.wait_for_text("main", "4711");
+    assert_eq!(browser.console_errors(), [""; 0]);
+    assert_eq!(browser.requests_outside(&app), [""; 0]);
+
+    // Who comes back for the line is not sent away.
+    assert_sound(&browser, &app, "/", "#live a");
+    assert_eq!(browser.run("return location.pathname"), "/");
 }
 
 #[test]
