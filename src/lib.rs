@@ -9,7 +9,9 @@
 //! | [`http`] | thin handlers, one table of routes |
 //! | [`ingest`] | from the socket of a node to a stored batch |
 //! | [`query`] | everything that only reads |
+//! | [`relay`] | what other servers of the database received, for the feed |
 //! | [`retention`], [`liveness`] | purging; signs of life of the servers |
+//! | [`feed`] | live fan-out to subscribers |
 //! | [`store`] | everything that changes rows |
 //! | [`telemetry`], [`metrics`], [`config`], [`ids`] | leaves |
 
@@ -17,12 +19,14 @@
 
 pub mod application;
 pub mod config;
+pub mod feed;
 pub mod http;
 pub mod ids;
 pub mod ingest;
 pub mod liveness;
 pub mod metrics;
 pub mod query;
+pub mod relay;
 pub mod retention;
 pub mod store;
 pub mod telemetry;

@@ -168,11 +168,12 @@ impl Frames {
     }
 
     /// A `system.connected` of its own for a node, masked.
-    pub(crate) fn connected(&mut self, node: usize) -> Outcome<Vec<u8>> {
+    pub(crate) fn connected(&mut self, chain: &str, node: usize) -> Outcome<Vec<u8>> {
         let mut example = self.example("system.connected", None)?;
         let event = event_of(&mut example, self.format);
         event["name"] = json!(format!("bench-{node}"));
         event["network_id"] = json!(peer_id(node));
+        event["chain"] = json!(chain);
         let text = self.render(example, &mut Random(0))?;
         let mut alone = Self {
             catalogue: Value::Null,

@@ -5,6 +5,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -56,11 +57,22 @@ impl Fleet {
         format: Format,
         writes: Writes,
     ) -> Outcome<Self> {
+        Self::connect_on(address, "bench", 0..count, format, writes)
+    }
+
+    /// As [`Fleet::connect`], on a chain of this name, with nodes of these numbers.
+    pub(crate) fn connect_on(
+        address: SocketAddr,
+        chain: &str,
+        numbers: Range<usize>,
+        format: Format,
+        writes: Writes,
+    ) -> Outcome<Self> {
         let mut frames = Frames::new(format)?;
-        let nodes = (0..count).map(|index| -> Outcome<Node> {
+        let nodes = numbers.map(|index| -> Outcome<Node> {
             let mut node =
                 Node::connect(address).map_err(|error| format!("node {index}: {error}"))?;
-            node.send(&frames.connected(index)?)?;
+            node.send(&frames.connected(chain, index)?)?;
             Ok(node)
         });
         let nodes = nodes.collect::<Outcome<Vec<Node>>>()?;
@@ -107,12 +119,23 @@ impl Fleet {
 
     /// Each node says a message each `period`, all of them evenly spread over it.
     pub(crate) fn paced(&mut self, period: Duration, duration: Duration) -> io::Result<()> {
+        self.paced_while(period, |elapsed| elapsed < duration)
+    }
+
+    /// As [`Fleet::paced`], as long as `goes_on` says so, which is told how long it has gone on.
+    pub(crate) fn paced_while(
+        &mut self,
+        period: Duration,
+        goes_on: impl Fn(Duration) -> bool,
+    ) -> io::Result<()> {
         let start = Instant::now();
         let gap = period.div_f64(self.nodes.len() as f64);
-        let turns = self.nodes.len() as f64 * duration.div_duration_f64(period);
-        for turn in 0..turns as usize {
-            let due = start + gap.mul_f64(turn as f64);
-            let early = due.saturating_duration_since(Instant::now());
+        for turn in 0.. {
+            let due = gap.mul_f64(turn as f64);
+            if !goes_on(due) {
+                break;
+            }
+            let early = (start + due).saturating_duration_since(Instant::now());
             if !early.is_zero() {
                 thread::sleep(early.max(TICK));
             }

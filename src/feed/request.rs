@@ -4,7 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::cursor::Cursor;
 use super::filter::Filter;
@@ -127,11 +127,18 @@ struct Fields {
 /// # Errors
 /// If it is no request; the error says what is wrong with which field.
 pub fn read_request(text: &str) -> (Option<RequestId>, Result<Request, RequestError>) {
-    let fields: Fields = match serde_json::from_str(text) {
+    let object = match serde_json::from_str::<Map<String, Value>>(text) {
+        Ok(object) => object,
+        Err(error) => {
+            let problem = format!("a request is a JSON object: {error}");
+            return (None, Err(RequestError(problem)));
+        }
+    };
+    let id = object.get("request_id").cloned().unwrap_or_default();
+    let fields: Fields = match serde_json::from_value(Value::Object(object)) {
         Ok(fields) => fields,
         Err(error) => {
-            let id = serde_json::from_str::<Value>(text).ok();
-            let id = id.and_then(|request| request_id(request.get("request_id")?).ok()?);
+            let id = request_id(&id).ok().flatten();
             let problem = format!("a request is a JSON object of known fields: {error}");
             return (id, Err(RequestError(problem)));
         }

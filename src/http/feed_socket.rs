@@ -69,6 +69,7 @@ pub(super) async fn connect(
         subscriptions: HashMap::new(),
         next: 0,
         heard_at: Instant::now(),
+        beat_at: Instant::now(),
     };
     ws::WsResponseBuilder::new(socket, &request, payload)
         .start()
@@ -83,6 +84,7 @@ struct FeedSocket {
     subscriptions: HashMap<u64, Subscription>,
     next: u64,
     heard_at: Instant,
+    beat_at: Instant,
 }
 
 impl FeedSocket {
@@ -287,8 +289,14 @@ impl FeedSocket {
     }
 
     /// Asks the peer whether it still is there.
-    fn heartbeat(&self, ctx: &mut Context) {
-        if self.heard_at.elapsed() >= self.state.config.ingest.client_timeout {
+    fn heartbeat(&mut self, ctx: &mut Context) {
+        // Who reads nothing lets this actor sleep, and is heard only after that.
+        let config = &self.state.config.ingest;
+        if self.beat_at.elapsed() > config.heartbeat_interval * 2 {
+            self.heard_at = Instant::now();
+        }
+        self.beat_at = Instant::now();
+        if self.heard_at.elapsed() >= config.client_timeout {
             log::debug!("a subscriber of the live feed does not answer");
             ctx.stop();
         } else {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use actix_files::NamedFile;
 use actix_web::http::header::{self, ContentType};
@@ -42,31 +42,90 @@ pub(super) async fn api(request: HttpRequest, state: web::Data<AppState>) -> Htt
     page(&request, &state.config.http.assets_path, "api.html")
 }
 
+/// The dashboards, and what they are made of. A path without an extension is a
+/// page: `/dashboard/node` is `node.html`, `/dashboard/` is `nodes.html`.
+///
+/// # Errors
+/// [`AppError::NotFound`] if `ASSETS_PATH` has no such file.
+pub(super) async fn dashboard(
+    request: HttpRequest,
+    state: web::Data<AppState>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, AppError> {
+    let asked = path.into_inner();
+    if let Some(page) = asked.strip_suffix('/') {
+        // Addresses in pages are relative.
+        let name = page.rsplit('/').next().unwrap_or_default();
+        return Ok(redirect(&format!("../{name}")));
+    }
+    let asked = if asked.is_empty() { "nodes" } else { &asked };
+    let relative = relative_path(asked).ok_or_else(AppError::no_route)?;
+    let is_page = relative.extension().is_none();
+    let assets = &state.config.http.assets_path;
+    if is_page {
+        let page = relative.with_extension("html");
+        return page_of(&request, assets, &page).map_err(|_missing| AppError::no_route());
+    }
+    let file = NamedFile::open(assets.join(relative)).map_err(|_missing| AppError::no_route())?;
+    Ok(fresh(file.into_response(&request)))
+}
+
+/// `/dashboard`: with a slash, so that the addresses in pages are right.
+pub(super) async fn to_dashboard() -> HttpResponse {
+    redirect("dashboard/")
+}
+
+fn redirect(to: &str) -> HttpResponse {
+    HttpResponse::PermanentRedirect()
+        .insert_header((header::LOCATION, to))
+        .finish()
+}
+
+/// A path that leads nowhere but down, and to nothing hidden.
+fn relative_path(asked: &str) -> Option<PathBuf> {
+    let is_plain = |component: Component<'_>| match component {
+        Component::Normal(name) => !name.to_string_lossy().starts_with('.'),
+        _ => false,
+    };
+    let path = Path::new(asked);
+    path.components().all(is_plain).then(|| path.to_owned())
+}
+
+/// Browsers ask each time whether a file has changed, so that a new version of
+/// the server never runs with half of an old page.
+fn fresh(mut response: HttpResponse) -> HttpResponse {
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CACHE_CONTROL,
+        header::HeaderValue::from_static("no-cache"),
+    );
+    response
+}
+
 /// What a browser gets where nodes connect.
 pub(super) async fn upgrade_required() -> Result<HttpResponse, AppError> {
     Err(AppError::UpgradeRequired)
 }
 
 fn page(request: &HttpRequest, assets: &Path, name: &str) -> HttpResponse {
-    let opened = NamedFile::open(assets.join(name))
-        .and_then(|file| Ok((content_policy(&read(file.file())?), file)));
-    match opened {
-        Ok((policy, file)) => {
-            let mut response = file.into_response(request);
-            if let Ok(policy) = header::HeaderValue::from_str(&policy) {
-                response
-                    .headers_mut()
-                    .insert(header::CONTENT_SECURITY_POLICY, policy);
-            }
-            response
-        }
-        Err(error) => {
-            log::warn!("ASSETS_PATH has no {name}: {error}");
-            HttpResponse::Ok()
-                .content_type(ContentType::plaintext())
-                .body(START_TEXT)
-        }
+    page_of(request, assets, Path::new(name)).unwrap_or_else(|error| {
+        log::warn!("ASSETS_PATH has no {name}: {error}");
+        HttpResponse::Ok()
+            .content_type(ContentType::plaintext())
+            .body(START_TEXT)
+    })
+}
+
+fn page_of(request: &HttpRequest, assets: &Path, name: &Path) -> std::io::Result<HttpResponse> {
+    let file = NamedFile::open(assets.join(name))?;
+    let policy = content_policy(&read(file.file())?);
+    let mut response = fresh(file.into_response(request));
+    if let Ok(policy) = header::HeaderValue::from_str(&policy) {
+        response
+            .headers_mut()
+            .insert(header::CONTENT_SECURITY_POLICY, policy);
     }
+    Ok(response)
 }
 
 fn read(mut file: &File) -> std::io::Result<String> {
@@ -100,6 +159,22 @@ fn hashes(page: &str, begin: &str, end: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_lead_nowhere_but_down() {
+        for (asked, is_fine) in [
+            ("nodes", true),
+            ("lib/feed.js", true),
+            ("vendor/uplot/uPlot.esm.js", true),
+            ("../Cargo.toml", false),
+            ("lib/../../x", false),
+            ("/etc/passwd", false),
+            (".env", false),
+            ("lib/.hidden", false),
+        ] {
+            assert_eq!(relative_path(asked).is_some(), is_fine, "{asked}");
+        }
+    }
 
     #[test]
     fn a_page_may_run_its_own_scripts_and_no_others() {

@@ -4,11 +4,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use actix::Addr;
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 
 use super::AppError;
 use crate::config::Config;
+use crate::feed::Hub;
 use crate::ingest::{Ingest, Sampler};
 use crate::metrics::Metrics;
 use crate::query::{Clock, Queries, QueryError};
@@ -25,6 +27,7 @@ pub struct AppState {
     queries: Queries,
     /// Where telemetry goes.
     pub ingest: Arc<Ingest>,
+    hub: Addr<Hub>,
     store: OnceLock<StoreHandle>,
     stopping: AtomicBool,
     /// Log lines about nodes that are not let in.
@@ -40,13 +43,19 @@ pub struct StoreHandle {
 
 impl AppState {
     /// The state of a server that waits for its database.
-    pub fn new(config: Arc<Config>, metrics: Arc<Metrics>, ingest: Arc<Ingest>) -> Self {
+    pub fn new(
+        config: Arc<Config>,
+        metrics: Arc<Metrics>,
+        ingest: Arc<Ingest>,
+        hub: Addr<Hub>,
+    ) -> Self {
         Self {
             queries: Queries::new(&config.store),
             config,
             metrics,
             started_at: Utc::now(),
             ingest,
+            hub,
             store: OnceLock::new(),
             stopping: AtomicBool::new(false),
             refusals: Sampler::default(),
@@ -58,6 +67,11 @@ impl AppState {
         if self.store.set(store).is_err() {
             log::error!("the database came up twice, which is a mistake in the start");
         }
+    }
+
+    /// The live feed.
+    pub(super) fn feed(&self) -> &Addr<Hub> {
+        &self.hub
     }
 
     /// What needs the database; none until it is there.

@@ -5,14 +5,22 @@
 //! peer's sessions, and [`Queries`] decides how many questions run at once.
 
 pub mod benchmarks;
+mod buckets;
+pub mod history;
 pub mod host_systems;
+mod kinds;
 pub mod log_stats;
 pub mod node_logs;
 pub mod nodes;
 pub mod params;
+pub mod peer_sessions;
+mod presence;
+pub mod profiling;
 pub mod ready;
 pub mod reputation;
+pub mod series;
 pub mod stats;
+mod tails;
 mod walk;
 
 pub use walk::Clock;
@@ -127,8 +135,9 @@ impl Queries {
         T: Send + 'static,
         F: FnOnce(&mut PgConnection) -> Result<T, QueryError> + Send + 'static,
     {
+        let time_max = pools.read_time_max();
         let (pools, metrics, statement_max) = (pools.clone(), metrics.clone(), self.statement_max);
-        self.in_place(move || {
+        self.in_place(time_max, move || {
             let mut conn = pools.read(&metrics)?;
             let started_at = Instant::now();
             work(&mut conn).map_err(|error| judge(error, &mut conn, started_at, statement_max))
@@ -145,8 +154,9 @@ impl Queries {
         T: Send + 'static,
         F: FnOnce(&mut PgConnection) -> Result<T, QueryError> + Send + 'static,
     {
+        let time_max = pools.read_time_max();
         let (pools, statement_max) = (pools.clone(), self.statement_max);
-        self.in_place(move || {
+        self.in_place(time_max, move || {
             let mut conn = pools.control()?;
             let started_at = Instant::now();
             work(&mut conn).map_err(|error| judge(error, &mut conn, started_at, statement_max))
@@ -154,8 +164,9 @@ impl Queries {
         .await
     }
 
-    /// A place is held until the work ends, also when nobody waits for it any more.
-    async fn in_place<T, F>(&self, work: F) -> Result<T, QueryError>
+    /// A place is held until the work ends, also when nobody waits for it any
+    /// more; but not for longer than `time_max`, for an answer may be lost.
+    async fn in_place<T, F>(&self, time_max: Duration, work: F) -> Result<T, QueryError>
     where
         T: Send + 'static,
         F: FnOnce() -> Result<T, QueryError> + Send + 'static,
@@ -167,13 +178,17 @@ impl Queries {
                 return Err(QueryError::Unavailable("all queries are busy".to_owned()));
             }
         };
-        let done = actix_web::web::block(move || {
-            let result = work();
+        let done = actix_web::rt::spawn(async move {
+            let done = tokio::time::timeout(time_max, actix_web::web::block(work)).await;
             drop(place);
-            result
+            done
         });
-        done.await
-            .map_err(|error| QueryError::Internal(error.to_string()))?
+        match done.await {
+            Ok(Ok(Ok(result))) => result,
+            Ok(Ok(Err(error))) => Err(QueryError::Internal(error.to_string())),
+            Ok(Err(_late)) => Err(QueryError::Unavailable("it does not answer".to_owned())),
+            Err(error) => Err(QueryError::Internal(error.to_string())),
+        }
     }
 }
 

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use tetcore_analytics::config::settings::{self, SETTINGS};
 
 /// The rooms, from the lowest layer up; see docs/ARCHITECTURE.md.
-const LAYERS: [&[&str]; 5] = [
+const LAYERS: [&[&str]; 6] = [
     &["ids", "config", "metrics", "telemetry"],
-    &["store", "feed"],
-    &["ingest", "query", "retention", "liveness", "events"],
+    &["store"],
+    &["feed"],
+    &["ingest", "query", "retention", "liveness", "relay"],
     &["http"],
     &["application", "main"],
 ];

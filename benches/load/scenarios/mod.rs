@@ -1,5 +1,6 @@
 //! What is tried, one file each, and what they share.
 
+mod feed;
 mod flat;
 mod history;
 mod purge;
@@ -18,11 +19,12 @@ pub(crate) type Scenario = fn(Options, &mut Report) -> Outcome<()>;
 
 /// The scenarios of a name on the command line.
 pub(crate) fn chosen(name: &str) -> Outcome<Vec<Scenario>> {
-    let all: [(&str, Scenario); 4] = [
+    let all: [(&str, Scenario); 5] = [
         ("flat", flat::run),
         ("steady", steady::run),
         ("queries", queries::run),
         ("purge", purge::run),
+        ("feed", feed::run),
     ];
     let chosen: Vec<Scenario> = all
         .iter()

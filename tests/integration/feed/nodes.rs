@@ -1,0 +1,173 @@
+use std::collections::HashMap;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::{introduce, say};
+use crate::support::{FeedClient, PATIENCE, TestApp};
+
+/// Merges what comes until the rows are as expected.
+fn wait_for(
+    feed: &mut FeedClient,
+    rows: &mut HashMap<String, serde_json::Map<String, Value>>,
+    what: &str,
+    holds: impl Fn(&HashMap<String, serde_json::Map<String, Value>>) -> bool,
+) {
+    let until = Instant::now() + PATIENCE;
+    while !holds(rows) {
+        assert!(
+            Instant::now() < until,
+            "waited in vain for {what}: {rows:?}"
+        );
+        let answer = feed.next_with("nodes");
+        assert!(answer["now"].is_string());
+        for row in answer["nodes"].as_array().unwrap() {
+            let row = row.as_object().unwrap().clone();
+            let peer = row["peer_id"].as_str().unwrap().to_owned();
+            rows.entry(peer).or_default().extend(row);
+        }
+    }
+}
+
+#[test]
+fn the_table_shows_what_was_before_and_what_changes() {
+    let app = TestApp::start();
+    let mut node = app.node("/submit");
+    introduce(&mut node, 1, "one", "A");
+    say(
+        &mut node,
+        1,
+        json!({"msg": "system.interval", "height": 10, "best": "0x0a", "finalized_height": 8, "finalized_hash": "0x08", "txcount": 3, "used_state_cache_size": 1000}),
+    );
+    say(
+        &mut node,
+        1,
+        json!({"msg": "system.interval", "peers": 25, "bandwidth_download": 1000, "bandwidth_upload": 2000.5}),
+    );
+    let mut gone = app.node("/submit");
+    introduce(&mut gone, 1, "gone", "B");
+    say(
+        &mut gone,
+        1,
+        json!({"msg": "block.import", "height": 5, "best": "0x05", "origin": "Own"}),
+    );
+    gone.leave();
+    app.wait_stored(5);
+    crate::support::wait_until("the session ended", || {
+        app.db
+            .count("SELECT count(*) FROM peer_connections WHERE disconnected_at IS NOT NULL")
+            == 1
+    });
+
+    let mut feed = FeedClient::connect(&app);
+    feed.ask(&json!({"topic": "nodes", "interest": "subscribe", "request_id": 1}));
+    assert_eq!(feed.next(), json!({"ack": {"request_id": 1}}));
+    let mut rows = HashMap::new();
+    wait_for(&mut feed, &mut rows, "both nodes", |rows| {
+        rows.get("one")
+            .is_some_and(|row| row.get("peers") == Some(&json!(25)))
+            && rows
+                .get("gone")
+                .is_some_and(|row| row.get("height") == Some(&json!(5)))
+    });
+    let one = &rows["one"];
+    for (field, value) in [
+        ("name", json!("name of one")),
+        ("chain", json!("A")),
+        ("genesis_hash", json!("0xA")),
+        ("authority", json!(true)),
+        ("online", json!(true)),
+        ("height", json!(10)),
+        ("best_hash", json!("0x0a")),
+        ("finalized_height", json!(8)),
+        ("transactions", json!(3)),
+        ("download_bytes_per_s", json!(1000.0)),
+        ("upload_bytes_per_s", json!(2000.5)),
+        ("disconnected_at", json!(null)),
+    ] {
+        assert_eq!(one[field], value, "{field}");
+    }
+    assert!(one["best_at"].is_string() && one.get("ip_addr").is_none());
+    assert_eq!(rows["gone"]["online"], json!(false));
+    assert_eq!(rows["gone"]["disconnect_reason"], json!("closed_by_node"));
+
+    // Only what changes comes.
+    say(
+        &mut node,
+        1,
+        json!({"msg": "block.import", "height": 11, "best": "0x0b", "origin": "Own"}),
+    );
+    let changed = loop {
+        let answer = feed.next_with("nodes");
+        let row = answer["nodes"][0].clone();
+        if row["height"] == 11 {
+            break row;
+        }
+    };
+    assert_eq!(changed["propagation_ms"], 0);
+    assert!(changed.get("name").is_none() && changed.get("peers").is_none());
+
+    let mut late = app.node("/submit");
+    introduce(&mut late, 1, "late", "A");
+    say(
+        &mut late,
+        1,
+        json!({"msg": "block.import", "height": 11, "best": "0x0b", "origin": "NetworkBroadcast"}),
+    );
+    wait_for(&mut feed, &mut rows, "the late node", |rows| {
+        rows.get("late")
+            .is_some_and(|row| row.get("height") == Some(&json!(11)))
+    });
+    assert!(rows["late"]["propagation_ms"].as_u64().unwrap() > 0);
+    node.leave();
+    wait_for(&mut feed, &mut rows, "the end", |rows| {
+        rows["one"]["online"] == json!(false)
+    });
+}
+
+#[test]
+fn one_chain_can_be_chosen() {
+    let app = TestApp::start();
+    let (mut one, mut two) = (app.node("/submit"), app.node("/submit"));
+    introduce(&mut one, 1, "one", "A");
+    introduce(&mut two, 1, "two", "B");
+    app.wait_stored(2);
+    let mut feed = FeedClient::connect(&app);
+    feed.ask(&json!({"topic": "nodes", "interest": "subscribe", "chain": "0xB"}));
+    loop {
+        let answer = feed.next_with("nodes");
+        for row in answer["nodes"].as_array().unwrap() {
+            assert_eq!(row["peer_id"], "two");
+        }
+        if answer["complete"] == json!(true) {
+            break;
+        }
+    }
+}
+
+#[test]
+fn nodes_come_and_go() {
+    let app = TestApp::start();
+    let mut feed = FeedClient::connect(&app);
+    feed.ask(&json!({"topic": "presence", "interest": "subscribe", "request_id": 1}));
+    feed.next();
+    let mut node = app.node("/submit");
+    // Nobody knows yet who it is.
+    say(&mut node, 1, json!({"msg": "system.interval", "peers": 1}));
+    introduce(&mut node, 1, "peer", "chain");
+    let came = feed.next()["presence"][0].clone();
+    assert_eq!(
+        (&came["event"], &came["peer_id"]),
+        (&json!("online"), &json!("peer"))
+    );
+    node.leave();
+    let went = feed.next()["presence"][0].clone();
+    assert_eq!(
+        (&went["event"], &went["reason"], &went["session"]),
+        (
+            &json!("offline"),
+            &json!("closed_by_node"),
+            &came["session"]
+        )
+    );
+}

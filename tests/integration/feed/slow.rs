@@ -1,0 +1,105 @@
+//! A reader that stalls: it is told, or given up, and harms nobody.
+
+use std::time::Duration;
+
+use serde_json::json;
+use socket2::SockRef;
+
+use super::{introduce, say};
+use crate::support::{FeedClient, TestApp, wait_until};
+
+const SUBSCRIBE: &str = r#"{"peer_id":"peer","msg":"blob","interest":"subscribe","request_id":1}"#;
+
+fn app() -> TestApp {
+    TestApp::builder()
+        .env("CACHE_UPDATE_INTERVAL_MS", 40)
+        .env("NODE_BYTES_PER_S_MAX", 0)
+        .start()
+}
+
+#[test]
+fn a_slow_reader_is_told_what_it_missed_and_others_miss_nothing() {
+    let app = TestApp::builder()
+        .env("CACHE_UPDATE_INTERVAL_MS", 40)
+        .start();
+    let mut node = app.node("/submit");
+    introduce(&mut node, 1, "peer", "chain");
+    let mut slow = FeedClient::connect(&app);
+    SockRef::from(slow.stream())
+        .set_recv_buffer_size(4_096)
+        .unwrap();
+    let mut quick = FeedClient::connect(&app);
+    for feed in [&mut slow, &mut quick] {
+        feed.send(SUBSCRIBE);
+        feed.next();
+    }
+    let text = "x".repeat(50_000);
+    let missed = || app.metric_with("feed_messages_missed_total", "slow_reader");
+    let mut sent: u64 = 0;
+    let mut seen: u64 = 0;
+    while missed() < 10.0 {
+        say(
+            &mut node,
+            1,
+            json!({"msg": "blob", "n": sent, "text": text}),
+        );
+        sent += 1;
+        // The quick one gets each message, in order.
+        while seen < sent {
+            for item in quick.items(1).0 {
+                assert_eq!(item["n"], json!(seen));
+                seen += 1;
+            }
+        }
+        assert!(sent < 5_000);
+    }
+    // It wakes up, and is told exactly how much is missing.
+    let (mut got, mut lagged, mut last) = (0, 0, None);
+    while last != Some(sent - 1) {
+        let Some(answer) = slow.next_within(Duration::from_secs(5)) else {
+            say(
+                &mut node,
+                1,
+                json!({"msg": "blob", "n": sent, "text": "end"}),
+            );
+            sent += 1;
+            continue;
+        };
+        if let Some(missed) = answer.get("lagged") {
+            assert_eq!(
+                answer["peer_message"],
+                json!({"peer_id": "peer", "msg": "blob"})
+            );
+            lagged += missed.as_u64().unwrap();
+        }
+        let items = answer.get("data").and_then(|data| data.as_array());
+        for item in items.into_iter().flatten() {
+            got += 1;
+            last = item["n"].as_u64();
+        }
+    }
+    assert!(lagged >= 10);
+    assert_eq!(got + lagged, sent);
+}
+
+#[test]
+fn a_reader_that_stalls_for_good_is_given_up() {
+    let app = TestApp::builder()
+        .env("CACHE_UPDATE_INTERVAL_MS", 40)
+        .start();
+    let mut node = app.node("/submit");
+    introduce(&mut node, 1, "peer", "chain");
+    let mut stalled = FeedClient::connect(&app);
+    SockRef::from(stalled.stream())
+        .set_recv_buffer_size(4_096)
+        .unwrap();
+    stalled.send(SUBSCRIBE);
+    stalled.next();
+    let text = "x".repeat(50_000);
+    wait_until("it is given up", || {
+        say(&mut node, 1, json!({"msg": "blob", "text": text}));
+        std::thread::sleep(Duration::from_millis(20));
+        app.metric("feed_subscribers_dropped_total") == 1.0
+    });
+    assert!(app.metric("feed_subscribers") == 0.0);
+}
