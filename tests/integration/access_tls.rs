@@ -1,7 +1,7 @@
 //! TLS of the server's own: https, wss, and certificates that are renewed.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use diesel::connection::SimpleConnection;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
+use crate::http_connections::connect_from;
 use crate::support::{PATIENCE, TestApp, frame, upgrade, wait_until};
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
@@ -167,9 +168,8 @@ fn whoever_shakes_no_hands_is_cut_off_and_a_slow_answer_is_not() {
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 
     // As many as there may be, and many times more.
-    let crowd: Vec<_> = (0..200)
-        .map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap())
-        .collect();
+    let stranger = Ipv4Addr::new(127, 0, 0, 2);
+    let crowd: Vec<_> = (0..200).map(|_| connect_from(&app, stranger)).collect();
     let mut node = connect(port, &trusted).unwrap();
     let answer = ask(&mut node, &upgrade(port, "/submit", ""));
     assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");

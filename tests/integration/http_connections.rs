@@ -23,7 +23,7 @@ fn connect(app: &TestApp) -> TcpStream {
 }
 
 /// Connects from an address of this machine.
-fn connect_from(app: &TestApp, address: Ipv4Addr) -> TcpStream {
+pub fn connect_from(app: &TestApp, address: Ipv4Addr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     let from = SocketAddr::from((address, 0));
     socket.bind(&from.into()).unwrap();
