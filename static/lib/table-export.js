@@ -12,11 +12,13 @@ export function exportMenu(noun, shown) {
     onclick: () => {
       const { rows, columns } = shown();
       download(`${noun[1].replaceAll(" ", "-")}.${extension}`, type, write(rows, columns));
+      element.open = false;
       say(`${count(rows.length)} ${noun[rows.length === 1 ? 0 : 1]} with ${columns.length} columns saved.`);
     },
   }, text);
-  return menu("Export", save("Shown rows as CSV", "text/csv", "csv", toCsv),
+  const element = menu("Export", save("Shown rows as CSV", "text/csv", "csv", toCsv),
     save("Shown rows as JSON", "application/json", "json", toJson));
+  return element;
 }
 
 /** CSV with a line of field names. */

@@ -4,6 +4,7 @@
 
 mod browser;
 mod network;
+mod nodes;
 mod screenshots;
 mod start;
 
