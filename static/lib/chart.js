@@ -14,6 +14,13 @@ import { chartLegend, chartTable } from "./chart-words.js";
 const SERIES_COLOURS = 8;
 // Steps of an axis of bytes, 1 B to 512 TiB, so that its numbers are round in KiB and MiB.
 const BINARY_STEPS = Array.from({ length: 50 }, (_, power) => 2 ** power);
+// Steps of an axis of numbers that are counted, 1 to 5e15: there are no halves.
+const WHOLE_STEPS = Array.from({ length: 16 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
+// Steps of an axis of seconds that are none of the clock, 1 ms to 7 days.
+const CLOCKLESS_STEPS = [
+  ...[0.001, 0.01, 0.1].flatMap((step) => [step, 2 * step, 5 * step]), 1, 2, 5, 10, 15, 30,
+  60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400, 172_800, 604_800,
+];
 const charts = new Set();
 
 document.addEventListener("themechange", () => {
@@ -22,9 +29,12 @@ document.addEventListener("themechange", () => {
 
 /**
  * Options: `title`; `series`: `[{ label, format(value), colour (1..8), kind: "line" | "steps" | "points" | "bars", fill,
- * isHidden }]`; `height` in px; `sync`: charts of one name share the cursor; `zoomed(from, to)`: the reader dragged over
+ * isDashed, isHidden }]`; `height` in px; `sync`: charts of one name share the cursor; `zoomed(from, to)`: the reader dragged over
  * a span (Dates), by default the chart zooms itself; `pointsMax` for `append`; `empty`: what to say without data;
- * `bands()`: `[{ from, to, label }]` (seconds) shaded behind, as times when a node was away; `min`, `max` of the scale.
+ * `unzoomed()`: the reader wants to see all again; `picked(moment)`: the reader clicked at a Date, or pressed Enter there;
+ * `bands()`: `[{ from, to, label }]` (seconds) shaded behind, as times when a node was away; `marks()`: moments (seconds)
+ * with a line each; `min`, `max` of the scale;
+ * `formatTime(seconds)`: for times that are none of the clock, such as seconds since a start.
  */
 export function createChart(place, options) {
   return new Chart(place, options);
@@ -88,15 +98,16 @@ class Chart {
     const { title, series, height, empty } = this.#options;
     this.#canvas = h("div", {
       class: "chart-canvas", tabindex: 0, role: "img", "aria-label": title,
-      onkeydown: (event) => this.#key(event), onblur: () => this.#plot.setCursor({ left: -10, top: -10 }), ondblclick: () => this.resetZoom(),
-      title: "Drag over a span to zoom, double click to see all. Keys: arrows, +, 0",
+      onkeydown: (event) => this.#key(event), onblur: () => this.#plot.setCursor({ left: -10, top: -10 }), ondblclick: () => this.#unzoom(),
+      title: `Drag over a span to zoom, double click to see all${this.#options.picked ? ", click to pick a moment" : ""}. Keys: arrows, +, 0${this.#options.picked ? ", Enter" : ""}`,
     });
     this.#empty = h("p", { class: "chart-empty" }, empty);
     this.#legend = chartLegend(series, {
+      formatTime: this.#options.formatTime,
       data: () => this.#data, colour: (index) => this.#colour(index),
       toggled: (index, isShown) => this.#plot.setSeries(index + 1, { show: isShown }),
     });
-    this.#table = chartTable(series, () => this.#data);
+    this.#table = chartTable(series, () => this.#data, this.#options.formatTime);
     this.#figure = h("figure", { class: "chart" },
       h("figcaption", {}, h("span", { class: "chart-title" }, title), this.#legend.element),
       h("div", { class: "chart-place" }, this.#canvas, this.#empty), this.#table.element);
@@ -108,20 +119,23 @@ class Chart {
       if (width && width !== this.#plot.width) this.#plot.setSize({ width, height });
     });
     this.#observer.observe(this.#canvas);
+    if (this.#options.picked) this.#listenForPicks(this.#plot.over);
     this.#show();
   }
 
   #plotOptions(width, height) {
-    const { series, sync, min = null, max = null } = this.#options;
+    const { series, sync, min = null, max = null, formatTime } = this.#options;
+    const times = formatTime ? { incrs: CLOCKLESS_STEPS, values: (_, ticks) => ticks.map(formatTime) } : { values: timeTicks };
     const axis = { stroke: () => this.#colours.quiet, grid: { stroke: () => this.#colours.line, width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     return {
       width, height, padding: [8, 24, 0, 0], legend: { show: false },
       cursor: { sync: sync ? { key: sync } : undefined, drag: { x: true, y: false, setScale: false }, y: false },
-      scales: { y: { range: (_, low, high) => rangeOf(low, high, min, max) } },
+      scales: { x: { time: !formatTime }, y: { range: (_, low, high) => rangeOf(low, high, min, max) } },
       axes: [
-        { ...axis, values: timeTicks },
+        // Room for hours with seconds.
+        { ...axis, ...times, space: 75 },
         {
-          ...axis, size: 70, incrs: series[0].format === bytes || series[0].format === bytesPerSecond ? BINARY_STEPS : undefined,
+          ...axis, size: 70, incrs: stepsOf(series[0].format),
           values: (_, ticks) => (this.#isEmpty() ? [] : ticks.map((tick) => (series[0].format ?? count)(tick))),
         },
       ],
@@ -129,7 +143,7 @@ class Chart {
       hooks: {
         setCursor: [(plot) => this.#legend.show(plot.cursor.idx ?? null)],
         setSelect: [(plot) => this.#selected(plot)],
-        drawClear: [(plot) => this.#drawBands(plot)],
+        drawClear: [(plot) => this.#drawBands(plot)], draw: [(plot) => this.#drawMarks(plot)],
       },
     };
   }
@@ -139,7 +153,7 @@ class Chart {
     return {
       label: one.label, show: !one.isHidden, spanGaps: false, width: 1.5, stroke: () => this.#colour(index),
       fill: one.fill || one.kind === "bars" ? () => translucent(this.#colour(index), one.kind === "bars" ? 0.7 : 0.15) : undefined,
-      paths: paths?.(), points: { show: one.kind === "points" ? true : undefined, size: 5 },
+      dash: one.isDashed ? [6, 4] : undefined, paths: paths?.(), points: { show: one.kind === "points" ? true : undefined, size: 5 },
     };
   }
 
@@ -166,7 +180,8 @@ class Chart {
       this.#empty.hidden = !this.#isEmpty();
       this.#plot.setData(this.#data, false);
       if (!this.#isZoomed) this.resetZoom();
-      this.#legend.show(null);
+      const { left } = this.#plot.cursor;
+      this.#legend.show(left >= 0 && this.#data[0].length > 0 ? this.#plot.posToIdx(left) : null);
       this.#table.show();
       this.#canvas.setAttribute("aria-label", `${this.#options.title}. ${this.#table.summary()}`);
     });
@@ -185,6 +200,25 @@ class Chart {
     if (min !== undefined) this.#plot.setScale("x", { min, max: max > min ? max : min + 1 });
   }
 
+  #unzoom() {
+    if (this.#options.unzoomed) this.#options.unzoomed();
+    else this.resetZoom();
+  }
+
+  /** A click picks a moment; the end of a drag does not. */
+  #listenForPicks(over) {
+    let pressedAt = 0;
+    let timer = 0;
+    over.addEventListener("mousedown", (event) => { pressedAt = event.clientX; });
+    over.addEventListener("click", (event) => {
+      clearTimeout(timer);
+      if (Math.abs(event.clientX - pressedAt) > 3 || event.detail > 1) return;
+      const seconds = this.#plot.posToVal(event.clientX - over.getBoundingClientRect().left, "x");
+      // It may be the first half of a double click.
+      timer = setTimeout(() => this.#options.picked(new Date(seconds * 1000)), 250);
+    });
+  }
+
   #selected(plot) {
     const { left, width } = plot.select;
     if (width < 4) return;
@@ -200,7 +234,7 @@ class Chart {
     }
   }
 
-  /** Arrows move the cursor, + zooms about it, 0 and Escape show all. */
+  /** Arrows move the cursor, + zooms about it, Enter picks it, 0 and Escape show all. */
   #key(event) {
     const times = this.#data[0];
     const steps = { ArrowLeft: -1, ArrowRight: 1, PageUp: -20, PageDown: 20, Home: -times.length, End: times.length };
@@ -213,7 +247,8 @@ class Chart {
       const { min, max } = this.#plot.scales.x;
       const middle = times[Math.min(at, times.length - 1)];
       this.#zoom(Math.max(min, middle - (max - min) / 4), Math.min(max, middle + (max - min) / 4));
-    } else if (event.key === "0" || event.key === "Escape") this.resetZoom();
+    } else if (event.key === "Enter" && this.#options.picked && at < times.length) this.#options.picked(new Date(times[at] * 1000));
+    else if (event.key === "0" || event.key === "Escape") this.#unzoom();
     else return;
     event.preventDefault();
   }
@@ -230,6 +265,27 @@ class Chart {
     }
     ctx.restore();
   }
+
+  #drawMarks({ ctx, bbox, scales, valToPos }) {
+    ctx.save();
+    ctx.strokeStyle = this.#colours.accent;
+    ctx.lineWidth = 2 * devicePixelRatio;
+    ctx.setLineDash([]);
+    for (const seconds of this.#options.marks?.() ?? []) {
+      if (seconds < scales.x.min || seconds > scales.x.max) continue;
+      const x = valToPos(seconds, "x", true);
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + bbox.height);
+      ctx.stroke();
+    }
+    ctx.restore();
+  }
+}
+
+function stepsOf(format) {
+  if (format === bytes || format === bytesPerSecond) return BINARY_STEPS;
+  return format === undefined || format === count ? WHOLE_STEPS : undefined;
 }
 
 /** "rgb(1, 2, 3)", as browsers give computed colours, with an alpha. */
