@@ -13,8 +13,9 @@ const CHOICES = [
 
 /**
  * Puts a picker in `place`. `changed(span)` is called when the span changes (not at the start).
- * Returns `{ get(), set(from, to) }`; a span is `{ from: Date, to: Date, live: boolean, name }`. `live` spans end now:
- * call `get()` again for a later one.
+ * Returns `{ get(), set(from, to), reset(), show() }`; a span is `{ from: Date, to: Date, live: boolean, name }`. `live` spans
+ * end now: call `get()` again for a later one. `reset` goes back to the one that was shown last,
+ * `show` shows what the page itself wrote into the address.
  */
 export function spanPicker(place, { fallback = "1h", changed = () => {} } = {}) {
   const choice = h("select", { "aria-label": "Span of time", onchange: () => choose() },
@@ -23,7 +24,10 @@ export function spanPicker(place, { fallback = "1h", changed = () => {} } = {}) 
   const to = h("input", { type: "datetime-local", step: "1", "aria-label": "To", onchange: () => own() });
   const wrong = h("span", { class: "wrong", role: "alert" });
   const fields = h("span", { class: "span-own" }, from, " – ", to, wrong);
-  place.append(h("span", { class: "span-picker" }, choice, fields));
+  const earlier = h("button", { type: "button", title: "Earlier", "aria-label": "Earlier span of time", onclick: () => move(-1) }, "◂");
+  const later = h("button", { type: "button", title: "Later", "aria-label": "Later span of time", onclick: () => move(1) }, "▸");
+  place.append(h("span", { class: "span-picker" }, earlier, choice, later, fields));
+  let lastLive = fallback;
 
   const read = () => {
     const asked = readAddress({ span: fallback, from: "", to: "" });
@@ -38,6 +42,8 @@ export function spanPicker(place, { fallback = "1h", changed = () => {} } = {}) 
   const show = () => {
     const span = read();
     choice.value = span.name;
+    if (span.live) lastLive = span.name;
+    later.disabled = span.live;
     fields.hidden = span.name !== "own";
     from.value = forInput(span.from);
     to.value = forInput(span.to);
@@ -48,15 +54,25 @@ export function spanPicker(place, { fallback = "1h", changed = () => {} } = {}) 
     show();
     changed(read());
   };
+  const setLive = (name) => {
+    writeAddress({ span: name === fallback ? null : name, from: null, to: null }, { push: true });
+    show();
+    changed(read());
+  };
   const choose = () => {
     if (choice.value === "own") {
       fields.hidden = false;
       from.focus();
-      return;
-    }
-    writeAddress({ span: choice.value === fallback ? null : choice.value, from: null, to: null }, { push: true });
-    show();
-    changed(read());
+    } else setLive(choice.value);
+  };
+  // By the whole length, but not into the future: there it becomes live, if it is as long as a choice.
+  const move = (direction) => {
+    const span = read();
+    const length = span.to - span.from;
+    const end = Math.min(span.to.getTime() + direction * length, Date.now());
+    const [live] = CHOICES.find(([, , seconds]) => Math.abs(seconds * 1000 - length) < 1000) ?? [];
+    if (live && end > Date.now() - 1000) setLive(live);
+    else set(new Date(end - length), new Date(end));
   };
   const own = () => {
     const begin = toDate(from.value);
@@ -70,7 +86,7 @@ export function spanPicker(place, { fallback = "1h", changed = () => {} } = {}) 
     changed(read());
   });
   show();
-  return { get: read, set };
+  return { get: read, set, reset: () => setLive(lastLive), show };
 }
 
 const forInput = (date) => timeLocal(date).replace(" ", "T");
