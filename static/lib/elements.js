@@ -34,16 +34,21 @@ export function hashElement(hash, { copy = true } = {}) {
 export function copyButton(text, label = "Copy") {
   return h("button", {
     type: "button", class: "icon copy", "aria-label": `${label} ${hashShort(text)}`, title: label,
-    onclick: async (event) => {
+    onclick: (event) => {
       event.stopPropagation();
-      try {
-        await navigator.clipboard.writeText(text);
-        say("Copied.");
-      } catch {
-        say("This browser does not allow copying here (it does over https). Select the text instead.");
-      }
+      copyText(text);
     },
-  }, "⧉");
+  }, h("span", { class: "copy-mark", "aria-hidden": "true" }));
+}
+
+/** Copies a text, and says whether that worked. */
+export async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    say("Copied.");
+  } catch {
+    say("This browser does not allow copying here (it does over https). Select the text instead.");
+  }
 }
 
 /** A button with a panel beneath it; closes by Escape and by a click elsewhere. */

@@ -3,7 +3,7 @@
  *
  *   import { feed } from "./lib/feed.js";
  *   const subscription = feed.subscribe({ peer_id, msg: "block.import" }, {
- *     data(message) {},     // as the server sent it: data, cursor; or nodes; or presence
+ *     data(message, text) {}, // as the server sent it: data, cursor; or nodes; or presence; and the text of that
  *     begin() {},           // asked (again): after a reconnect a table of nodes starts afresh
  *     lagged(count) {},     // this many messages were skipped, for the page read too slowly
  *     problem(text) {},     // the history could not be read; what comes now is shown all the same
@@ -144,7 +144,7 @@ export class Feed extends EventTarget {
     else if ("error" in message && message.peer_message) {
       this.#each(sameMessages(message), (one) => one.handlers.problem?.(message.error));
     } else if ("error" in message) this.#refused(message);
-    else this.#deliver(message);
+    else this.#deliver(message, text);
   }
 
   #refused({ error, request_id: id }) {
@@ -157,7 +157,7 @@ export class Feed extends EventTarget {
     }
   }
 
-  #deliver(message) {
+  #deliver(message, text) {
     if ("lagged" in message) {
       this.#each(sameMessages(message), (one) => one.handlers.lagged?.(message.lagged));
       return;
@@ -169,7 +169,7 @@ export class Feed extends EventTarget {
     }
     this.#each((one) => one.key === key, (one) => {
       one.resume = resumeAfter(message) ?? one.resume;
-      one.handlers.data?.(message);
+      one.handlers.data?.(message, text);
     });
   }
 
