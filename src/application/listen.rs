@@ -218,8 +218,9 @@ impl AsyncRead for Watched {
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.tcp).poll_read(context, buffer);
-        if buffer.filled().len() > before {
-            self.connection.has_read();
+        let bytes = buffer.filled().len() - before;
+        if bytes > 0 {
+            self.connection.has_read(bytes);
         }
         read
     }

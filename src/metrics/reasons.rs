@@ -85,6 +85,8 @@ reasons! {
         TooMany => "too_many",
         /// Its address had `CONNECTIONS_PER_IP_MAX` open.
         TooManyFromAddress => "too_many_from_address",
+        /// It held a large part of the head of a request while many others did.
+        TooLarge => "too_large",
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
-use crate::hostile::push;
+use crate::hostile::{Attacked, push};
 use crate::support::{PATIENCE, TestApp, frame, upgrade, wait_until};
 
 const UPGRADE_TIMEOUT_S: u64 = 2;
@@ -120,6 +120,22 @@ fn a_body_that_nobody_reads_keeps_no_connection() {
     stream.write_all(head.as_bytes()).unwrap();
     let answer = drip(&mut stream, "1\r\n \r\n".repeat(200).as_bytes());
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[test]
+fn unfinished_heads_share_one_bound() {
+    let mut attacked = Attacked::start(&[("QUEUE_BYTES_MAX", 16 << 20)]);
+    let head = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}", "x".repeat(120_000));
+    let crowd: Vec<_> = (0..400)
+        .map(|_| {
+            let mut stream = connect(&attacked.app);
+            push(&mut stream, head.as_bytes());
+            stream
+        })
+        .collect();
+    wait_until("most are cut", || cut(&attacked.app, "too_large") > 200.0);
+    attacked.assert_unharmed();
+    drop(crowd);
 }
 
 #[test]

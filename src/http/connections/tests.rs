@@ -1,0 +1,166 @@
+use super::*;
+
+const REQUEST_TIME: Duration = Duration::from_secs(30);
+
+fn connections(values: &[(&str, &str)]) -> Arc<Connections> {
+    let lookup = |name: &str| {
+        let found = values.iter().find(|(key, _)| *key == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    let config = Config::from_lookup(&lookup).unwrap();
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let max = config.http.connections_max;
+    Arc::new(Connections::new(&config, max, metrics))
+}
+
+fn address(number: u32) -> IpAddr {
+    IpAddr::V4(number.into())
+}
+
+fn is_cut(connection: &Connection) -> bool {
+    connection.is_cut(Waker::noop())
+}
+
+fn open(connections: &Connections) -> i64 {
+    connections.metrics.http.connections.get()
+}
+
+#[test]
+fn a_first_request_has_to_come_in_time() {
+    let connections = connections(&[]);
+    let start = Instant::now();
+    let connection = connections.enter(address(1), start).unwrap();
+    // A byte now and then changes nothing.
+    connection.has_read(1);
+    connections.sweep(start + REQUEST_TIME / 2);
+    connection.has_read(1);
+    assert!(!is_cut(&connection));
+    connections.sweep(start + REQUEST_TIME);
+    assert!(is_cut(&connection));
+    assert_eq!(open(&connections), 0);
+    drop(connection);
+    assert_eq!(open(&connections), 0);
+}
+
+#[test]
+fn a_later_request_has_its_time_from_its_first_byte_on() {
+    let connections = connections(&[]);
+    let start = Instant::now();
+    let connection = connections.enter(address(1), start).unwrap();
+    connection.has_read(1);
+    connection.asked(false, start);
+    connections.sweep(start + REQUEST_TIME * 100);
+    connection.answered(start + REQUEST_TIME * 100);
+    let answered = start + REQUEST_TIME * 100;
+    connections.sweep(answered + KEEP_ALIVE);
+    connection.has_read(1);
+    connections.sweep(answered + SILENCE_MAX);
+    connections.sweep(answered + SILENCE_MAX + REQUEST_TIME / 2);
+    assert!(
+        !is_cut(&connection),
+        "the server may take as long as it needs"
+    );
+    connections.sweep(answered + SILENCE_MAX + REQUEST_TIME);
+    assert!(is_cut(&connection));
+}
+
+#[test]
+fn a_body_has_to_come_in_time_and_a_long_answer_may_take_its_own() {
+    let connections = connections(&[]);
+    let start = Instant::now();
+    let body = connections.enter(address(1), start).unwrap();
+    body.asked(true, start + REQUEST_TIME / 2);
+    let answer = connections.enter(address(1), start).unwrap();
+    answer.answered(start);
+    connections.sweep(start + REQUEST_TIME);
+    assert!(!is_cut(&body));
+    connections.sweep(start + REQUEST_TIME * 3 / 2);
+    assert!(is_cut(&body));
+    for round in 1..10 {
+        answer.has_written();
+        connections.sweep(start + SILENCE_MAX * round);
+    }
+    assert!(!is_cut(&answer));
+    connections.sweep(start + SILENCE_MAX * 10);
+    assert!(is_cut(&answer), "nobody takes it");
+}
+
+#[test]
+fn a_websocket_is_free() {
+    let connections = connections(&[]);
+    let start = Instant::now();
+    let connection = connections.enter(address(1), start).unwrap();
+    connection.became_websocket();
+    connections.sweep(start + REQUEST_TIME * 100);
+    assert!(!is_cut(&connection));
+    assert_eq!(open(&connections), 0);
+}
+
+#[test]
+fn without_a_limit_requests_may_take_for_ever() {
+    let connections = connections(&[("UPGRADE_TIMEOUT_S", "0")]);
+    let start = Instant::now();
+    let connection = connections.enter(address(1), start).unwrap();
+    connections.sweep(start + REQUEST_TIME * 1_000);
+    assert!(!is_cut(&connection));
+}
+
+#[test]
+fn whoever_takes_all_places_takes_them_from_himself() {
+    let connections = connections(&[("CONNECTIONS_MAX", "10")]);
+    let now = Instant::now();
+    let enter = |number| connections.enter(address(number), now).unwrap();
+    let others: Vec<_> = (2..6).map(enter).collect();
+    let crowd: Vec<_> = (0..100).map(|_| enter(1)).collect();
+    assert_eq!(open(&connections), 10);
+    assert!(!others.iter().any(|other| is_cut(other)));
+    assert!(crowd[..94].iter().all(|of_crowd| is_cut(of_crowd)));
+    let late = enter(7);
+    assert!(is_cut(&crowd[94]) && !is_cut(&late));
+    // Once all have one, the oldest of all goes.
+    let many: Vec<_> = (10..20).map(enter).collect();
+    assert!(is_cut(&others[0]) && !is_cut(&many[0]));
+    assert_eq!(open(&connections), 10);
+    drop((others, crowd, late, many));
+    let book = connections.book();
+    assert_eq!((book.connections.len(), book.crowds.len()), (0, 0));
+    assert_eq!((book.crowded, open(&connections)), (0, 0));
+}
+
+#[test]
+fn an_address_has_so_many_places_and_a_proxy_as_many_as_it_likes() {
+    let connections = connections(&[
+        ("CONNECTIONS_PER_IP_MAX", "2"),
+        ("CONNECTIONS_MAX", "4"),
+        ("TRUSTED_PROXIES", "0.0.0.1"),
+    ]);
+    let now = Instant::now();
+    let enter = |number| connections.enter(address(number), now);
+    let of_proxy: Vec<_> = (0..100).filter_map(|_| enter(1)).collect();
+    let mut others: Vec<_> = (0..100).filter_map(|_| enter(2)).collect();
+    assert_eq!((of_proxy.len(), others.len()), (100, 2));
+    others.extend((3..10).filter_map(enter));
+    assert_eq!(open(&connections), 104);
+    assert!(!of_proxy.iter().any(|of_proxy| is_cut(of_proxy)));
+}
+
+#[test]
+fn heads_share_one_bound_and_short_ones_are_spared() {
+    let connections = connections(&[("QUEUE_BYTES_MAX", "1048576")]);
+    let now = Instant::now();
+    let enter = |number| connections.enter(address(number), now).unwrap();
+    let short = enter(1);
+    let long: Vec<_> = (2..12).map(enter).collect();
+    long.iter().for_each(|long| long.has_read(100_000));
+    assert!(!long.iter().any(|long| is_cut(long)));
+    // A body, which has no part in it.
+    let body = enter(20);
+    body.asked(true, now);
+    body.has_read(1_000_000);
+    long[0].has_read(50_000);
+    short.has_read(HEAD_BYTES);
+    assert!(is_cut(&long[0]) && !is_cut(&long[1]) && !is_cut(&short) && !is_cut(&body));
+    long[1].asked(false, now);
+    drop((long, short, body));
+    assert_eq!(connections.held.load(Ordering::Relaxed), 0);
+}
