@@ -7,6 +7,7 @@ mod network;
 mod nodes;
 mod screenshots;
 mod start;
+mod words;
 
 use crate::support::{Browser, TestApp};
 
