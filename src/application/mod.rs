@@ -20,10 +20,12 @@ use actix::{Actor, Arbiter, System};
 use actix_web::web;
 
 use crate::config::Config;
+use crate::feed::{Hub, HubParts};
 use crate::http::{AppState, StoreHandle};
 use crate::ingest::{Ingest, IngestParts};
 use crate::liveness::Heartbeat;
 use crate::metrics::Metrics;
+use crate::relay::{self, RelayParts};
 use crate::retention::Purger;
 use crate::store::{IdBlocks, Kinds, Spool};
 use database::{BringUp, Database};
@@ -64,6 +66,9 @@ pub enum ApplicationError {
     /// The HTTP server failed.
     #[error("the HTTP server failed: {0}")]
     Server(#[from] std::io::Error),
+    /// Too many threads wait for answers of the database that never come.
+    #[error("too many writers wait in vain for the database: the server has to be started again")]
+    WritersHang,
     /// Messages were lost when the server stopped.
     #[error(
         "{0} messages could neither be stored nor put on disk within SHUTDOWN_TIMEOUT_S and are lost"
@@ -77,7 +82,12 @@ pub enum ApplicationError {
 /// If it cannot start, or if something was lost when it stopped.
 pub fn run(config: Config) -> Result<(), ApplicationError> {
     let http_connections_max = raise_file_limit(config.http.connections_max);
-    System::new().block_on(serve(Arc::new(config), http_connections_max))
+    let system = System::new();
+    let outcome = system.block_on(serve(Arc::new(config), http_connections_max));
+    // Dropping it would wait for threads that wait for answers of the database,
+    // however long; the end of the process ends them.
+    std::mem::forget(system);
+    outcome
 }
 
 /// Asks the system for a file for each connection of telemetry, and as many for
@@ -120,6 +130,17 @@ async fn serve(config: Arc<Config>, http_connections_max: usize) -> Result<(), A
     // Telemetry is taken from the first moment on, also while the database is
     // not up yet; until it is, batches go to disk.
     let pipeline = Arbiter::new();
+    let watchers = Arbiter::new();
+    let (hub, demand) = Hub::start_in(
+        &watchers,
+        HubParts {
+            server_id: identity.server_id.clone(),
+            kinds: kinds.clone(),
+            metrics: metrics.clone(),
+            update_interval: config.feed.update_interval,
+            expiry: config.feed.expiry,
+        },
+    );
     let ingest = Ingest::start(
         IngestParts {
             config: config.clone(),
@@ -127,6 +148,7 @@ async fn serve(config: Arc<Config>, http_connections_max: usize) -> Result<(), A
             kinds: kinds.clone(),
             ids: ids.clone(),
             spool,
+            hub: hub.clone(),
             server_id: identity.server_id.clone(),
         },
         &pipeline,
@@ -135,6 +157,7 @@ async fn serve(config: Arc<Config>, http_connections_max: usize) -> Result<(), A
         config.clone(),
         metrics.clone(),
         ingest.clone(),
+        hub.clone(),
     ));
     let tls = config.access.tls.as_ref().map(tls::start).transpose()?;
     let (server, address) = listen::listen(tls, state.clone(), http_connections_max)?;
@@ -154,6 +177,14 @@ async fn serve(config: Arc<Config>, http_connections_max: usize) -> Result<(), A
         up = up => match up {
             Ok(database) => {
                 start_housekeeping(&config, &metrics, &identity, &database);
+                actix_web::rt::spawn(relay::run(RelayParts {
+                    server_id: identity.server_id.clone(),
+                    pools: database.pools.clone(),
+                    hub,
+                    demand,
+                    interval: config.feed.update_interval,
+                    slow_after: config.feed.slow_after,
+                }));
                 state.set_store(StoreHandle { pools: database.pools.clone() });
                 ingest.set_database(database.url.clone());
                 announce::ready(&database.shown_url);
@@ -169,6 +200,7 @@ async fn serve(config: Arc<Config>, http_connections_max: usize) -> Result<(), A
         database.stop().await;
     }
     pipeline.stop();
+    watchers.stop();
     outcome
 }
 

@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal as listen_for};
 use super::ApplicationError;
 use crate::config::Config;
 use crate::http::AppState;
-use crate::ingest::Drain;
+use crate::ingest::{Drain, UntilBroken};
 use crate::metrics::{DropReason, Metrics};
 
 /// How often is looked whether all sockets have ended.
@@ -24,7 +24,8 @@ pub(super) enum Stopped {
     Failed(ApplicationError),
 }
 
-/// Becomes ready on SIGTERM, SIGINT, or the end of the HTTP server.
+/// Becomes ready on SIGTERM, SIGINT, the end of the HTTP server, or when messages
+/// can be stored no more by this process.
 pub(super) async fn wait(
     state: web::Data<AppState>,
     server: JoinHandle<std::io::Result<()>>,
@@ -41,6 +42,9 @@ pub(super) async fn wait(
                 Err(error) => std::io::Error::other(error),
             };
             Stopped::Failed(cause.into())
+        }
+        _ = state.ingest.batcher().send(UntilBroken) => {
+            Stopped::Failed(ApplicationError::WritersHang)
         }
     };
     state.stop();

@@ -25,6 +25,8 @@ pub struct Config {
     pub ingest: IngestConfig,
     /// Purging.
     pub retention: RetentionConfig,
+    /// The live feed.
+    pub feed: FeedConfig,
     /// Who may do what.
     pub access: AccessConfig,
     /// `RUST_LOG`.
@@ -67,6 +69,8 @@ pub struct StoreConfig {
     pub pg_bin_dir: Option<PathBuf>,
     /// `DB_WRITERS`.
     pub writers: usize,
+    /// `DB_WRITE_TIMEOUT_S`.
+    pub write_timeout: Duration,
     /// `NUM_THREADS`: threads that run queries.
     pub read_threads: usize,
     /// `DB_POOL_SIZE`: connections for queries.
@@ -129,6 +133,20 @@ pub struct RetentionConfig {
     pub partition_width: Duration,
     /// `PURGE_INTERVAL_S`.
     pub interval: Duration,
+}
+
+/// Settings of the live feed.
+#[derive(Debug, Clone)]
+pub struct FeedConfig {
+    /// `FEED_CONNECTIONS_MAX`.
+    pub connections_max: usize,
+    /// `CACHE_UPDATE_INTERVAL_MS`.
+    pub update_interval: Duration,
+    /// `CACHE_UPDATE_TIMEOUT_S`: a read that takes longer is logged, and given
+    /// up after four times as long.
+    pub slow_after: Duration,
+    /// `CACHE_EXPIRY_S`.
+    pub expiry: Duration,
 }
 
 /// A database URL; its password is never shown.
@@ -211,6 +229,7 @@ impl Config {
                 spool_bytes_max: reader.integer("SPOOL_MAX_BYTES"),
                 pg_bin_dir: reader.text("PG_BIN_DIR").map(PathBuf::from),
                 writers: narrow(reader.integer("DB_WRITERS")),
+                write_timeout: reader.seconds("DB_WRITE_TIMEOUT_S"),
                 read_threads: narrow(reader.integer("NUM_THREADS")),
                 read_pool_size: narrow(reader.integer("DB_POOL_SIZE")),
                 read_pool_timeout: reader.seconds("DB_POOL_TIMEOUT_S"),
@@ -242,14 +261,16 @@ impl Config {
                 partition_width: Duration::from_secs(width_h * 3_600),
                 interval: reader.seconds("PURGE_INTERVAL_S"),
             },
+            feed: FeedConfig {
+                connections_max: narrow(reader.limit("FEED_CONNECTIONS_MAX")),
+                update_interval: Duration::from_millis(reader.integer("CACHE_UPDATE_INTERVAL_MS")),
+                slow_after: reader.seconds("CACHE_UPDATE_TIMEOUT_S"),
+                expiry: reader.seconds("CACHE_EXPIRY_S"),
+            },
             access: AccessConfig::read(&mut reader),
             log_filter: reader.text("RUST_LOG").unwrap_or_default(),
             shutdown_timeout: reader.seconds("SHUTDOWN_TIMEOUT_S"),
         };
-        // Used by the live feed, checked already.
-        reader.integer("CACHE_UPDATE_INTERVAL_MS");
-        reader.integer("CACHE_UPDATE_TIMEOUT_S");
-        reader.integer("CACHE_EXPIRY_S");
         if config.ingest.client_timeout <= config.ingest.heartbeat_interval {
             reader.fault(
                 "CLIENT_TIMEOUT_S",

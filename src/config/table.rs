@@ -253,6 +253,13 @@ pub const SETTINGS: &[Setting] = &[
         "Threads that store batches, each with a database connection of its own.",
     ),
     number(
+        "DB_WRITE_TIMEOUT_S",
+        "60",
+        (1, 3_600),
+        "s",
+        "How long the database may take for one batch, which usually takes milliseconds; meanwhile others go to the spool. Then its connection is given up, and it is sent again over a new one. Too low: on a slow network a large batch is sent again and again; too high: messages on a connection that has fallen silent wait for so long.",
+    ),
+    number(
         "QUEUE_ROWS_MAX",
         "262144",
         (1_024, 1_000_000),
@@ -264,7 +271,7 @@ pub const SETTINGS: &[Setting] = &[
         "67108864",
         (1_048_576, 68_719_476_736),
         "bytes",
-        "As QUEUE_ROWS_MAX, in bytes. Must be at least twice WS_MAX_PAYLOAD.",
+        "As QUEUE_ROWS_MAX, in bytes. Messages of which a part has come may have as much, and so may heads of HTTP requests. Must be at least twice WS_MAX_PAYLOAD.",
     ),
     number(
         "HOLD_BACK_MS",
@@ -335,11 +342,18 @@ pub const SETTINGS: &[Setting] = &[
         "Time to store what was read after SIGTERM; what is left then is lost, counted, and makes the exit code 1.",
     ),
     number(
+        "FEED_CONNECTIONS_MAX",
+        "5000",
+        (0, 1_000_000),
+        "",
+        "Live feed: most subscribers, each a browser tab or a program; more are refused. One takes about 20 kB. 0 is no limit.",
+    ),
+    number(
         "CACHE_UPDATE_INTERVAL_MS",
         "1000",
         (10, 60_000),
         "ms",
-        "Live feed: time between two updates to a subscriber.",
+        "Live feed: time between two updates of the table of all nodes, and between two looks at what other servers of the same database received. What this server receives is passed on four times as often. Low: more work for the database and browsers; high: late pages.",
     ),
     number(
         "CACHE_UPDATE_TIMEOUT_S",
@@ -353,7 +367,7 @@ pub const SETTINGS: &[Setting] = &[
         "3600",
         (1, 86_400),
         "s",
-        "Live feed: how long messages stay in memory for late subscribers.",
+        "Live feed: how long the table of all nodes stays in memory for late subscribers, after the last one that looked has gone. Low: the first page after a pause asks the database again; high: up to 2 kB for each node are kept.",
     ),
     secret(
         "TELEMETRY_TOKENS",

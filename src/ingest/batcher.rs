@@ -2,7 +2,7 @@
 //! batches, never more at once than there are writers. What cannot be stored
 //! goes to disk, and comes back from there when it can.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,35 +12,42 @@ use actix::{
 };
 use tokio::sync::oneshot;
 
-use super::flow::{Flow, Origin, Step};
+use super::flow::{Failed, Flight, Flow, Origin, Sent, Step, Why};
 use super::room::{Room, Share};
 use super::spooler::{Forget, Spill, Spilled, Spooler, TakeOldest, Taken};
-use super::writer::{self, WriteBatch, Writer, WriterParts, Written};
+use super::tap::Tap;
+use super::writer::{self, WriteBatches, Writer, WriterParts, Written};
 use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::store::{Batch, Group, IdBlocks, Outcome, SpooledBatch, StoreError};
+use crate::store::{Batch, Group, IdBlocks, Outcome, StoreError};
 
-/// How often writers are given up: each time leaves threads behind.
-const ABANDONED_MAX: u32 = 10;
-
-/// Exit code of a server that cannot help itself; `EX_UNAVAILABLE` of sysexits.h.
-const EXIT_CODE: i32 = 69;
+/// Writers that were given up and hang still, for each one that works: their
+/// threads and connections cannot be ended from within this process.
+const SILENT_MAX: usize = 10;
 
 /// Gathers groups into batches.
 pub struct Batcher {
     flow: Flow,
-    writers: Addr<Writer>,
+    /// They take turns, so that no connection is idle for long.
+    idle: VecDeque<NumberedWriter>,
+    busy: HashMap<Flight, NumberedWriter>,
+    /// Writers that were given up, and have not come back since.
+    silent: usize,
     writer_parts: WriterParts,
-    abandoned: u32,
     ids: Arc<IdBlocks>,
     spooler: Addr<Spooler>,
+    tap: Tap,
     room: Arc<Room>,
     metrics: Arc<Metrics>,
     timer: Option<(Instant, SpawnHandle)>,
-    drains: Vec<(Drain, oneshot::Sender<()>)>,
-    /// Batches that are with a writer, by a number of their own.
-    in_flight: HashMap<u64, (Arc<Batch>, Share, Origin)>,
-    next_flight: u64,
+    drains: Vec<oneshot::Sender<()>>,
+    mourners: Vec<oneshot::Sender<()>>,
+}
+
+/// A writer; whoever takes its place gets its number.
+struct NumberedWriter {
+    number: usize,
+    address: Addr<Writer>,
 }
 
 /// What the batcher needs from outside.
@@ -50,6 +57,7 @@ pub(super) struct BatcherParts {
     pub(super) room: Arc<Room>,
     pub(super) writer_parts: WriterParts,
     pub(super) spooler: Addr<Spooler>,
+    pub(super) tap: Tap,
     /// Batches that wait on disk since the last run.
     pub(super) spooled: usize,
 }
@@ -77,6 +85,12 @@ pub enum Drain {
     ToDisk,
 }
 
+/// Asks to be told when this server cannot help itself any more: too many
+/// writers hang. From the application, which ends in order then.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct UntilBroken;
+
 /// The database is ready; from the application. Until then batches go to disk.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -90,19 +104,24 @@ impl Batcher {
         let mailbox = parts.config.ingest.queue_rows_max.saturating_mul(2);
         Self::start_in_arbiter(&arbiter.handle(), move |ctx: &mut Context<Self>| {
             ctx.set_mailbox_capacity(mailbox);
+            let writers = parts.config.store.writers;
+            parts.metrics.writers.set(signed(writers));
             Self {
                 flow: Flow::new(&parts.config, parts.spooled),
-                writers: writer::start(parts.writer_parts.clone()),
+                idle: (0..writers)
+                    .map(|number| NumberedWriter::start(number, &parts.writer_parts))
+                    .collect(),
+                busy: HashMap::new(),
+                silent: 0,
                 ids: parts.writer_parts.ids.clone(),
                 writer_parts: parts.writer_parts,
-                abandoned: 0,
                 spooler: parts.spooler,
+                tap: parts.tap,
                 room: parts.room,
                 metrics: parts.metrics,
                 timer: None,
                 drains: Vec::new(),
-                in_flight: HashMap::new(),
-                next_flight: 0,
+                mourners: Vec::new(),
             }
         })
     }
@@ -110,127 +129,157 @@ impl Batcher {
     /// Does what can be done now.
     fn proceed(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
-        if self.flow.should_abandon(now) {
-            self.abandon_writers(now);
+        while let Some(flight) = self.flow.overdue(now) {
+            self.give_up(flight, now);
         }
         while let Some(step) = self.flow.next_step(now) {
-            match step {
-                Step::Write {
-                    batch,
-                    share,
-                    flushed,
-                } => {
-                    match flushed {
-                        Some(reason) => self.metrics.batch_flushed(reason),
-                        None => self.metrics.write_retries.inc(),
-                    }
-                    self.write(batch, share, Origin::Memory, ctx);
-                }
-                Step::Spill { batch, share } => {
-                    if self.flow.is_stuck(now) {
-                        self.show_trouble("all writers wait for the database");
-                    }
-                    self.spill(batch, share, ctx);
-                }
-                Step::TakeOldest => self.take_oldest(ctx),
-            }
+            self.perform(step, now, ctx);
         }
         self.set_timer(now, ctx);
         if self.flow.is_drained() {
-            for (_, drained) in self.drains.drain(..) {
-                if drained.send(()).is_err() {
-                    log::debug!("nobody waits for the batcher any more");
+            tell(&mut self.drains);
+        }
+    }
+
+    fn perform(&mut self, step: Step, now: Instant, ctx: &mut Context<Self>) {
+        match step {
+            Step::Write {
+                flight,
+                batches,
+                why,
+            } => {
+                match why {
+                    Why::Due(reason) => self.metrics.batch_flushed(reason),
+                    Why::Again => self.metrics.write_retries.inc(),
+                    Why::FromDisk => {}
                 }
+                if !matches!(why, Why::FromDisk) {
+                    batches.iter().for_each(|batch| self.tap.show(batch));
+                }
+                self.write(flight, batches, ctx);
+            }
+            Step::Spill { batch, share } => {
+                if self.flow.is_stuck(now) {
+                    self.show_trouble("all writers wait for the database");
+                }
+                self.tap.show(&batch);
+                self.spill(batch, share, ctx);
+            }
+            Step::TakeOldest { most, except } => {
+                self.take_oldest(TakeOldest { most, except }, ctx);
             }
         }
     }
 
-    fn write(&mut self, batch: Arc<Batch>, share: Share, origin: Origin, ctx: &mut Context<Self>) {
-        let flight = self.next_flight;
-        self.next_flight += 1;
-        self.in_flight
-            .insert(flight, (batch.clone(), share, origin));
+    fn write(&mut self, flight: Flight, batches: Vec<Arc<Batch>>, ctx: &mut Context<Self>) {
+        let Some(writer) = self.idle.pop_front() else {
+            // The flow counts them, so this is a mistake; the batches stay where they are.
+            log::error!("no writer is free for a batch");
+            self.flow.not_stored(flight, Instant::now());
+            return;
+        };
+        let written = writer.address.send(WriteBatches(batches)).into_actor(self);
+        self.busy.insert(flight, writer);
         self.metrics.batches_in_flight.inc();
-        let written = self.writers.send(WriteBatch(batch)).into_actor(self);
         ctx.spawn(written.map(move |written, batcher, ctx| batcher.written(flight, written, ctx)));
     }
 
     fn written(
         &mut self,
-        flight: u64,
+        flight: Flight,
         written: Result<Written, MailboxError>,
         ctx: &mut Context<Self>,
     ) {
         let now = Instant::now();
-        let Some((batch, share, origin)) = self.in_flight.remove(&flight) else {
-            // A writer that was given up; its batch is on its way once more.
-            return;
-        };
+        match self.busy.remove(&flight) {
+            Some(writer) => self.idle.push_back(writer),
+            // It was given up; what it wrote is on its way once more.
+            None => {
+                self.silent -= 1;
+                return;
+            }
+        }
         self.metrics.batches_in_flight.dec();
-        let written = match written {
-            Ok(Written::Stored { outcome, time }) => Ok((outcome, time)),
-            Ok(Written::NotStored(error)) => Err(error),
-            Err(gone) => Err(StoreError::Unavailable(format!("a writer is gone: {gone}"))),
-        };
         match written {
-            Ok((outcome, time)) => {
-                self.count(&batch, &outcome, time, origin);
+            Ok(Written::Stored { outcome, time }) => {
+                if let Some((sent, away)) = self.flow.stored(flight, now) {
+                    self.count(&sent, &outcome, time);
+                    match sent.origin {
+                        Origin::Memory(share) => self.room.give_back(share),
+                        Origin::Spool(numbers) => self.forget(Forget(numbers), ctx),
+                    }
+                    if let Some(away) = away {
+                        log::info!("the database is back after {:.1} s", away.as_secs_f64());
+                    }
+                }
                 self.metrics.database_up.set(1);
                 self.metrics.set_trouble(None);
-                self.room.give_back(share);
-                if let Some(outage) = self.flow.stored(origin, now) {
-                    log::info!("the database is back after {:.1} s", outage.as_secs_f64());
-                }
-                if let Origin::Spool(number) = origin {
-                    self.forget(Forget(number), ctx);
-                }
             }
-            Err(error) => {
-                self.show_trouble(&error.to_string());
-                if self.flow.not_stored(batch, share, origin, now) {
-                    log::error!("messages cannot be stored and go to disk: {error}");
-                }
+            Ok(Written::NotStored(error)) => self.not_stored(flight, &error, now),
+            Err(gone) => {
+                let error = StoreError::Unavailable(format!("a writer is gone: {gone}"));
+                self.not_stored(flight, &error, now);
             }
         }
         self.proceed(ctx);
     }
 
-    /// Lets writers go that will not answer any more, and starts others. They
-    /// hang in a call that cannot be ended; a batch that one of them stores
-    /// after all is recognised when it comes again.
-    fn abandon_writers(&mut self, now: Instant) {
-        self.show_trouble("the writers were given up: the database has not answered them");
-        for (_, (batch, share, origin)) in self.in_flight.drain() {
-            self.metrics.batches_in_flight.dec();
-            self.flow.not_stored(batch, share, origin, now);
+    fn not_stored(&mut self, flight: Flight, error: &StoreError, now: Instant) {
+        match self.flow.not_stored(flight, now) {
+            Some(Failed::Alone) => {
+                log::error!("messages that waited on disk cannot be stored just now: {error}");
+                return;
+            }
+            Some(Failed::Away) => {
+                log::error!("messages cannot be stored and go to disk: {error}");
+            }
+            Some(Failed::StillAway) | None => {}
         }
-        self.abandoned += 1;
-        self.metrics.writers_abandoned.inc();
-        if self.abandoned > ABANDONED_MAX {
-            log::error!("the writers were given up {ABANDONED_MAX} times: the server ends");
-            std::process::exit(EXIT_CODE);
-        }
-        log::error!("the database has not answered the writers: others take their place");
-        self.writers = writer::start(self.writer_parts.clone());
+        self.show_trouble(&error.to_string());
     }
 
-    fn count(&self, batch: &Batch, outcome: &Outcome, time: Duration, origin: Origin) {
+    /// Lets a writer go that has not answered in time, and starts another in
+    /// its place. It hangs in a call that cannot be ended; what it stores after
+    /// all is recognised when it comes again.
+    fn give_up(&mut self, flight: Flight, now: Instant) {
+        let timeout = self.writer_parts.timeout.as_secs_f64();
+        let error =
+            StoreError::Unavailable(format!("it has not answered a writer for {timeout} s"));
+        self.not_stored(flight, &error, now);
+        let Some(writer) = self.busy.remove(&flight) else {
+            return;
+        };
+        self.metrics.batches_in_flight.dec();
+        self.metrics.writers_abandoned.inc();
+        log::error!("{error}; another takes its place");
+        self.silent += 1;
+        if self.silent > SILENT_MAX * self.writer_parts.count {
+            log::error!("{} writers hang: the server ends", self.silent);
+            tell(&mut self.mourners);
+        }
+        self.idle
+            .push_back(NumberedWriter::start(writer.number, &self.writer_parts));
+    }
+
+    fn count(&self, sent: &Sent, outcome: &Outcome, time: Duration) {
         let metrics = &self.metrics;
-        metrics.pending.sub(signed(batch.rows()));
+        let rows = sent.batches.iter().map(|batch| batch.rows()).sum();
+        metrics.pending.sub(signed(rows));
         let stored = u64::try_from(outcome.stored).unwrap_or(0);
         metrics.messages_stored.inc_by(stored);
         for reason in &outcome.rejected {
             metrics.messages_rejected(*reason, 1);
         }
-        if outcome.recognised {
-            metrics.batches_recognised.inc();
-        }
+        let recognised = u64::try_from(outcome.recognised).unwrap_or(0);
+        metrics.batches_recognised.inc_by(recognised);
         metrics.batch_seconds.observe(time.as_secs_f64());
-        let rows = u32::try_from(batch.rows()).unwrap_or(u32::MAX);
+        let rows = u32::try_from(rows).unwrap_or(u32::MAX);
         metrics.batch_rows.observe(f64::from(rows));
-        let live = origin == Origin::Memory;
-        let groups = batch.groups.iter();
-        for group in groups.filter(|group| live && !group.rows.is_empty()) {
+        if matches!(sent.origin, Origin::Spool(_)) {
+            return;
+        }
+        let groups = sent.batches.iter().flat_map(|batch| &batch.groups);
+        for group in groups.filter(|group| !group.rows.is_empty()) {
             let seconds = group.received_at.elapsed().as_secs_f64();
             metrics.receive_to_commit_seconds.observe(seconds);
         }
@@ -265,18 +314,18 @@ impl Batcher {
         }));
     }
 
-    fn take_oldest(&mut self, ctx: &mut Context<Self>) {
-        let taken = self.spooler.send(TakeOldest).into_actor(self);
+    fn take_oldest(&mut self, take: TakeOldest, ctx: &mut Context<Self>) {
+        let taken = self.spooler.send(take).into_actor(self);
         ctx.spawn(taken.map(|taken, batcher, ctx| {
+            let now = Instant::now();
             match taken {
-                Ok(Taken::Oldest(SpooledBatch { number, batch })) => {
-                    let origin = Origin::Spool(number);
-                    batcher.flow.taken(Instant::now());
-                    batcher.write(Arc::new(batch), Share::default(), origin, ctx);
+                Ok(Taken::Oldest(oldest)) => {
+                    let step = batcher.flow.taken(oldest, now);
+                    batcher.perform(step, now, ctx);
                 }
                 Ok(Taken::Nothing) => batcher.flow.nothing_taken(),
                 Ok(Taken::Unreadable(why)) => {
-                    if batcher.flow.not_taken(Instant::now()) {
+                    if batcher.flow.not_taken(now) {
                         log::error!("{why}; it is tried again");
                     }
                 }
@@ -347,24 +396,46 @@ impl Handler<Drain> for Batcher {
 
     fn handle(&mut self, drain: Drain, ctx: &mut Self::Context) -> Self::Result {
         let (drained, wait) = oneshot::channel();
-        self.drains.push((drain, drained));
-        let with_writers = match drain {
-            Drain::ToDatabase => Vec::new(),
-            Drain::ToDisk => {
-                let live = self
-                    .in_flight
-                    .values()
-                    .filter(|(_, _, origin)| *origin == Origin::Memory);
-                live.map(|(batch, ..)| batch.clone()).collect()
-            }
-        };
-        self.flow.drain(drain == Drain::ToDisk, with_writers);
+        self.drains.push(drained);
+        self.flow.drain(drain == Drain::ToDisk);
         self.proceed(ctx);
         Box::pin(async move {
             if wait.await.is_err() {
                 log::error!("the batcher ended before its memory was empty");
             }
         })
+    }
+}
+
+impl Handler<UntilBroken> for Batcher {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, UntilBroken: UntilBroken, _ctx: &mut Self::Context) -> Self::Result {
+        let (broken, wait) = oneshot::channel();
+        self.mourners.push(broken);
+        Box::pin(async move {
+            if wait.await.is_err() {
+                log::debug!("the batcher ended in good health");
+            }
+        })
+    }
+}
+
+impl NumberedWriter {
+    fn start(number: usize, parts: &WriterParts) -> Self {
+        Self {
+            number,
+            address: writer::start(number, parts.clone()),
+        }
+    }
+}
+
+/// Tells those who wait for something.
+fn tell(waiting: &mut Vec<oneshot::Sender<()>>) {
+    for told in waiting.drain(..) {
+        if told.send(()).is_err() {
+            log::debug!("nobody waits for the batcher any more");
+        }
     }
 }
 

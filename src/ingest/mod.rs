@@ -25,6 +25,7 @@ mod room;
 mod sampler;
 mod socket;
 mod spooler;
+mod tap;
 mod writer;
 
 use std::net::IpAddr;
@@ -36,12 +37,14 @@ use actix::{Addr, Arbiter};
 use tokio::sync::watch;
 
 pub use addresses::{Addresses, Place};
-pub use batcher::{Batcher, DatabaseReady, Drain};
+pub use batcher::{Batcher, DatabaseReady, Drain, UntilBroken};
 pub use room::Room;
 pub use sampler::Sampler;
 pub use socket::NodeSocket;
+use tap::Tap;
 
 use crate::config::{Config, DatabaseUrl};
+use crate::feed::Hub;
 use crate::ids::ConnectionId;
 use crate::metrics::{ChainCounts, KindCounts, Metrics, RefuseReason};
 use crate::store::{BatchOrigin, IdBlocks, Kinds, Spool};
@@ -81,6 +84,8 @@ pub struct IngestParts {
     pub ids: Arc<IdBlocks>,
     /// Where batches wait that cannot be stored.
     pub spool: Spool,
+    /// The live feed.
+    pub hub: Addr<Hub>,
     /// Name of this server.
     pub server_id: Arc<str>,
 }
@@ -94,16 +99,17 @@ impl Ingest {
             kinds,
             ids,
             spool,
+            hub,
             server_id,
         } = parts;
         let database_url = Arc::new(OnceLock::new());
         let room = Arc::new(Room::new(&config.ingest, metrics.clone()));
         let writer_parts = writer::WriterParts {
             count: config.store.writers,
+            timeout: config.store.write_timeout,
             database_url: database_url.clone(),
             kinds: kinds.clone(),
             ids: ids.clone(),
-            metrics: metrics.clone(),
             origin: BatchOrigin {
                 server_id: server_id.clone(),
                 rejected_max: config.store.rejected_max,
@@ -116,6 +122,7 @@ impl Ingest {
             writer_parts,
             spooled: spool.len(),
             spooler: spooler::start(spool, metrics.clone()),
+            tap: Tap::new(hub),
         };
         let batcher = Batcher::start_in(arbiter, batcher_parts);
         let addresses = Addresses::new(config.ingest.connections_per_ip_max, config.ingest.block);

@@ -45,7 +45,7 @@ impl Queue {
 
     /// Whether a batch should leave now, and why.
     pub(super) fn due(&self, now: Instant) -> Option<FlushReason> {
-        if self.total.rows >= self.batch_rows || self.total.bytes >= BATCH_BYTES {
+        if self.is_large() {
             return Some(FlushReason::Size);
         }
         self.due_at()
@@ -57,6 +57,16 @@ impl Queue {
     pub(super) fn due_at(&self) -> Option<Instant> {
         let (oldest, _share) = self.waiting.front()?;
         Some(oldest.received_at + self.age_max)
+    }
+
+    /// Since when a batch is due, or will be; none if nothing waits.
+    pub(super) fn waits_since(&self) -> Option<Instant> {
+        let (oldest, _share) = self.waiting.front()?;
+        if self.is_large() {
+            Some(oldest.received_at)
+        } else {
+            self.due_at()
+        }
     }
 
     /// Takes the groups of one batch: all that wait, within the largest batch.
@@ -78,6 +88,11 @@ impl Queue {
         self.total.rows -= taken.rows;
         self.total.bytes -= taken.bytes;
         (groups, taken)
+    }
+
+    /// Whether a batch leaves whatever its age.
+    fn is_large(&self) -> bool {
+        self.total.rows >= self.batch_rows || self.total.bytes >= BATCH_BYTES
     }
 
     /// Whether nothing waits.

@@ -37,26 +37,30 @@ pub(super) enum Spilled {
     },
 }
 
-/// Asks for the oldest batch on disk; from the batcher, when it can be stored.
+/// Asks for the oldest batches on disk, at most so many and none of those; from
+/// the batcher, when they can be stored.
 #[derive(Debug, Message)]
 #[rtype(result = "Taken")]
-pub(super) struct TakeOldest;
+pub(super) struct TakeOldest {
+    pub(super) most: usize,
+    pub(super) except: Vec<SpoolNumber>,
+}
 
 /// What was found.
 #[derive(Debug)]
 pub(super) enum Taken {
-    /// The oldest batch; it stays on disk until it is forgotten.
-    Oldest(SpooledBatch),
-    /// Nothing waits.
+    /// The oldest batches, one at least; they stay on disk until they are forgotten.
+    Oldest(Vec<SpooledBatch>),
+    /// Nothing waits that may be taken.
     Nothing,
     /// Something waits that cannot be read now.
     Unreadable(String),
 }
 
-/// A batch from disk is stored; from the batcher. Answers how many are left.
+/// Batches from disk are stored; from the batcher. Answers how many are left.
 #[derive(Debug, Message)]
 #[rtype(result = "usize")]
-pub(super) struct Forget(pub(super) SpoolNumber);
+pub(super) struct Forget(pub(super) Vec<SpoolNumber>);
 
 /// Starts the thread.
 pub(super) fn start(spool: Spool, metrics: Arc<Metrics>) -> Addr<Spooler> {
@@ -100,13 +104,17 @@ impl Handler<Spill> for Spooler {
 impl Handler<TakeOldest> for Spooler {
     type Result = MessageResult<TakeOldest>;
 
-    fn handle(&mut self, _: TakeOldest, _ctx: &mut Self::Context) -> Self::Result {
+    fn handle(
+        &mut self,
+        TakeOldest { most, except }: TakeOldest,
+        _ctx: &mut Self::Context,
+    ) -> Self::Result {
         let Some(spool) = &mut self.spool else {
             return MessageResult(Taken::Nothing);
         };
-        let why = match catch_unwind(AssertUnwindSafe(|| spool.load())) {
-            Ok(Ok(Some(oldest))) => return MessageResult(Taken::Oldest(oldest)),
-            Ok(Ok(None)) => return MessageResult(Taken::Nothing),
+        let why = match catch_unwind(AssertUnwindSafe(|| spool.load(most, &except))) {
+            Ok(Ok(none)) if none.is_empty() => return MessageResult(Taken::Nothing),
+            Ok(Ok(oldest)) => return MessageResult(Taken::Oldest(oldest)),
             Ok(Err(error)) => error.to_string(),
             Err(_panic) => "reading the spool panicked, which is a mistake in it".to_owned(),
         };
@@ -118,11 +126,13 @@ impl Handler<TakeOldest> for Spooler {
 impl Handler<Forget> for Spooler {
     type Result = usize;
 
-    fn handle(&mut self, Forget(number): Forget, _ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Forget(numbers): Forget, _ctx: &mut Self::Context) -> Self::Result {
         let Some(spool) = &mut self.spool else {
             return 0;
         };
-        spool.remove(number);
+        for number in numbers {
+            spool.remove(number);
+        }
         spool.len()
     }
 }

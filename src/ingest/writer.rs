@@ -8,53 +8,50 @@ use actix::{Actor, Addr, Handler, Message, SyncArbiter, SyncContext};
 use diesel::PgConnection;
 
 use crate::config::DatabaseUrl;
-use crate::metrics::Metrics;
 use crate::store::{
-    Batch, BatchOrigin, IdBlocks, Kinds, Outcome, StoreError, connect_writer, store_batch,
+    Batch, BatchOrigin, IdBlocks, Kinds, Outcome, StoreError, connect_writer, store_batches,
 };
 
 /// What writers need from outside.
 #[derive(Debug, Clone)]
 pub(super) struct WriterParts {
     pub(super) count: usize,
+    /// `DB_WRITE_TIMEOUT_S`.
+    pub(super) timeout: Duration,
     /// Set when the database is ready.
     pub(super) database_url: Arc<OnceLock<DatabaseUrl>>,
     pub(super) kinds: Arc<Kinds>,
     pub(super) ids: Arc<IdBlocks>,
-    pub(super) metrics: Arc<Metrics>,
     pub(super) origin: BatchOrigin,
 }
 
 /// Stores one batch after the other.
 pub(super) struct Writer {
+    number: usize,
     parts: WriterParts,
     conn: Option<PgConnection>,
 }
 
-/// Asks to store a batch; from the batcher, which has at most as many under
-/// way as there are writers, because the queue of a `SyncArbiter` has no bound.
+/// Asks to store batches, in one transaction; from the batcher, which sends one
+/// such message at a time, because the queue of a `SyncArbiter` has no bound.
 #[derive(Debug, Message)]
 #[rtype(result = "Written")]
-pub(super) struct WriteBatch(pub(super) Arc<Batch>);
+pub(super) struct WriteBatches(pub(super) Vec<Arc<Batch>>);
 
-/// What became of a batch.
+/// What became of batches.
 #[derive(Debug)]
 pub(super) enum Written {
-    /// It is stored, and took so long.
+    /// They are stored, and took so long.
     Stored { outcome: Outcome, time: Duration },
-    /// Nothing of it is known to be stored: it has to be sent again.
+    /// Nothing of them is known to be stored: they have to be sent again.
     NotStored(StoreError),
 }
 
-/// Starts the threads.
-pub(super) fn start(parts: WriterParts) -> Addr<Writer> {
-    let count = parts.count;
-    parts
-        .metrics
-        .writers
-        .set(i64::try_from(count).unwrap_or(i64::MAX));
+/// Starts a thread.
+pub(super) fn start(number: usize, parts: WriterParts) -> Addr<Writer> {
     let thread = || std::thread::Builder::new().name("writer".to_owned());
-    SyncArbiter::start_with_thread_builder(count, thread, move || Writer {
+    SyncArbiter::start_with_thread_builder(1, thread, move || Writer {
+        number,
         parts: parts.clone(),
         conn: None,
     })
@@ -62,20 +59,31 @@ pub(super) fn start(parts: WriterParts) -> Addr<Writer> {
 
 impl Actor for Writer {
     type Context = SyncContext<Self>;
+
+    /// Connects at once: if it takes the place of one that was given up, what
+    /// that one has locked becomes free.
+    fn started(&mut self, _ctx: &mut Self::Context) {
+        if let Some(url) = self.parts.database_url.get() {
+            match connect_writer(url, self.number, self.parts.timeout) {
+                Ok(conn) => self.conn = Some(conn),
+                Err(error) => log::debug!("a new writer is not connected yet: {error}"),
+            }
+        }
+    }
 }
 
-impl Handler<WriteBatch> for Writer {
-    type Result = actix::MessageResult<WriteBatch>;
+impl Handler<WriteBatches> for Writer {
+    type Result = actix::MessageResult<WriteBatches>;
 
     fn handle(
         &mut self,
-        WriteBatch(mut batch): WriteBatch,
+        WriteBatches(mut batches): WriteBatches,
         _ctx: &mut Self::Context,
     ) -> Self::Result {
         let started_at = Instant::now();
         // A panic would end this thread for good; see actix's SyncArbiter.
         let stored =
-            catch_unwind(AssertUnwindSafe(|| self.store(&mut batch))).unwrap_or_else(|_panic| {
+            catch_unwind(AssertUnwindSafe(|| self.store(&mut batches))).unwrap_or_else(|_panic| {
                 let message = "the writer panicked, which is a mistake in it";
                 Err(StoreError::Unavailable(message.to_owned()))
             });
@@ -93,7 +101,7 @@ impl Handler<WriteBatch> for Writer {
 }
 
 impl Writer {
-    fn store(&mut self, batch: &mut Arc<Batch>) -> Result<Outcome, StoreError> {
+    fn store(&mut self, batches: &mut [Arc<Batch>]) -> Result<Outcome, StoreError> {
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
             None => {
@@ -101,11 +109,11 @@ impl Writer {
                 let url = url.ok_or_else(|| {
                     StoreError::Unavailable("the database is not up yet".to_owned())
                 })?;
-                connect_writer(url)?
+                connect_writer(url, self.number, self.parts.timeout)?
             }
         };
         self.parts.ids.refill(&mut conn)?;
-        let outcome = store_batch(&mut conn, &self.parts.kinds, batch, &self.parts.origin)?;
+        let outcome = store_batches(&mut conn, &self.parts.kinds, batches, &self.parts.origin)?;
         self.conn = Some(conn);
         Ok(outcome)
     }

@@ -24,6 +24,9 @@ const SLICES_MAX: usize = 100;
 /// After a failure, which mostly means that somebody reads just then.
 const RETRY_WAIT: Duration = Duration::from_secs(10);
 
+/// A run that takes longer waits for an answer that was lost on its way.
+const RUN_MAX: Duration = Duration::from_secs(3_600);
+
 /// Key of the advisory lock that makes one server purge at a time: "purge" in ASCII.
 const LOCK_KEY: i64 = 0x0070_7572_6765;
 
@@ -63,12 +66,14 @@ impl Purger {
             self.pools.clone(),
         );
         let done = actix_web::web::block(move || purge(&config, &metrics, &pools, Utc::now()));
+        let done = tokio::time::timeout(RUN_MAX, done);
         ctx.spawn(done.into_actor(self).map(|done, purger, ctx| {
             purger.running = false;
             let problem = match done {
-                Ok(Ok(())) => return,
-                Ok(Err(error)) => error.to_string(),
-                Err(cancelled) => cancelled.to_string(),
+                Ok(Ok(Ok(()))) => return,
+                Ok(Ok(Err(error))) => error.to_string(),
+                Ok(Err(cancelled)) => cancelled.to_string(),
+                Err(late) => late.to_string(),
             };
             purger.metrics.purge_failures.inc();
             let wait = purger.config.retention.interval.min(RETRY_WAIT);

@@ -101,11 +101,12 @@ impl Batch {
         kinds
     }
 
-    /// The newest state of each session, in the order of their numbers, so that
-    /// two transactions never wait for each other in a circle.
-    pub(super) fn newest_sessions(&self) -> Vec<SessionRow> {
+    /// The newest state of each session in some batches, in the order of their
+    /// numbers, so that two transactions never wait for each other in a circle.
+    pub(super) fn newest_sessions(batches: &[&Self]) -> Vec<SessionRow> {
         let mut newest: HashMap<SessionId, &SessionRow> = HashMap::new();
-        for session in self.groups.iter().flat_map(|group| &group.sessions) {
+        let groups = batches.iter().flat_map(|batch| &batch.groups);
+        for session in groups.flat_map(|group| &group.sessions) {
             let entry = newest.entry(session.id).or_insert(session);
             if entry.revision < session.revision {
                 *entry = session;

@@ -3,8 +3,8 @@
 //! `rows`, `batch` and `write` take messages into the database; `id_blocks` and
 //! `kinds` hand out the numbers that they carry; `sessions` keeps track of who
 //! sent them; `spool` keeps on disk what cannot
-//! be stored just now; `partitions` and `expired` are the hands of retention; `pools`
-//! and `migrations` are the way to the database, and `embedded` is one of our own.
+//! be stored just now; `partitions` and `expired` are the hands of retention; `pools`,
+//! `lane` and `migrations` are the way to the database, and `embedded` is one of our own.
 
 mod batch;
 pub mod benchmarks;
@@ -13,6 +13,7 @@ mod error;
 pub mod expired;
 mod id_blocks;
 mod kinds;
+mod lane;
 pub mod migrations;
 pub mod partitions;
 mod pools;
@@ -26,8 +27,9 @@ pub use batch::{Batch, Group};
 pub use error::StoreError;
 pub use id_blocks::IdBlocks;
 pub use kinds::{Kinds, UNLISTED, UNLISTED_NAME};
-pub use pools::{Connection, Pools, connect_writer};
+pub use lane::Connection;
+pub use pools::{Pools, connect_writer};
 pub use rows::{NewRow, RowBuffer, RowKind, RowView};
 pub use sessions::{SessionRow, close_left_open, heartbeat};
 pub use spool::{Spool, SpoolError, SpoolNumber, SpooledBatch};
-pub use write::{BatchOrigin, Outcome, store_batch};
+pub use write::{BatchOrigin, Outcome, store_batches};

@@ -1,15 +1,20 @@
-//! Stores a batch: in one transaction, exactly once, and without letting one
-//! bad message take its neighbours along.
+//! Stores batches: in one transaction, each exactly once, and without letting
+//! one bad message take its neighbours along.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
 
 use diesel::ExecuteCopyFromDsl;
 use diesel::copy_from;
 use diesel::pg::CopyFormat;
 use diesel::prelude::*;
-use diesel::result::{DatabaseErrorKind, Error};
+use diesel::result::Error;
 use diesel::sql_types::{BigInt, Binary, Bool, Nullable, SmallInt, Text, Timestamptz};
 
+use super::pools::WRITER_LOCK_TIMEOUT;
 use super::rows::{COPY_HEADER, COPY_TRAILER, RowView};
 use super::schema::{
     ingest_batches, rejected_messages, telemetry_messages, telemetry_messages_audit,
@@ -20,15 +25,26 @@ use crate::metrics::RejectReason;
 /// Bytes of a refused message that are kept.
 const REJECTED_BYTES_MAX: usize = 65_536;
 
-/// What became of a batch.
+/// What became of batches.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Messages that are stored.
     pub stored: usize,
     /// Messages that the database refused.
     pub rejected: Vec<RejectReason>,
-    /// The batch was stored before; an answer was lost.
-    pub recognised: bool,
+    /// Batches that were stored before; an answer was lost.
+    pub recognised: usize,
+}
+
+/// A batch that is being stored.
+#[derive(Debug, Insertable)]
+#[diesel(table_name = ingest_batches)]
+struct Entry<'a> {
+    id: i64,
+    last_id: i64,
+    first_at: DateTime<Utc>,
+    last_at: DateTime<Utc>,
+    server_id: &'a str,
 }
 
 /// What a writer knows of the server it works for.
@@ -48,63 +64,110 @@ struct TriedRow {
     reason: Option<String>,
 }
 
-/// Stores a batch.
+/// Stores batches, all in one transaction.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] or [`StoreError::Refused`] if nothing of it is
-/// known to be stored: then it should be sent again, as it is.
-pub fn store_batch(
+/// [`StoreError::Unavailable`] or [`StoreError::Refused`] if nothing of them is
+/// known to be stored: then they should be sent again, as they are.
+pub fn store_batches(
     conn: &mut PgConnection,
     kinds: &Kinds,
-    batch: &mut Arc<Batch>,
+    batches: &mut [Arc<Batch>],
     origin: &BatchOrigin,
 ) -> Result<Outcome, StoreError> {
-    let pending = batch.pending_kinds();
-    if !pending.is_empty() {
+    for batch in &mut *batches {
+        let pending = batch.pending_kinds();
+        if pending.is_empty() {
+            continue;
+        }
         kinds.store(conn, &pending)?;
         // The batcher keeps the batch too, so this copies it; kinds are seldom new.
         for group in &mut Arc::make_mut(batch).groups {
             group.rows.fill_in_kinds(|index| kinds.stored(index));
         }
     }
-    match store_whole(conn, batch, origin) {
-        Ok(()) => Ok(Outcome {
-            stored: batch.rows(),
-            ..Outcome::default()
-        }),
-        Err(error) if is_stored_already(&error) => recognised(conn, batch),
+    match store_whole(conn, batches, origin) {
+        Ok(outcome) => Ok(outcome),
         Err(error) if StoreError::concerns_connection(&error) => Err(error.into()),
         // Only the database knows whether a message is at fault or it itself.
-        Err(_unclear) => store_in_pieces(conn, kinds, batch, origin),
+        Err(_unclear) => store_in_pieces(conn, kinds, batches, origin),
     }
 }
 
-fn store_whole(conn: &mut PgConnection, batch: &Batch, origin: &BatchOrigin) -> QueryResult<()> {
+fn store_whole(
+    conn: &mut PgConnection,
+    batches: &[Arc<Batch>],
+    origin: &BatchOrigin,
+) -> QueryResult<Outcome> {
     conn.transaction(|conn| {
-        enter_batch(conn, batch, origin)?;
+        let (mut outcome, new) = enter(conn, batches, origin)?;
         for audit in [false, true] {
-            let groups = batch.groups.iter().filter(|group| group.audit == audit);
-            let slices: Vec<&[u8]> = groups.map(|group| group.rows.bytes()).collect();
+            let groups = new.iter().flat_map(|batch| &batch.groups);
+            let slices: Vec<&[u8]> = groups
+                .filter(|group| group.audit == audit)
+                .map(|group| group.rows.bytes())
+                .collect();
             copy_rows(conn, audit, &slices)?;
         }
         // Last, so that rows which other transactions want are held shortly.
-        sessions::upsert(conn, &batch.newest_sessions())
+        sessions::upsert(conn, &Batch::newest_sessions(&new))?;
+        outcome.stored += new.iter().map(|batch| batch.rows()).sum::<usize>();
+        Ok(outcome)
     })
 }
 
-fn enter_batch(conn: &mut PgConnection, batch: &Batch, origin: &BatchOrigin) -> QueryResult<()> {
-    if let Some(span) = batch.span() {
-        diesel::insert_into(ingest_batches::table)
-            .values((
-                ingest_batches::id.eq(span.ids.0.0),
-                ingest_batches::last_id.eq(span.ids.1.0),
-                ingest_batches::first_at.eq(span.times.0),
-                ingest_batches::last_at.eq(span.times.1),
-                ingest_batches::server_id.eq(&*origin.server_id),
-            ))
-            .execute(conn)?;
+/// Enters batches as stored. What is entered already was stored before; its
+/// messages are counted in the outcome, and the others are returned.
+fn enter<'a>(
+    conn: &mut PgConnection,
+    batches: &'a [Arc<Batch>],
+    origin: &BatchOrigin,
+) -> QueryResult<(Outcome, Vec<&'a Batch>)> {
+    let spans = batches.iter().filter_map(|batch| batch.span());
+    let mut entries: Vec<Entry<'_>> = spans
+        .map(|span| Entry {
+            id: span.ids.0.0,
+            last_id: span.ids.1.0,
+            first_at: span.times.0,
+            last_at: span.times.1,
+            server_id: &origin.server_id,
+        })
+        .collect();
+    // So that two transactions never wait for each other in a circle.
+    entries.sort_unstable_by_key(|entry| entry.id);
+    let entered = match entries.as_slice() {
+        [] => Vec::new(),
+        // A single one is a statement that the database has planned before.
+        [entry] => diesel::insert_into(ingest_batches::table)
+            .values(entry)
+            .on_conflict_do_nothing()
+            .returning(ingest_batches::id)
+            .get_results(conn)?,
+        entries => diesel::insert_into(ingest_batches::table)
+            .values(entries)
+            .on_conflict_do_nothing()
+            .returning(ingest_batches::id)
+            .get_results(conn)?,
+    };
+    let entered: HashSet<i64> = entered.into_iter().collect();
+    let mut outcome = Outcome::default();
+    let mut new = Vec::with_capacity(batches.len());
+    for batch in batches {
+        match batch.id() {
+            Some(id) if !entered.contains(&id.0) => {
+                let rejected: i64 = entry(id.0)
+                    .select(ingest_batches::rejected)
+                    .get_result(conn)?;
+                let rejected = usize::try_from(rejected).unwrap_or(0);
+                outcome.stored += batch.rows().saturating_sub(rejected);
+                let reasons = std::iter::repeat_n(RejectReason::Data, rejected);
+                outcome.rejected.extend(reasons);
+                outcome.recognised += 1;
+            }
+            _ => new.push(&**batch),
+        }
     }
-    Ok(())
+    Ok((outcome, new))
 }
 
 /// The entry of a batch.
@@ -139,69 +202,58 @@ fn copy_rows(conn: &mut PgConnection, audit: bool, slices: &[&[u8]]) -> QueryRes
     Ok(())
 }
 
-fn is_stored_already(error: &Error) -> bool {
-    match error {
-        Error::DatabaseError(DatabaseErrorKind::UniqueViolation, about) => {
-            about.constraint_name() == Some("ingest_batches_pkey")
-        }
-        _ => false,
-    }
-}
-
-fn recognised(conn: &mut PgConnection, batch: &Batch) -> Result<Outcome, StoreError> {
-    let rejected: i64 = match batch.id() {
-        Some(id) => entry(id.0)
-            .select(ingest_batches::rejected)
-            .get_result(conn)?,
-        None => 0,
-    };
-    let rejected = usize::try_from(rejected).unwrap_or(0);
-    Ok(Outcome {
-        stored: batch.rows().saturating_sub(rejected),
-        rejected: vec![RejectReason::Data; rejected],
-        recognised: true,
-    })
-}
-
 /// Stores what can be stored, in the same one transaction: halves of halves,
 /// until what cannot be stored stands alone.
 fn store_in_pieces(
     conn: &mut PgConnection,
     kinds: &Kinds,
-    batch: &Batch,
+    batches: &[Arc<Batch>],
     origin: &BatchOrigin,
 ) -> Result<Outcome, StoreError> {
     conn.transaction(|conn| {
-        enter_batch(conn, batch, origin)?;
-        store_sessions_in_pieces(conn, batch)?;
-        let mut outcome = Outcome::default();
-        for group in &batch.groups {
-            let slices = group.rows.slices();
-            store_rows_in_pieces(conn, kinds, group.audit, &slices, &mut outcome)?;
+        let (mut outcome, new) = enter(conn, batches, origin)?;
+        for batch in &new {
+            let rejected_before = outcome.rejected.len();
+            for audit in [false, true] {
+                let groups = batch.groups.iter().filter(|group| group.audit == audit);
+                let rows: Vec<&[u8]> = groups.flat_map(|group| group.rows.slices()).collect();
+                let Some((first, rest)) = rows.split_first() else {
+                    continue;
+                };
+                // One row tells by its code whether the database is at fault.
+                store_row(conn, kinds, audit, first, &mut outcome)?;
+                store_rows_in_pieces(conn, kinds, audit, rest, &mut outcome)?;
+            }
+            let rejected = outcome.rejected.len() - rejected_before;
+            if let Some(id) = batch.id().filter(|_| rejected > 0) {
+                diesel::update(entry(id.0))
+                    .set(ingest_batches::rejected.eq(i64::try_from(rejected).unwrap_or(i64::MAX)))
+                    .execute(conn)?;
+                prune_rejected(conn, origin.rejected_max)?;
+            }
         }
-        if let Some(id) = batch.id().filter(|_| !outcome.rejected.is_empty()) {
-            let count = i64::try_from(outcome.rejected.len()).unwrap_or(i64::MAX);
-            diesel::update(entry(id.0))
-                .set(ingest_batches::rejected.eq(count))
-                .execute(conn)?;
-            prune_rejected(conn, origin.rejected_max)?;
-        }
+        store_sessions_in_pieces(conn, &new)?;
         Ok(outcome)
     })
 }
 
-fn store_sessions_in_pieces(conn: &mut PgConnection, batch: &Batch) -> Result<(), StoreError> {
-    for session in batch.newest_sessions() {
+fn store_sessions_in_pieces(conn: &mut PgConnection, batches: &[&Batch]) -> Result<(), StoreError> {
+    for session in Batch::newest_sessions(batches) {
+        let asked_at = Instant::now();
         let stored =
             conn.transaction(|conn| sessions::upsert(conn, std::slice::from_ref(&session)));
-        match stored {
-            Err(error) if StoreError::concerns_connection(&error) => return Err(error.into()),
-            Err(error) => log::warn!(
-                "session {} was refused by the database: {error}",
-                session.id.0
-            ),
-            Ok(()) => {}
+        let Err(error) = stored else {
+            continue;
+        };
+        // The code is hidden here, but who waits for a lock is not at fault.
+        let was_busy = asked_at.elapsed() >= WRITER_LOCK_TIMEOUT;
+        if was_busy || StoreError::concerns_connection(&error) {
+            return Err(error.into());
         }
+        log::warn!(
+            "session {} was refused by the database: {error}",
+            session.id.0
+        );
     }
     Ok(())
 }

@@ -1,14 +1,18 @@
 //! A batch is stored once, however often it is sent.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
+use diesel::connection::SimpleConnection;
+use tetcore_analytics::config::DatabaseUrl;
 use tetcore_analytics::ids::{MessageId, SessionId};
 use tetcore_analytics::metrics::Metrics;
-use tetcore_analytics::store::{Batch, BatchOrigin, Group, Kinds, NewRow, RowBuffer, store_batch};
+use tetcore_analytics::store::{
+    Batch, BatchOrigin, Group, Kinds, NewRow, Outcome, RowBuffer, connect_writer, store_batches,
+};
 
-use crate::support::TestDb;
+use crate::support::{TestDb, wait_until};
 
 fn origin(rejected_max: u64) -> BatchOrigin {
     BatchOrigin {
@@ -45,10 +49,22 @@ fn a_batch_whose_answer_was_lost_is_recognised() {
     let mut conn = db.connect();
     let kinds = Kinds::new(10, Arc::new(Metrics::new().unwrap()));
     let mut batch = batch(&kinds, 1..101);
-    let first = store_batch(&mut conn, &kinds, &mut batch, &origin(10)).unwrap();
-    assert_eq!((first.stored, first.recognised), (100, false));
-    let second = store_batch(&mut conn, &kinds, &mut batch, &origin(10)).unwrap();
-    assert_eq!((second.stored, second.recognised), (100, true));
+    let first = store_batches(
+        &mut conn,
+        &kinds,
+        std::slice::from_mut(&mut batch),
+        &origin(10),
+    )
+    .unwrap();
+    assert_eq!((first.stored, first.recognised), (100, 0));
+    let second = store_batches(
+        &mut conn,
+        &kinds,
+        std::slice::from_mut(&mut batch),
+        &origin(10),
+    )
+    .unwrap();
+    assert_eq!((second.stored, second.recognised), (100, 1));
     assert_eq!(db.count("SELECT count(*) FROM telemetry_messages"), 100);
 }
 
@@ -59,12 +75,24 @@ fn what_was_rejected_before_is_known_when_a_batch_is_recognised() {
     let mut conn = db.connect();
     let kinds = Kinds::new(10, Arc::new(Metrics::new().unwrap()));
     let mut batch = batch(&kinds, 1..101);
-    let first = store_batch(&mut conn, &kinds, &mut batch, &origin(10)).unwrap();
+    let first = store_batches(
+        &mut conn,
+        &kinds,
+        std::slice::from_mut(&mut batch),
+        &origin(10),
+    )
+    .unwrap();
     assert_eq!((first.stored, first.rejected.len()), (99, 1));
-    let second = store_batch(&mut conn, &kinds, &mut batch, &origin(10)).unwrap();
+    let second = store_batches(
+        &mut conn,
+        &kinds,
+        std::slice::from_mut(&mut batch),
+        &origin(10),
+    )
+    .unwrap();
     assert_eq!(
         (second.stored, second.rejected.len(), second.recognised),
-        (99, 1, true)
+        (99, 1, 1)
     );
     assert_eq!(db.count("SELECT count(*) FROM rejected_messages"), 1);
 }
@@ -76,13 +104,125 @@ fn a_fault_of_the_database_rejects_no_message() {
     let mut conn = db.connect();
     let kinds = Kinds::new(10, Arc::new(Metrics::new().unwrap()));
     let mut batch = batch(&kinds, 1..101);
-    store_batch(&mut conn, &kinds, &mut batch, &origin(10)).unwrap_err();
+    store_batches(
+        &mut conn,
+        &kinds,
+        std::slice::from_mut(&mut batch),
+        &origin(10),
+    )
+    .unwrap_err();
     assert_eq!(db.count("SELECT count(*) FROM rejected_messages"), 0);
     db.execute("ALTER TABLE hidden RENAME TO telemetry_messages");
     assert_eq!(
-        store_batch(&mut conn, &kinds, &mut batch, &origin(10))
-            .unwrap()
-            .stored,
+        store_batches(
+            &mut conn,
+            &kinds,
+            std::slice::from_mut(&mut batch),
+            &origin(10)
+        )
+        .unwrap()
+        .stored,
         100
     );
+}
+
+/// Three batches of 100 messages.
+fn three_batches(kinds: &Kinds) -> Vec<Arc<Batch>> {
+    let starts = [1, 101, 201];
+    starts.map(|start| batch(kinds, start..start + 100)).into()
+}
+
+#[test]
+fn batches_that_are_stored_together_are_recognised_each_by_its_own_number() {
+    let db = TestDb::new();
+    let mut conn = db.connect();
+    let kinds = Kinds::new(10, Arc::new(Metrics::new().unwrap()));
+    let mut batches = three_batches(&kinds);
+    let mut store = |batches: &mut [Arc<Batch>]| -> Outcome {
+        store_batches(&mut conn, &kinds, batches, &origin(10)).unwrap()
+    };
+    assert_eq!(store(&mut batches[1..2]).recognised, 0);
+    let all = store(&mut batches);
+    assert_eq!((all.stored, all.recognised), (300, 1));
+    let again = store(&mut batches);
+    assert_eq!((again.stored, again.recognised), (300, 3));
+    let each = "SELECT count(DISTINCT id) FROM telemetry_messages";
+    assert_eq!(db.count(each), 300);
+    assert_eq!(db.count("SELECT count(*) FROM telemetry_messages"), 300);
+}
+
+#[test]
+fn what_is_rejected_of_batches_that_are_stored_together_counts_for_its_own_batch() {
+    let db = TestDb::new();
+    db.execute("ALTER TABLE telemetry_messages ADD CHECK (id NOT IN (101, 250, 260))");
+    let mut conn = db.connect();
+    let kinds = Kinds::new(10, Arc::new(Metrics::new().unwrap()));
+    let mut batches = three_batches(&kinds);
+    let mut store = |batches: &mut [Arc<Batch>]| -> Outcome {
+        store_batches(&mut conn, &kinds, batches, &origin(10)).unwrap()
+    };
+    let all = store(&mut batches);
+    assert_eq!(
+        (all.stored, all.rejected.len(), all.recognised),
+        (297, 3, 0)
+    );
+    for (number, rejected) in [(0, 0), (1, 1), (2, 2)] {
+        let one = store(&mut batches[number..=number]);
+        assert_eq!(
+            (one.stored, one.rejected.len(), one.recognised),
+            (100 - rejected, rejected, 1)
+        );
+    }
+    assert_eq!(db.count("SELECT count(*) FROM telemetry_messages"), 297);
+}
+
+/// The transaction of a writer that was given up may still end either way.
+#[test]
+fn a_batch_that_is_in_doubt_is_waited_for() {
+    let kinds = Kinds::new(10, Arc::new(Metrics::new().unwrap()));
+    for (end, stored) in [("COMMIT", 0), ("ROLLBACK", 300)] {
+        let db = TestDb::new();
+        let mut other = db.connect();
+        other
+            .batch_execute("BEGIN; INSERT INTO ingest_batches (id) VALUES (1), (101), (201)")
+            .unwrap();
+        let mut batches = three_batches(&kinds);
+        std::thread::scope(|scope| {
+            let storing = scope.spawn(|| {
+                store_batches(&mut db.connect(), &kinds, &mut batches, &origin(10)).unwrap()
+            });
+            wait_until("it waits", || {
+                db.count("SELECT count(*) FROM pg_locks WHERE NOT granted") > 0
+            });
+            other.batch_execute(end).unwrap();
+            assert_eq!(storing.join().unwrap().stored, 300);
+        });
+        assert_eq!(
+            db.count("SELECT count(*) FROM telemetry_messages"),
+            stored,
+            "{end}"
+        );
+    }
+}
+
+/// The database may believe that a connection is alive of which nothing is left.
+#[test]
+fn who_takes_the_place_of_a_writer_frees_what_that_one_has_locked() {
+    let db = TestDb::new();
+    let url = DatabaseUrl::new(db.url());
+    let connect = |number| connect_writer(&url, number, Duration::from_secs(60)).unwrap();
+    let kinds = Kinds::new(10, Arc::new(Metrics::new().unwrap()));
+    let mut lost = connect(0);
+    let mut other = connect(1);
+    lost.batch_execute("BEGIN; INSERT INTO ingest_batches (id) VALUES (1), (101), (201)")
+        .unwrap();
+    let stored = store_batches(
+        &mut connect(0),
+        &kinds,
+        &mut three_batches(&kinds),
+        &origin(10),
+    );
+    assert_eq!(stored.unwrap().stored, 300);
+    lost.batch_execute("COMMIT").unwrap_err();
+    other.batch_execute("SELECT 1").unwrap();
 }

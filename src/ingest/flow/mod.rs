@@ -1,7 +1,12 @@
 //! Where a batch goes next: to a writer, to disk, or nowhere yet. Pure: the
 //! batcher tells it what has happened and at what time, and does what it says.
+//!
+//! A batch that is with a writer is a flight; if it lasts longer than
+//! `DB_WRITE_TIMEOUT_S`, its writer is given up.
 
-use std::collections::VecDeque;
+mod spooled;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,47 +14,81 @@ use super::queue::Queue;
 use super::room::Share;
 use crate::config::Config;
 use crate::metrics::FlushReason;
-use crate::store::{Batch, Group, SpoolNumber};
+use crate::store::{Batch, Group, SpoolNumber, SpooledBatch};
+use spooled::Spooled;
 
 /// Waits between tries while the database is away: from the first to the last,
 /// doubling. It is asked often, for what waits on disk is not yet readable.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(2);
 
-/// While all writers are busy with the same batches for so long, the database
-/// counts as too slow, and batches go to disk. The largest usual batch takes a
-/// third of it, a checkpoint seldom more.
+/// When a message has waited for a free writer for so long, the database counts
+/// as too slow, and batches go to disk. The largest usual batch takes a third
+/// of it, a checkpoint seldom more.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 
-/// Longer than the database may work on a batch: writers that are silent for so
-/// long wait for an answer that was lost on its way.
-const ABANDON_AFTER: Duration = Duration::from_secs(90);
-
-/// Wait after the disk had no room, or could not be read.
+/// Wait after the disk had no room.
 const SPOOL_RETRY: Duration = Duration::from_secs(1);
 
-/// Where a batch that is with a writer came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Number of a flight; later ones have higher numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Flight(u64);
+
+/// Where the batches of a flight came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// From a socket.
-    Memory,
-    /// From disk.
-    Spool(SpoolNumber),
+    /// One, from sockets.
+    Memory(Share),
+    /// From disk, in one transaction.
+    Spool(Vec<SpoolNumber>),
+}
+
+/// What is with a writer.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) batches: Vec<Arc<Batch>>,
+    pub(super) origin: Origin,
+    at: Instant,
 }
 
 /// What to do next.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// Send a batch to a writer; without a reason it is one that is sent again.
+    /// Send batches to a writer.
     Write {
-        batch: Arc<Batch>,
-        share: Share,
-        flushed: Option<FlushReason>,
+        flight: Flight,
+        batches: Vec<Arc<Batch>>,
+        why: Why,
     },
     /// Put a batch on disk.
     Spill { batch: Arc<Batch>, share: Share },
-    /// Take the oldest batch from disk, and write it.
-    TakeOldest,
+    /// Take the oldest batches from disk, at most so many, and none of those.
+    TakeOldest {
+        most: usize,
+        except: Vec<SpoolNumber>,
+    },
+}
+
+/// Why a batch is sent to a writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// It is large or old enough.
+    Due(FlushReason),
+    /// It could not be stored before.
+    Again,
+    /// It waited on disk.
+    FromDisk,
+}
+
+/// What it means that a flight has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failed {
+    /// The database is away, which is news.
+    Away,
+    /// It is away still.
+    StillAway,
+    /// Others are stored meanwhile: these batches from disk have to wait.
+    Alone,
 }
 
 /// The state of everything that is on its way.
@@ -58,18 +97,16 @@ pub(super) struct Flow {
     queue: Queue,
     /// Batches that could not be stored, the oldest first.
     again: VecDeque<(Arc<Batch>, Share)>,
-    /// When each batch was sent that is with a writer.
-    sent_at: VecDeque<Instant>,
+    flights: BTreeMap<Flight, Sent>,
+    next_flight: u64,
     writers: usize,
+    write_timeout: Duration,
     outage: Option<Outage>,
+    stored_at: Option<Instant>,
     ready: bool,
-    spooled: usize,
-    /// A batch from disk is being read, written, or forgotten.
-    unspooling: bool,
+    spooled: Spooled,
     spilling: bool,
-    spool_blocked_until: Option<Instant>,
-    /// The oldest batch on disk could not be read.
-    unspool_blocked_until: Option<Instant>,
+    spill_blocked_until: Option<Instant>,
     draining: Option<DrainTo>,
 }
 
@@ -85,6 +122,8 @@ struct Outage {
     since: Instant,
     next_try: Instant,
     wait: Duration,
+    /// The one flight that asks whether it is back.
+    asking: Option<Flight>,
 }
 
 impl Flow {
@@ -94,15 +133,16 @@ impl Flow {
         Self {
             queue: Queue::new(&config.ingest),
             again: VecDeque::new(),
-            sent_at: VecDeque::new(),
+            flights: BTreeMap::new(),
+            next_flight: 0,
             writers: config.store.writers,
+            write_timeout: config.store.write_timeout,
             outage: None,
+            stored_at: None,
             ready: false,
-            spooled,
-            unspooling: false,
+            spooled: Spooled::new(spooled),
             spilling: false,
-            spool_blocked_until: None,
-            unspool_blocked_until: None,
+            spill_blocked_until: None,
             draining: None,
         }
     }
@@ -117,41 +157,41 @@ impl Flow {
         self.ready = true;
     }
 
-    /// Empties the memory from now on; `copies` are batches with writers that
-    /// should be on disk as well.
-    pub(super) fn drain(&mut self, to_disk: bool, copies: Vec<Arc<Batch>>) {
-        self.draining = Some(if to_disk {
-            DrainTo::Disk
-        } else {
-            DrainTo::Database
-        });
+    /// Empties the memory from now on. To disk goes also what is with a writer
+    /// just now: if it is stored after all, that will be recognised.
+    pub(super) fn drain(&mut self, to_disk: bool) {
+        if !to_disk {
+            self.draining = Some(DrainTo::Database);
+            return;
+        }
+        self.draining = Some(DrainTo::Disk);
+        let live = self.flights.values().filter(|sent| sent.is_live());
+        let copies = live.flat_map(|sent| sent.batches.clone());
         // Their share of the room stays with the writer.
         self.again
-            .extend(copies.into_iter().map(|batch| (batch, Share::default())));
+            .extend(copies.map(|batch| (batch, Share::default())));
     }
 
     /// The next thing to do, if there is one now.
     pub(super) fn next_step(&mut self, now: Instant) -> Option<Step> {
         if self.may_write(now) {
-            // On disk are the oldest, and one of them may ask as well.
-            let is_readable = self.unspool_blocked_until.is_none_or(|until| until <= now);
-            let ask_by_spool = self.outage.is_some() && self.spooled > 0 && is_readable;
-            if !ask_by_spool && let Some((batch, share, flushed)) = self.next_batch(now) {
-                self.sent_at.push_back(now);
-                return Some(Step::Write {
-                    batch,
-                    share,
-                    flushed,
-                });
+            let may_take = self.draining.is_none() && self.spooled.may_take(now);
+            // They take turns, so that new messages flow, and the disk empties;
+            // and so that no batch alone says that the database is away.
+            if may_take && self.spooled.has_turn() {
+                return Some(self.take_oldest(now));
             }
-            let may_take = is_readable && !self.unspooling && self.draining.is_none();
-            if self.spooled > 0 && may_take {
-                self.unspooling = true;
-                return Some(Step::TakeOldest);
+            let asks = self.outage.is_some();
+            if let Some((batch, share, why)) = self.next_batch(asks, now) {
+                self.spooled.give_turn();
+                return Some(self.fly(vec![batch], Origin::Memory(share), why, now));
+            }
+            if may_take {
+                return Some(self.take_oldest(now));
             }
         }
         if self.should_spill(now)
-            && let Some((batch, share, _)) = self.next_batch(now)
+            && let Some((batch, share, _)) = self.next_batch(false, now)
         {
             self.spilling = true;
             return Some(Step::Spill { batch, share });
@@ -161,23 +201,16 @@ impl Flow {
 
     /// When something becomes due that nobody will tell.
     pub(super) fn wake_at(&self, now: Instant) -> Option<Instant> {
-        let can_spill_at = self.spool_blocked_until.filter(|_| !self.spilling);
-        let retry_at = self
-            .outage
-            .as_ref()
-            .map(|outage| outage.next_try)
-            .filter(|_| self.sent_at.is_empty());
-        let stuck_at = self.sent_at.front().map(|sent_at| *sent_at + STUCK_AFTER);
-        let abandon_at = self.sent_at.front().map(|sent_at| *sent_at + ABANDON_AFTER);
-        let due_at = self.queue.due_at();
-        let can_take_at = self.unspool_blocked_until;
+        let can_spill_at = self.spill_blocked_until.filter(|_| !self.spilling);
+        let retry_at = self.outage.as_ref().map(|outage| outage.next_try);
+        let overdue_at = self.flights.values().next().map(|sent| self.end_of(sent));
         let moments = [
-            due_at,
+            self.queue.due_at(),
+            self.stuck_at(),
             retry_at,
-            stuck_at,
-            abandon_at,
+            overdue_at,
             can_spill_at,
-            can_take_at,
+            self.spooled.wake_at(now),
         ];
         // What is past and could not be done waits for something else.
         moments
@@ -187,83 +220,108 @@ impl Flow {
             .min()
     }
 
-    /// A batch is stored; how long the database was away, if it was.
-    pub(super) fn stored(&mut self, origin: Origin, now: Instant) -> Option<Duration> {
-        self.sent_at.pop_front();
-        // A batch from disk is under way until it is forgotten.
-        debug_assert!(origin == Origin::Memory || self.unspooling);
-        self.outage
-            .take()
-            .map(|outage| now.duration_since(outage.since))
+    /// The oldest flight, if its writer will not answer any more.
+    pub(super) fn overdue(&self, now: Instant) -> Option<Flight> {
+        let (flight, sent) = self.flights.first_key_value()?;
+        (self.end_of(sent) <= now).then_some(*flight)
     }
 
-    /// A batch is not stored; whether that is news.
-    pub(super) fn not_stored(
+    /// A flight is stored: what it was, and how long the database was away, if
+    /// it was. None if its writer was given up: it is on its way once more.
+    pub(super) fn stored(
         &mut self,
-        batch: Arc<Batch>,
-        share: Share,
-        origin: Origin,
+        flight: Flight,
         now: Instant,
-    ) -> bool {
-        self.sent_at.pop_front();
-        match origin {
-            Origin::Memory => self.again.push_front((batch, share)),
-            // It is still on disk.
-            Origin::Spool(_) => self.unspooling = false,
+    ) -> Option<(Sent, Option<Duration>)> {
+        let sent = self.flights.remove(&flight)?;
+        if let Origin::Spool(numbers) = &sent.origin {
+            self.spooled.stored(numbers.len());
         }
-        let (since, wait) = match &self.outage {
-            Some(outage) => (outage.since, (outage.wait * 2).min(RETRY_LAST)),
-            None => (now, RETRY_FIRST),
-        };
-        let is_news = self.outage.is_none();
-        self.outage = Some(Outage {
-            since,
-            next_try: now + wait,
-            wait,
-        });
-        is_news
+        self.stored_at = Some(now);
+        let outage = self.outage.take();
+        let away = outage.map(|outage| now.duration_since(outage.since));
+        Some((sent, away))
+    }
+
+    /// A flight is not stored. None if its writer was given up before.
+    pub(super) fn not_stored(&mut self, flight: Flight, now: Instant) -> Option<Failed> {
+        let sent = self.flights.remove(&flight)?;
+        let others_are_stored = self.stored_at.is_some_and(|at| at > sent.at);
+        match sent.origin {
+            Origin::Memory(share) => {
+                let batches = sent.batches.into_iter().rev();
+                for batch in batches {
+                    self.again.push_front((batch, share));
+                }
+            }
+            // They are still on disk.
+            Origin::Spool(numbers) => {
+                self.spooled.not_stored(&numbers, others_are_stored, now);
+                if others_are_stored {
+                    return Some(Failed::Alone);
+                }
+            }
+        }
+        match &mut self.outage {
+            Some(outage) if outage.asking == Some(flight) => {
+                outage.asking = None;
+                outage.wait = (outage.wait * 2).min(RETRY_LAST);
+                outage.next_try = now + outage.wait;
+                Some(Failed::StillAway)
+            }
+            Some(_) => Some(Failed::StillAway),
+            None => {
+                self.outage = Some(Outage {
+                    since: now,
+                    next_try: now + RETRY_FIRST,
+                    wait: RETRY_FIRST,
+                    asking: None,
+                });
+                Some(Failed::Away)
+            }
+        }
     }
 
     /// A batch is on disk.
     pub(super) fn spilled(&mut self) {
         self.spilling = false;
-        self.spooled += 1;
-        self.spool_blocked_until = None;
+        self.spooled.add();
+        self.spill_blocked_until = None;
     }
 
     /// A batch could not be put on disk; whether that is news.
     pub(super) fn not_spilled(&mut self, batch: Arc<Batch>, share: Share, now: Instant) -> bool {
         self.spilling = false;
         self.again.push_front((batch, share));
-        self.spool_blocked_until
+        self.spill_blocked_until
             .replace(now + SPOOL_RETRY)
             .is_none()
     }
 
-    /// A batch from disk goes to a writer.
-    pub(super) fn taken(&mut self, now: Instant) {
-        self.unspool_blocked_until = None;
-        self.sent_at.push_back(now);
+    /// Batches were taken from disk, and go to a writer.
+    pub(super) fn taken(&mut self, taken: Vec<SpooledBatch>, now: Instant) -> Step {
+        self.spooled.taken();
+        let (numbers, batches) = taken
+            .into_iter()
+            .map(|spooled| (spooled.number, Arc::new(spooled.batch)))
+            .unzip();
+        self.fly(batches, Origin::Spool(numbers), Why::FromDisk, now)
     }
 
     /// The oldest batch on disk cannot be read now; whether that is news.
     pub(super) fn not_taken(&mut self, now: Instant) -> bool {
-        self.unspooling = false;
-        self.unspool_blocked_until
-            .replace(now + SPOOL_RETRY)
-            .is_none()
+        self.spooled.not_taken(now)
     }
 
-    /// There was no batch on disk.
+    /// There was no batch on disk that may be taken.
     pub(super) fn nothing_taken(&mut self) {
-        self.unspooling = false;
-        self.spooled = 0;
+        self.spooled.nothing_taken();
     }
 
-    /// A batch is gone from disk; so many are left there.
+    /// Batches are gone from disk; so many are left there.
     pub(super) fn forgotten(&mut self, left: usize) {
-        self.unspooling = false;
-        self.spooled = left + usize::from(self.spilling);
+        self.spooled
+            .forgotten(left.saturating_add(usize::from(self.spilling)));
     }
 
     /// Whether draining is asked for and done: the memory is empty.
@@ -271,64 +329,104 @@ impl Flow {
         let empty = self.queue.is_empty() && self.again.is_empty() && !self.spilling;
         match self.draining {
             None => false,
-            Some(DrainTo::Database) => empty && self.sent_at.is_empty(),
+            Some(DrainTo::Database) => empty && !self.flights.values().any(Sent::is_live),
             Some(DrainTo::Disk) => empty,
         }
     }
 
-    /// All writers have been busy with the same batches for a while.
+    /// Batches wait, and nothing was stored for a while.
     pub(super) fn is_stuck(&self, now: Instant) -> bool {
-        self.all_writers_wait(now, STUCK_AFTER)
+        let silent_since = self
+            .stored_at
+            .or(self.flights.values().next().map(|sent| sent.at));
+        self.is_slow(now)
+            && silent_since.is_some_and(|since| now.duration_since(since) >= STUCK_AFTER)
     }
 
-    /// No writer will answer any more.
-    pub(super) fn should_abandon(&self, now: Instant) -> bool {
-        self.all_writers_wait(now, ABANDON_AFTER)
+    /// Messages have waited for a writer for too long.
+    fn is_slow(&self, now: Instant) -> bool {
+        self.stuck_at().is_some_and(|stuck_at| stuck_at <= now)
     }
 
-    fn all_writers_wait(&self, now: Instant, time: Duration) -> bool {
-        // While the database is away one batch asks alone.
-        let most = if self.outage.is_some() {
-            1
-        } else {
-            self.writers
-        };
-        let oldest = self.sent_at.front();
-        self.sent_at.len() >= most
-            && oldest.is_some_and(|sent_at| now.duration_since(*sent_at) >= time)
+    fn stuck_at(&self) -> Option<Instant> {
+        self.queue.waits_since().map(|since| since + STUCK_AFTER)
     }
 
     fn may_write(&self, now: Instant) -> bool {
-        if !self.ready || self.draining == Some(DrainTo::Disk) {
+        // What is being taken from disk will need a writer.
+        let busy = self.flights.len() + usize::from(self.spooled.is_taking());
+        if !self.ready || self.draining == Some(DrainTo::Disk) || busy >= self.writers {
             return false;
         }
         match &self.outage {
-            // One batch asks whether the database is back.
-            Some(outage) => self.sent_at.is_empty() && outage.next_try <= now,
-            None => self.sent_at.len() < self.writers,
+            Some(outage) => {
+                let is_asked = outage.asking.is_some() || self.spooled.is_taking();
+                !is_asked && outage.next_try <= now
+            }
+            None => true,
         }
     }
 
     fn should_spill(&self, now: Instant) -> bool {
-        let is_blocked = self.spool_blocked_until.is_some_and(|until| now < until);
+        let is_blocked = self.spill_blocked_until.is_some_and(|until| now < until);
         if self.spilling || is_blocked {
             return false;
         }
         let is_away = !self.ready || self.outage.is_some();
-        is_away || self.is_stuck(now) || self.draining == Some(DrainTo::Disk)
+        is_away || self.is_slow(now) || self.draining == Some(DrainTo::Disk)
     }
 
-    /// The next batch from memory, if one should leave.
-    fn next_batch(&mut self, now: Instant) -> Option<(Arc<Batch>, Share, Option<FlushReason>)> {
+    /// The next batch from memory, if one should leave; one that asks whether
+    /// the database is back leaves however small it is.
+    fn next_batch(&mut self, asks: bool, now: Instant) -> Option<(Arc<Batch>, Share, Why)> {
         if let Some((batch, share)) = self.again.pop_front() {
-            return Some((batch, share, None));
+            return Some((batch, share, Why::Again));
         }
-        let due = self.queue.due(now).or_else(|| {
-            let drain = self.draining.is_some() && !self.queue.is_empty();
-            drain.then_some(FlushReason::Shutdown)
-        })?;
+        if self.queue.is_empty() {
+            return None;
+        }
+        let early = match self.draining {
+            Some(_) => Some(FlushReason::Shutdown),
+            None => asks.then_some(FlushReason::Age),
+        };
+        let due = self.queue.due(now).or(early)?;
         let (groups, share) = self.queue.take();
-        Some((Arc::new(Batch::new(groups)), share, Some(due)))
+        Some((Arc::new(Batch::new(groups)), share, Why::Due(due)))
+    }
+
+    fn take_oldest(&mut self, now: Instant) -> Step {
+        let (most, except) = self.spooled.take(now);
+        Step::TakeOldest { most, except }
+    }
+
+    fn fly(&mut self, batches: Vec<Arc<Batch>>, origin: Origin, why: Why, now: Instant) -> Step {
+        let flight = Flight(self.next_flight);
+        self.next_flight += 1;
+        let sent = Sent {
+            batches: batches.clone(),
+            origin,
+            at: now,
+        };
+        self.flights.insert(flight, sent);
+        if let Some(outage) = &mut self.outage {
+            outage.asking = Some(flight);
+        }
+        Step::Write {
+            flight,
+            batches,
+            why,
+        }
+    }
+
+    fn end_of(&self, sent: &Sent) -> Instant {
+        sent.at + self.write_timeout
+    }
+}
+
+impl Sent {
+    /// Whether it came straight from sockets.
+    fn is_live(&self) -> bool {
+        matches!(self.origin, Origin::Memory(_))
     }
 }
 

@@ -9,10 +9,16 @@ const ROW: Share = Share {
     reserved: false,
 };
 
+/// `DB_WRITE_TIMEOUT_S` of these tests: its default.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// `DB_SAVE_LATENCY_MS` of these tests: its default.
+const LATENCY: Duration = Duration::from_millis(100);
+
 fn flow(spooled: usize) -> Flow {
     let config = Config::from_lookup(&|name| match name {
         "DB_WRITERS" => Some("2".to_owned()),
-        "DB_BATCH_SIZE" => Some("1".to_owned()),
+        "DB_BATCH_SIZE" => Some("2".to_owned()),
         _ => None,
     });
     let mut flow = Flow::new(&config.unwrap(), spooled);
@@ -20,6 +26,7 @@ fn flow(spooled: usize) -> Flow {
     flow
 }
 
+/// Half of what makes a batch large.
 fn push(flow: &mut Flow, now: Instant) {
     let group = Group {
         rows: RowBuffer::default(),
@@ -30,13 +37,21 @@ fn push(flow: &mut Flow, now: Instant) {
     flow.push(group, ROW);
 }
 
-fn written(step: Option<Step>) -> Arc<Batch> {
+/// A batch that is due now.
+fn push_batch(flow: &mut Flow, now: Instant) {
+    push(flow, now);
+    push(flow, now);
+}
+
+#[track_caller]
+fn written(step: Option<Step>) -> (Flight, Why) {
     match step {
-        Some(Step::Write { batch, .. }) => batch,
+        Some(Step::Write { flight, why, .. }) => (flight, why),
         other => panic!("{other:?}"),
     }
 }
 
+#[track_caller]
 fn spilled(step: Option<Step>) -> Arc<Batch> {
     match step {
         Some(Step::Spill { batch, .. }) => batch,
@@ -44,17 +59,35 @@ fn spilled(step: Option<Step>) -> Arc<Batch> {
     }
 }
 
+/// How many may be taken, and which not.
+#[track_caller]
+fn asked_disk(step: Option<Step>) -> (usize, Vec<SpoolNumber>) {
+    match step {
+        Some(Step::TakeOldest { most, except }) => (most, except),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn taken(flow: &mut Flow, numbers: &[u64], now: Instant) -> Flight {
+    let taken = numbers.iter().map(|number| SpooledBatch {
+        number: SpoolNumber::for_tests(*number),
+        batch: Batch::new(Vec::new()),
+    });
+    let step = flow.taken(taken.collect(), now);
+    written(Some(step)).0
+}
+
 #[test]
 fn no_more_batches_are_under_way_than_there_are_writers() {
     let now = Instant::now();
     let mut flow = flow(0);
-    push(&mut flow, now);
+    push_batch(&mut flow, now);
+    let (first, _) = written(flow.next_step(now));
+    push_batch(&mut flow, now);
     written(flow.next_step(now));
-    push(&mut flow, now);
-    written(flow.next_step(now));
-    push(&mut flow, now);
+    push_batch(&mut flow, now);
     assert!(flow.next_step(now).is_none());
-    flow.stored(Origin::Memory, now);
+    flow.stored(first, now);
     written(flow.next_step(now));
 }
 
@@ -62,42 +95,96 @@ fn no_more_batches_are_under_way_than_there_are_writers() {
 fn an_outage_sends_batches_to_disk_and_asks_again_with_growing_waits() {
     let now = Instant::now();
     let mut flow = flow(0);
-    push(&mut flow, now);
-    let batch = written(flow.next_step(now));
-    assert!(flow.not_stored(batch, ROW, Origin::Memory, now));
+    push_batch(&mut flow, now);
+    let (flight, _) = written(flow.next_step(now));
+    assert_eq!(flow.not_stored(flight, now), Some(Failed::Away));
     spilled(flow.next_step(now));
     flow.spilled();
-    push(&mut flow, now);
+    push_batch(&mut flow, now);
     spilled(flow.next_step(now));
     flow.spilled();
     // One from disk asks.
     let later = now + RETRY_FIRST;
     assert_eq!(flow.wake_at(now), Some(later));
-    assert!(matches!(flow.next_step(later), Some(Step::TakeOldest)));
+    asked_disk(flow.next_step(later));
     assert!(flow.next_step(later).is_none());
-    flow.taken(later);
-    let number = Origin::Spool(SpoolNumber::for_tests(1));
-    let empty = Arc::new(Batch::new(Vec::new()));
-    assert!(!flow.not_stored(empty, Share::default(), number, later));
+    let flight = taken(&mut flow, &[1], later);
+    assert_eq!(flow.not_stored(flight, later), Some(Failed::StillAway));
     assert_eq!(flow.wake_at(later), Some(later + RETRY_FIRST * 2));
     // The next time it is back.
     let back = later + RETRY_FIRST * 2;
-    assert!(matches!(flow.next_step(back), Some(Step::TakeOldest)));
-    flow.taken(back);
-    assert_eq!(flow.stored(number, back), Some(back - now));
+    asked_disk(flow.next_step(back));
+    let flight = taken(&mut flow, &[1], back);
+    let (_, away) = flow.stored(flight, back).unwrap();
+    assert_eq!(away, Some(back - now));
     flow.forgotten(1);
-    assert!(matches!(flow.next_step(back), Some(Step::TakeOldest)));
+    asked_disk(flow.next_step(back));
 }
 
 #[test]
-fn what_waits_on_disk_is_stored_while_new_messages_keep_flowing() {
+fn a_batch_that_always_fails_is_not_the_only_one_that_asks() {
+    let now = Instant::now();
+    let mut flow = flow(1);
+    asked_disk(flow.next_step(now));
+    let flight = taken(&mut flow, &[1], now);
+    assert_eq!(flow.not_stored(flight, now), Some(Failed::Away));
+    // Now it is the turn of what is in memory, however little that is.
+    push(&mut flow, now);
+    let later = now + RETRY_FIRST;
+    let (flight, _) = written(flow.next_step(later));
+    flow.stored(flight, later);
+    push_batch(&mut flow, later);
+    asked_disk(flow.next_step(later));
+    let bad = taken(&mut flow, &[1], later);
+    let (good, _) = written(flow.next_step(later));
+    let soon = later + LATENCY;
+    flow.stored(good, soon);
+    assert_eq!(flow.not_stored(bad, soon), Some(Failed::Alone));
+    // New messages flow, and others from disk too.
+    push_batch(&mut flow, soon);
+    written(flow.next_step(soon));
+    assert!(flow.next_step(soon).is_none());
+    flow.spooled.add();
+    let number = SpoolNumber::for_tests(1);
+    assert_eq!(asked_disk(flow.next_step(soon)), (1, vec![number]));
+    flow.nothing_taken();
+    let wake_at = flow.wake_at(soon).unwrap();
+    assert_eq!(asked_disk(flow.next_step(wake_at)), (1, Vec::new()));
+}
+
+#[test]
+fn what_waits_on_disk_takes_turns_with_new_messages() {
     let now = Instant::now();
     let mut flow = flow(5);
-    push(&mut flow, now);
+    push_batch(&mut flow, now);
+    asked_disk(flow.next_step(now));
+    // A writer is kept for it.
     written(flow.next_step(now));
-    assert!(matches!(flow.next_step(now), Some(Step::TakeOldest)));
-    flow.taken(now);
+    push_batch(&mut flow, now);
     assert!(flow.next_step(now).is_none());
+    let flight = taken(&mut flow, &[1], now);
+    flow.stored(flight, now);
+    // While it is being forgotten, no other is taken.
+    written(flow.next_step(now));
+    flow.forgotten(4);
+    assert!(flow.next_step(now).is_none());
+}
+
+#[test]
+fn more_is_taken_from_disk_with_each_success_and_one_after_a_failure() {
+    let now = Instant::now();
+    let mut flow = flow(1_000);
+    for (most, count) in [(1, 1), (4, 4), (16, 3), (16, 16), (64, 64), (256, 256)] {
+        assert_eq!(asked_disk(flow.next_step(now)), (most, Vec::new()));
+        let numbers: Vec<u64> = (0..count).collect();
+        let flight = taken(&mut flow, &numbers, now);
+        flow.stored(flight, now);
+        flow.forgotten(1_000);
+    }
+    assert_eq!(asked_disk(flow.next_step(now)).0, 256);
+    let flight = taken(&mut flow, &[1, 2], now);
+    flow.not_stored(flight, now);
+    assert_eq!(asked_disk(flow.next_step(now + RETRY_FIRST)).0, 1);
 }
 
 #[test]
@@ -105,37 +192,99 @@ fn a_database_that_does_not_answer_sends_batches_to_disk() {
     let now = Instant::now();
     let mut flow = flow(0);
     for _ in 0..2 {
-        push(&mut flow, now);
+        push_batch(&mut flow, now);
         written(flow.next_step(now));
     }
-    push(&mut flow, now);
+    push_batch(&mut flow, now);
     assert!(flow.next_step(now).is_none());
     let stuck = now + STUCK_AFTER;
-    assert!(flow.wake_at(now).is_some_and(|wake_at| wake_at <= stuck));
+    assert_eq!(flow.wake_at(now), Some(now + LATENCY));
+    assert_eq!(flow.wake_at(now + LATENCY), Some(stuck));
+    assert!(!flow.is_stuck(stuck - LATENCY));
+    assert!(flow.is_stuck(stuck));
     spilled(flow.next_step(stuck));
 }
 
 #[test]
-fn writers_that_never_answer_are_given_up_also_during_an_outage() {
+fn a_database_that_is_too_slow_sends_batches_to_disk() {
+    let start = Instant::now();
+    let mut flow = flow(0);
+    // Each batch takes half a second, and another one comes in half of that.
+    let step = Duration::from_millis(250);
+    let mut flights = VecDeque::new();
+    let mut is_spilled = false;
+    for tick in 0..20 {
+        let now = start + step * tick;
+        if tick >= 2 && tick % 2 == 0 {
+            flow.stored(flights.pop_front().unwrap(), now);
+        }
+        for _ in 0..20 {
+            push_batch(&mut flow, now);
+        }
+        while let Some(next) = flow.next_step(now) {
+            match next {
+                Step::Write { flight, .. } => flights.push_back(flight),
+                Step::Spill { .. } => {
+                    is_spilled = true;
+                    flow.spilled();
+                }
+                Step::TakeOldest { .. } => flow.nothing_taken(),
+            }
+        }
+        // It is slow, and not away.
+        assert!(!flow.is_stuck(now) || tick < 2);
+    }
+    assert!(is_spilled);
+}
+
+#[test]
+fn each_writer_that_does_not_answer_in_time_is_given_up_alone() {
     let now = Instant::now();
     let mut flow = flow(0);
-    let batches: Vec<_> = (0..2)
-        .map(|_| {
-            push(&mut flow, now);
-            written(flow.next_step(now))
-        })
-        .collect();
-    let late = now + ABANDON_AFTER;
-    assert!(!flow.should_abandon(late - STUCK_AFTER));
-    assert!(flow.should_abandon(late));
-    for batch in batches {
-        flow.not_stored(batch, ROW, Origin::Memory, late);
+    push_batch(&mut flow, now);
+    let (silent, _) = written(flow.next_step(now));
+    // The other one works on all the time.
+    let mut last = now;
+    for second in 1..60 {
+        last = now + Duration::from_secs(second);
+        push_batch(&mut flow, last);
+        let (flight, _) = written(flow.next_step(last));
+        flow.stored(flight, last);
+        assert_eq!(flow.overdue(last), None);
     }
-    assert!(!flow.should_abandon(late));
-    // Now one asks, and is silent as well.
-    let again = late + RETRY_LAST;
-    written(flow.next_step(again));
-    assert!(flow.should_abandon(again + ABANDON_AFTER));
+    let end = now + WRITE_TIMEOUT;
+    assert_eq!(flow.wake_at(last), Some(end));
+    assert_eq!(flow.overdue(end), Some(silent));
+    assert_eq!(flow.not_stored(silent, end), Some(Failed::Away));
+    assert_eq!(flow.overdue(end), None);
+    // What it had is sent again, and its own answer comes too late.
+    let again = end + RETRY_FIRST;
+    let (flight, why) = written(flow.next_step(again));
+    assert_eq!(why, Why::Again);
+    assert!(flow.stored(silent, again).is_none());
+    assert_eq!(flow.not_stored(silent, again), None);
+    assert!(flow.stored(flight, again).is_some());
+}
+
+#[test]
+fn who_asks_during_an_outage_is_given_up_in_time_too() {
+    let now = Instant::now();
+    let mut flow = flow(0);
+    push_batch(&mut flow, now);
+    let (first, _) = written(flow.next_step(now));
+    push_batch(&mut flow, now);
+    let (silent, _) = written(flow.next_step(now));
+    flow.not_stored(first, now);
+    // Who was silent before does not keep others from asking.
+    let later = now + RETRY_FIRST;
+    let (asking, _) = written(flow.next_step(later));
+    push_batch(&mut flow, later);
+    spilled(flow.next_step(later));
+    flow.spilled();
+    assert!(flow.next_step(later).is_none());
+    assert_eq!(flow.overdue(now + WRITE_TIMEOUT), Some(silent));
+    flow.not_stored(silent, now + WRITE_TIMEOUT);
+    assert_eq!(flow.overdue(later + WRITE_TIMEOUT), Some(asking));
 }
 
 #[test]
@@ -143,7 +292,7 @@ fn a_disk_without_room_is_asked_again_later() {
     let now = Instant::now();
     let mut flow = flow(0);
     flow.ready = false;
-    push(&mut flow, now);
+    push_batch(&mut flow, now);
     let batch = spilled(flow.next_step(now));
     assert!(flow.not_spilled(batch, ROW, now));
     assert!(flow.next_step(now).is_none());
@@ -156,19 +305,19 @@ fn a_disk_without_room_is_asked_again_later() {
 fn a_batch_on_disk_that_cannot_be_read_is_asked_for_later_and_stops_nothing() {
     let now = Instant::now();
     let mut flow = flow(1);
-    assert!(matches!(flow.next_step(now), Some(Step::TakeOldest)));
+    asked_disk(flow.next_step(now));
     assert!(flow.not_taken(now));
     assert!(flow.next_step(now).is_none());
-    push(&mut flow, now);
-    let batch = written(flow.next_step(now));
-    assert!(flow.not_stored(batch, ROW, Origin::Memory, now));
+    push_batch(&mut flow, now);
+    let (flight, _) = written(flow.next_step(now));
+    flow.not_stored(flight, now);
     // What is in memory asks whether the database is back.
     let back = now + RETRY_FIRST;
-    written(flow.next_step(back));
-    flow.stored(Origin::Memory, back);
+    let (flight, _) = written(flow.next_step(back));
+    flow.stored(flight, back);
     assert_eq!(flow.wake_at(back), Some(now + SPOOL_RETRY));
     let later = now + SPOOL_RETRY;
-    assert!(matches!(flow.next_step(later), Some(Step::TakeOldest)));
+    asked_disk(flow.next_step(later));
     assert!(!flow.not_taken(later));
 }
 
@@ -176,13 +325,28 @@ fn a_batch_on_disk_that_cannot_be_read_is_asked_for_later_and_stops_nothing() {
 fn draining_to_disk_takes_also_what_is_with_a_writer() {
     let now = Instant::now();
     let mut flow = flow(0);
-    push(&mut flow, now);
-    let batch = written(flow.next_step(now));
-    flow.drain(false, Vec::new());
+    push_batch(&mut flow, now);
+    written(flow.next_step(now));
+    flow.drain(false);
     assert!(!flow.is_drained());
-    flow.drain(true, vec![batch]);
+    flow.drain(true);
     spilled(flow.next_step(now));
     assert!(!flow.is_drained());
     flow.spilled();
+    assert!(flow.is_drained());
+}
+
+#[test]
+fn draining_to_the_database_does_not_wait_for_what_is_on_disk() {
+    let now = Instant::now();
+    let mut flow = flow(1);
+    asked_disk(flow.next_step(now));
+    taken(&mut flow, &[1], now);
+    push(&mut flow, now);
+    flow.drain(false);
+    let (flight, why) = written(flow.next_step(now));
+    assert_eq!(why, Why::Due(FlushReason::Shutdown));
+    assert!(!flow.is_drained());
+    flow.stored(flight, now);
     assert!(flow.is_drained());
 }

@@ -19,6 +19,11 @@ use crate::metrics::Metrics;
 /// Bytes on disk that a batch of any size takes at least: a block, and its name.
 const FILE_OVERHEAD: u64 = 4_096;
 
+/// What batches that are taken together may have altogether: as much as makes
+/// the cost of a transaction vanish, and little beside the room in memory.
+const TAKEN_ROWS_MAX: u64 = 16_384;
+const TAKEN_BYTES_MAX: u64 = 4 << 20;
+
 /// What can go wrong with the spool.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
@@ -65,6 +70,7 @@ pub struct Spool {
     files: BTreeMap<SpoolNumber, SpoolFile>,
     bytes: u64,
     bytes_max: u64,
+    rows: u64,
     next: u64,
     /// Files before this number come from an earlier run.
     first_of_run: u64,
@@ -115,6 +121,7 @@ impl Spool {
             files: BTreeMap::new(),
             bytes: 0,
             bytes_max,
+            rows: 0,
             next: 1,
             first_of_run: 1,
             kinds,
@@ -158,51 +165,53 @@ impl Spool {
         })?;
         self.next += 1;
         let rows = u32::try_from(batch.rows()).unwrap_or(u32::MAX);
-        self.files.insert(number, SpoolFile { bytes, rows });
-        self.bytes += bytes;
+        self.insert(number, SpoolFile { bytes, rows });
         self.metrics.spool_written.inc();
         self.show();
         Ok(())
     }
 
-    /// The oldest batch. A file that was torn is counted and put aside, and the
+    /// The oldest batches, at most `most` and few enough for one transaction,
+    /// none of `except`. A file that was torn is counted and put aside, and the
     /// next one is taken.
     ///
     /// # Errors
-    /// If a file cannot be read.
-    pub fn load(&mut self) -> Result<Option<SpooledBatch>, SpoolError> {
-        loop {
-            let Some((&number, _)) = self.files.first_key_value() else {
-                return Ok(None);
-            };
-            let path = self.path(number);
-            let file = fs::read(&path).map_err(|cause| SpoolError::Io {
-                path: path.clone(),
-                cause,
-            })?;
-            match record::decode(&file, &self.kinds) {
-                Ok(mut batch) => {
-                    if number.0 < self.first_of_run {
-                        batch.end_open_sessions();
-                    }
-                    return Ok(Some(SpooledBatch { number, batch }));
-                }
-                Err(error) => {
-                    log::error!(
-                        "{}: {error}; it is put aside, its messages are lost",
-                        path.display()
-                    );
-                    self.put_aside(number);
-                }
+    /// If the first of these files cannot be read.
+    pub fn load(
+        &mut self,
+        most: usize,
+        except: &[SpoolNumber],
+    ) -> Result<Vec<SpooledBatch>, SpoolError> {
+        let mut taken = Vec::new();
+        let (mut rows, mut bytes) = (0, 0);
+        let mut from = SpoolNumber(0);
+        while taken.len() < most
+            && let Some((&number, &file)) = self.files.range(from..).next()
+        {
+            from = SpoolNumber(number.0 + 1);
+            if except.contains(&number) {
+                continue;
+            }
+            rows += u64::from(file.rows);
+            bytes += file.bytes;
+            let is_enough = rows > TAKEN_ROWS_MAX || bytes > TAKEN_BYTES_MAX;
+            if is_enough && !taken.is_empty() {
+                break;
+            }
+            match self.read(number) {
+                Ok(Some(batch)) => taken.push(SpooledBatch { number, batch }),
+                Ok(None) => {}
+                Err(error) if taken.is_empty() => return Err(error),
+                // It will be the first one next time.
+                Err(_) => break,
             }
         }
+        Ok(taken)
     }
 
     /// Forgets a batch, because it is stored.
     pub fn remove(&mut self, number: SpoolNumber) {
-        if let Some(file) = self.files.remove(&number) {
-            self.bytes -= file.bytes;
-        }
+        self.take_out(number);
         // What stays in spite of this is recognised when it is stored again.
         if let Err(error) = fs::remove_file(self.path(number)) {
             log::warn!("a spool file could not be removed: {error}");
@@ -227,8 +236,10 @@ impl Spool {
         }
         self.first_of_run = self.next;
         if !self.files.is_empty() {
-            let messages: u64 = self.files.values().map(|file| u64::from(file.rows)).sum();
-            log::info!("{messages} messages wait in the spool since the last run");
+            log::info!(
+                "{} messages wait in the spool since the last run",
+                self.rows
+            );
         }
         self.show();
         Ok(())
@@ -241,14 +252,50 @@ impl Spool {
         // A file without a readable header is put aside when its turn comes.
         let rows = header.map_or(0, |header| header.rows);
         let bytes = fs::metadata(path)?.len().saturating_add(FILE_OVERHEAD);
-        self.files
-            .insert(SpoolNumber(number), SpoolFile { bytes, rows });
-        self.bytes += bytes;
+        self.insert(SpoolNumber(number), SpoolFile { bytes, rows });
         self.next = self.next.max(number + 1);
         self.metrics.messages_received.inc_by(u64::from(rows));
         self.metrics.messages_taken_up.inc_by(u64::from(rows));
         self.metrics.pending.add(i64::from(rows));
         Ok(())
+    }
+
+    /// Reads a batch; none if its file was torn.
+    fn read(&mut self, number: SpoolNumber) -> Result<Option<Batch>, SpoolError> {
+        let path = self.path(number);
+        let file = match fs::read(&path) {
+            Ok(file) => file,
+            Err(cause) => return Err(SpoolError::Io { path, cause }),
+        };
+        match record::decode(&file, &self.kinds) {
+            Ok(mut batch) => {
+                if number.0 < self.first_of_run {
+                    batch.end_open_sessions();
+                }
+                Ok(Some(batch))
+            }
+            Err(error) => {
+                log::error!(
+                    "{}: {error}; it is put aside, its messages are lost",
+                    path.display()
+                );
+                self.put_aside(number);
+                Ok(None)
+            }
+        }
+    }
+
+    fn insert(&mut self, number: SpoolNumber, file: SpoolFile) {
+        self.bytes += file.bytes;
+        self.rows += u64::from(file.rows);
+        self.files.insert(number, file);
+    }
+
+    fn take_out(&mut self, number: SpoolNumber) -> Option<SpoolFile> {
+        let file = self.files.remove(&number)?;
+        self.bytes -= file.bytes;
+        self.rows -= u64::from(file.rows);
+        Some(file)
     }
 
     /// A torn file: its messages are lost, and counted as far as it tells.
@@ -257,8 +304,7 @@ impl Spool {
         if let Err(error) = fs::rename(&path, path.with_extension("torn")) {
             log::error!("{} could not be put aside: {error}", path.display());
         }
-        if let Some(file) = self.files.remove(&number) {
-            self.bytes -= file.bytes;
+        if let Some(file) = self.take_out(number) {
             self.metrics.spool_torn.inc();
             self.metrics.pending.sub(i64::from(file.rows));
             let reason = crate::metrics::DropReason::SpoolTorn;
@@ -282,150 +328,13 @@ impl Spool {
     }
 
     fn show(&self) {
-        let messages: i64 = self.files.values().map(|file| i64::from(file.rows)).sum();
-        self.metrics.spool_messages.set(messages);
-        self.metrics
-            .spool_batches
-            .set(i64::try_from(self.files.len()).unwrap_or(i64::MAX));
-        self.metrics
-            .spool_bytes
-            .set(i64::try_from(self.bytes).unwrap_or(i64::MAX));
+        let signed = |amount: u64| i64::try_from(amount).unwrap_or(i64::MAX);
+        let batches = u64::try_from(self.files.len()).unwrap_or(u64::MAX);
+        self.metrics.spool_messages.set(signed(self.rows));
+        self.metrics.spool_batches.set(signed(batches));
+        self.metrics.spool_bytes.set(signed(self.bytes));
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Instant;
-
-    use chrono::Utc;
-
-    use super::*;
-    use crate::ids::{MessageId, SessionId};
-    use crate::store::{Group, NewRow, RowBuffer};
-
-    fn kinds(metrics: &Arc<Metrics>) -> Arc<Kinds> {
-        Arc::new(Kinds::new(10, metrics.clone()))
-    }
-
-    fn batch(kinds: &Kinds, ids: std::ops::Range<i64>) -> Batch {
-        let mut rows = RowBuffer::default();
-        for _ in ids.clone() {
-            let row = NewRow {
-                created_at: Utc::now(),
-                session: SessionId(1),
-                kind: kinds.find("m"),
-                node_ts: None,
-                target: Some("t"),
-            };
-            rows.push(&row, |out| out.extend_from_slice(b"{\"a\":1}"));
-        }
-        let mut ids = ids.map(MessageId);
-        rows.number(|| ids.next().unwrap());
-        Batch::new(vec![Group {
-            rows,
-            sessions: Vec::new(),
-            audit: true,
-            received_at: Instant::now(),
-        }])
-    }
-
-    fn open(dir: &Path, metrics: &Arc<Metrics>) -> Spool {
-        Spool::open(dir, 1_000_000, kinds(metrics), metrics.clone()).unwrap()
-    }
-
-    /// The rows of each batch, the oldest first; empties the spool.
-    fn take_all(spool: &mut Spool) -> Vec<usize> {
-        let mut rows = Vec::new();
-        while let Some(spooled) = spool.load().unwrap() {
-            rows.push(spooled.batch.rows());
-            spool.remove(spooled.number);
-        }
-        rows
-    }
-
-    #[test]
-    fn batches_come_back_in_order_also_in_the_next_run() {
-        let dir = tempfile::tempdir().unwrap();
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let mut spool = open(dir.path(), &metrics);
-        let kinds = spool.kinds.clone();
-        let first = batch(&kinds, 1..4);
-        spool.push(&first).unwrap();
-        spool.push(&batch(&kinds, 4..6)).unwrap();
-        let loaded = spool.load().unwrap().unwrap();
-        assert_eq!(
-            loaded.batch.groups[0].rows.bytes(),
-            first.groups[0].rows.bytes()
-        );
-        assert!(loaded.batch.groups[0].audit);
-        assert_eq!(loaded.batch.groups[0].rows.pending().len(), 3);
-        drop(spool);
-
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let mut spool = open(dir.path(), &metrics);
-        assert_eq!(metrics.messages_received.get(), 5);
-        assert_eq!(
-            (metrics.pending.get(), metrics.spool_messages.get()),
-            (5, 5)
-        );
-        let oldest = spool.load().unwrap().unwrap().number;
-        spool.remove(oldest);
-        spool.push(&batch(&kinds, 6..7)).unwrap();
-        assert_eq!(take_all(&mut spool), [2, 1]);
-        assert!(spool.is_empty());
-    }
-
-    #[test]
-    fn a_torn_file_costs_only_itself() {
-        for damage in [0, 10, record::HEADER_BYTES, record::HEADER_BYTES + 20] {
-            let dir = tempfile::tempdir().unwrap();
-            let metrics = Arc::new(Metrics::new().unwrap());
-            let mut spool = open(dir.path(), &metrics);
-            let kinds = spool.kinds.clone();
-            for start in [1, 11, 21] {
-                spool.push(&batch(&kinds, start..start + 5)).unwrap();
-            }
-            let second = spool.path(SpoolNumber(2));
-            drop(spool);
-            let whole = fs::read(&second).unwrap();
-            fs::write(&second, &whole[..damage]).unwrap();
-            let metrics = Arc::new(Metrics::new().unwrap());
-            let mut spool = open(dir.path(), &metrics);
-            assert_eq!(take_all(&mut spool), [5, 5], "cut at {damage}");
-            assert_eq!(metrics.spool_torn.get(), 1);
-            assert_eq!(metrics.pending.get(), 10);
-        }
-    }
-
-    #[test]
-    fn every_changed_byte_is_noticed() {
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let kinds = kinds(&metrics);
-        let file = record::encode(&batch(&kinds, 1..3), &kinds);
-        record::decode(&file, &kinds).unwrap();
-        for place in 0..file.len() {
-            let mut changed = file.clone();
-            changed[place] ^= 0x40;
-            assert!(record::decode(&changed, &kinds).is_err(), "byte {place}");
-        }
-    }
-
-    #[test]
-    fn a_full_spool_refuses_and_a_second_server_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let mut spool = Spool::open(dir.path(), 10_000, kinds(&metrics), metrics.clone()).unwrap();
-        let kinds = spool.kinds.clone();
-        spool.push(&batch(&kinds, 1..2)).unwrap();
-        spool.push(&batch(&kinds, 2..3)).unwrap();
-        assert!(matches!(
-            spool.push(&batch(&kinds, 3..4)),
-            Err(SpoolError::Full)
-        ));
-        let number = spool.load().unwrap().unwrap().number;
-        spool.remove(number);
-        spool.push(&batch(&kinds, 3..4)).unwrap();
-        let second = Spool::open(dir.path(), 10_000, kinds.clone(), metrics);
-        assert!(matches!(second, Err(SpoolError::InUse(_))));
-    }
-}
+mod tests;

@@ -42,7 +42,8 @@ pub(super) struct Header {
 /// The bytes of a file.
 pub(super) fn encode(batch: &Batch, kinds: &Kinds) -> Vec<u8> {
     let mut body = Vec::with_capacity(batch.bytes() + 1_024);
-    let sessions = serde_json::to_vec(&batch.newest_sessions()).unwrap_or_else(|_| b"[]".to_vec());
+    let sessions =
+        serde_json::to_vec(&Batch::newest_sessions(&[batch])).unwrap_or_else(|_| b"[]".to_vec());
     put_bytes(&mut body, &sessions);
     put_u32(&mut body, batch.groups.len());
     for group in &batch.groups {

@@ -1,9 +1,12 @@
 //! The network between the server and its database fails.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::{assert_all_stored, wait_long};
+use super::{account, assert_all_stored, wait_long};
 use crate::support::{ChaosProxy, Load, TestApp, TestDb, wait_until};
+
+/// More than one, on every machine.
+const WRITERS: u32 = 2;
 
 /// A server that reaches its database through a proxy.
 fn start(seed: u64) -> (ChaosProxy, TestApp) {
@@ -107,6 +110,37 @@ fn answers_come_late(length: Duration) {
 }
 
 #[test]
+fn what_waits_on_disk_comes_back_quickly_over_a_slow_network() {
+    let (proxy, app) = start(8);
+    app.db.refuse_connections();
+    let load = Load::start(app.port(), 0, 1_000);
+    wait_long(&app, "many batches are on disk", || {
+        app.metric("store_spool_batches") >= 100.0
+    });
+    let sent = load.stop();
+    wait_long(&app, "all are on disk", || {
+        app.metric("store_spool_messages") == app.metric("ingest_pending")
+            && app.metric("ingest_messages_received_total") == f64::from(sent.numbers.end)
+    });
+    let batches = app.metric("store_spool_batches");
+    let (waiting, before) = (
+        app.metric("store_spool_messages"),
+        app.metric("store_batch_seconds_count"),
+    );
+    proxy.delay_answers(Duration::from_millis(500));
+    app.db.allow_connections();
+    let back_at = Instant::now();
+    let what = "from disk over a slow network";
+    assert_all_stored(what, &app, sent.numbers.end, |query| app.db.count(query));
+    let transactions = app.metric("store_batch_seconds_count") - before;
+    eprintln!(
+        "{what}: {waiting} messages in {batches} batches and {transactions} transactions, {:.0} messages/s",
+        waiting / back_at.elapsed().as_secs_f64()
+    );
+    assert!(transactions < batches / 5.0);
+}
+
+#[test]
 fn ten_kilobytes_a_second_for_4_seconds() {
     ten_kilobytes_a_second(Duration::from_secs(4));
 }
@@ -130,26 +164,119 @@ fn ten_kilobytes_a_second(length: Duration) {
     assert_all_stored(&what, &app, sent.numbers.end, |query| app.db.count(query));
 }
 
-/// Something in between acknowledges and forgets: the writers are given up
-/// after 90 s, and others take their place.
+#[test]
+fn connections_fall_silent_for_good_12_times() {
+    connections_fall_silent(12, 2);
+}
+
 #[test]
 #[ignore = "minutes; run by make soak"]
-fn connections_that_fell_silent_for_good() {
-    let (proxy, app) = start(5);
+fn connections_fall_silent_for_good_100_times() {
+    connections_fall_silent(100, 5);
+}
+
+/// Something in between acknowledges what the server sends, and forgets it; in
+/// the middle of a batch, or after COMMIT. Each time the writer is given up
+/// after a while, and its connection, which the database believes to be alive,
+/// is ended over another one.
+fn connections_fall_silent(times: u64, timeout_s: u64) {
+    let db = TestDb::new();
+    let proxy = ChaosProxy::start(&db.url(), 5);
+    let app = TestApp::builder()
+        .env("DATABASE_URL", proxy.url(&db.url()))
+        .env("READ_DATABASE_URL", db.url())
+        .env("DB_WRITERS", WRITERS)
+        .env("DB_WRITE_TIMEOUT_S", timeout_s)
+        .db(db)
+        .start();
+    proxy.silence(times);
+    app.db.refuse_connections();
+    app.db.allow_connections();
     let load = Load::start(app.port(), 0, 1_000);
-    wait_until("some are stored", || {
-        app.metric("ingest_messages_stored_total") > 0.0
+    // Connections for housekeeping may be among them.
+    wait_long(&app, "all have fallen silent", || proxy.cuts().0 == times);
+    wait_long(&app, "their writers are given up", || {
+        app.metric("store_writers_abandoned_total") >= (times - 3) as f64
+    });
+    let sent = load.stop();
+    let (_, after_commit) = proxy.cuts();
+    let what = format!("{times} connections silent for good, {after_commit} after COMMIT");
+    assert_all_stored(&what, &app, sent.numbers.end, |query| app.db.count(query));
+    assert!(after_commit > times / 4);
+    wait_until("it is ready", || app.get("/health/ready").status == 200);
+}
+
+/// All connections at once, those for queries too.
+#[test]
+fn all_connections_fall_silent_for_good() {
+    let db = TestDb::new();
+    let proxy = ChaosProxy::start(&db.url(), 6);
+    let mut app = TestApp::builder()
+        .env("DATABASE_URL", proxy.url(&db.url()))
+        .env("DB_WRITE_TIMEOUT_S", 2)
+        .env("STATEMENT_TIMEOUT_S", 1)
+        .env("DB_POOL_TIMEOUT_S", 1)
+        .env("DB_POOL_SIZE", 3)
+        .db(db)
+        .start();
+    let load = Load::start(app.port(), 0, 1_000);
+    let ask_thrice = |app: &TestApp| {
+        std::thread::scope(|scope| {
+            let asked = [(); 3].map(|()| scope.spawn(|| app.get("/nodes").status));
+            asked.map(|asked| asked.join().unwrap())
+        })
+    };
+    wait_until("all connections are open", || {
+        ask_thrice(&app);
+        app.metric("query_pool_connections") == 3.0
+            && app.metric("ingest_messages_stored_total") > 0.0
     });
     proxy.forget_connections();
     wait_until("it is noticed", || app.get("/health/ready").status == 503);
-    wait_long(&app, "the writers are given up", || {
-        app.metric("store_writers_abandoned_total") > 0.0
+    // Sooner or later each of them is tried.
+    wait_until("queries are answered", || {
+        ask_thrice(&app) == [200; 3] && ask_thrice(&app) == [200; 3]
     });
+    wait_until("it is ready", || app.get("/health/ready").status == 200);
+    assert!(app.metric("store_writers_abandoned_total") > 0.0);
     let sent = load.stop();
-    assert_all_stored(
-        "connections silent for good",
-        &app,
-        sent.numbers.end,
-        |query| app.db.count(query),
+    let what = "all connections silent for good";
+    assert_all_stored(what, &app, sent.numbers.end, |query| app.db.count(query));
+    // Threads still wait for answers, and hinder nobody.
+    assert!(app.stop().success(), "{}", app.log());
+}
+
+/// Threads that wait in vain cannot be ended; there must not be ever more.
+#[test]
+fn a_server_with_too_many_writers_that_hang_ends_in_order() {
+    let db = TestDb::new();
+    let proxy = ChaosProxy::start(&db.url(), 7);
+    let mut app = TestApp::builder()
+        .env("DATABASE_URL", proxy.url(&db.url()))
+        .env("DB_WRITERS", 1)
+        .env("DB_WRITE_TIMEOUT_S", 1)
+        .env("SHUTDOWN_TIMEOUT_S", 3)
+        .db(db)
+        .start();
+    proxy.silence(u64::MAX);
+    app.db.refuse_connections();
+    app.db.allow_connections();
+    let load = Load::start(app.port(), 0, 500);
+    let status = app.wait_for_exit();
+    assert_eq!(status.code(), Some(1), "{}", app.log());
+    load.end();
+    proxy.cut(0);
+    let app = app.start_again();
+    wait_long(&app, "the spool is empty", || {
+        app.metric("store_spool_batches") == 0.0 && app.metric("ingest_pending") == 0.0
+    });
+    // All that was read, which are all numbers up to the last one.
+    let last = "SELECT max((logs ->> 'n')::int) FROM telemetry_logs WHERE msg = 'm'";
+    let read = u32::try_from(app.db.count(last) + 1).unwrap();
+    let account = account(read, 0, |query| app.db.count(query));
+    eprintln!("too many writers that hang: {account:?}");
+    assert_eq!(
+        (account.stored, account.distinct),
+        (account.sent, account.sent)
     );
 }

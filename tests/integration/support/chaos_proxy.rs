@@ -31,6 +31,8 @@ struct Network {
     answer_delay_ms: AtomicU64,
     bytes_per_s: AtomicU64,
     cuts_left: AtomicU64,
+    /// Connections are not cut, but fall silent for good at these places.
+    cuts_are_silent: AtomicBool,
     cuts: AtomicU64,
     cuts_after_commit: AtomicU64,
     random: Mutex<Random>,
@@ -54,6 +56,7 @@ struct Link {
     number: u64,
     cut: Cut,
     is_cut: AtomicBool,
+    is_silent: AtomicBool,
 }
 
 impl ChaosProxy {
@@ -71,6 +74,7 @@ impl ChaosProxy {
             answer_delay_ms: AtomicU64::new(0),
             bytes_per_s: AtomicU64::new(0),
             cuts_left: AtomicU64::new(0),
+            cuts_are_silent: AtomicBool::new(false),
             cuts: AtomicU64::new(0),
             cuts_after_commit: AtomicU64::new(0),
             random: Mutex::new(Random::new(seed)),
@@ -123,6 +127,13 @@ impl ChaosProxy {
     /// Cuts so many of the connections that are made from now on.
     pub fn cut(&self, times: u64) {
         self.network.cuts_left.store(times, Ordering::Relaxed);
+    }
+
+    /// As [`Self::cut`], but nobody is told: nothing comes through any more, and
+    /// something in between still acknowledges.
+    pub fn silence(&self, times: u64) {
+        self.network.cuts_are_silent.store(true, Ordering::Relaxed);
+        self.cut(times);
     }
 
     /// How many connections were cut, and how many of them between a commit and its answer.
@@ -182,6 +193,7 @@ impl Link {
             number: network.connections.fetch_add(1, Ordering::Relaxed),
             cut: network.choose_cut(),
             is_cut: AtomicBool::new(false),
+            is_silent: AtomicBool::new(false),
         });
         let ends = (server.try_clone().unwrap(), database.try_clone().unwrap());
         let asking = link.clone();
@@ -210,11 +222,10 @@ impl Link {
                 let count = &self.network.cuts_after_commit;
                 count.fetch_add(1, Ordering::Relaxed);
                 // From now on no answer gets through.
-                self.is_cut.store(true, Ordering::SeqCst);
-                is_end = true;
+                is_end = self.ends();
             }
             carried += bytes.len() as u64;
-            if self.send(bytes, database).is_err() || is_end {
+            if self.send(bytes, database).is_err() || (is_end && self.ends()) {
                 break;
             }
         }
@@ -236,7 +247,11 @@ impl Link {
                 is_end = true;
             }
             carried += bytes.len() as u64;
-            if self.is_cut.load(Ordering::SeqCst) || self.send(bytes, server).is_err() || is_end {
+            if self.is_cut.load(Ordering::SeqCst) {
+                break;
+            }
+            let is_silent = self.is_silent.load(Ordering::SeqCst);
+            if !is_silent && self.send(bytes, server).is_err() || (is_end && self.ends()) {
                 break;
             }
         }
@@ -268,8 +283,21 @@ impl Link {
         }
     }
 
+    /// Cuts the connection, or makes it fall silent; whether it is cut.
+    fn ends(&self) -> bool {
+        let is_silent = self.network.cuts_are_silent.load(Ordering::Relaxed);
+        let end = if is_silent {
+            &self.is_silent
+        } else {
+            &self.is_cut
+        };
+        end.store(true, Ordering::SeqCst);
+        !is_silent
+    }
+
     fn is_silent(&self) -> bool {
         self.network.is_silent.load(Ordering::Relaxed)
+            || self.is_silent.load(Ordering::SeqCst)
             || self.number < self.network.forgotten.load(Ordering::Relaxed)
     }
 

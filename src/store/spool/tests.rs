@@ -1,0 +1,171 @@
+//! The spool, with real files.
+
+use std::time::Instant;
+
+use chrono::Utc;
+
+use super::*;
+use crate::ids::{MessageId, SessionId};
+use crate::store::{Group, NewRow, RowBuffer};
+
+fn kinds(metrics: &Arc<Metrics>) -> Arc<Kinds> {
+    Arc::new(Kinds::new(10, metrics.clone()))
+}
+
+fn batch(kinds: &Kinds, ids: std::ops::Range<i64>) -> Batch {
+    let mut rows = RowBuffer::default();
+    for _ in ids.clone() {
+        let row = NewRow {
+            created_at: Utc::now(),
+            session: SessionId(1),
+            kind: kinds.find("m"),
+            node_ts: None,
+            target: Some("t"),
+        };
+        rows.push(&row, |out| out.extend_from_slice(b"{\"a\":1}"));
+    }
+    let mut ids = ids.map(MessageId);
+    rows.number(|| ids.next().unwrap());
+    Batch::new(vec![Group {
+        rows,
+        sessions: Vec::new(),
+        audit: true,
+        received_at: Instant::now(),
+    }])
+}
+
+fn open(dir: &Path, metrics: &Arc<Metrics>) -> Spool {
+    Spool::open(dir, 1_000_000, kinds(metrics), metrics.clone()).unwrap()
+}
+
+fn oldest(spool: &mut Spool) -> Option<SpooledBatch> {
+    spool.load(1, &[]).unwrap().pop()
+}
+
+/// The rows of each batch, the oldest first; empties the spool.
+fn take_all(spool: &mut Spool) -> Vec<usize> {
+    let mut rows = Vec::new();
+    while let Some(spooled) = oldest(spool) {
+        rows.push(spooled.batch.rows());
+        spool.remove(spooled.number);
+    }
+    rows
+}
+
+#[test]
+fn batches_come_back_in_order_also_in_the_next_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let mut spool = open(dir.path(), &metrics);
+    let kinds = spool.kinds.clone();
+    let first = batch(&kinds, 1..4);
+    spool.push(&first).unwrap();
+    spool.push(&batch(&kinds, 4..6)).unwrap();
+    let loaded = oldest(&mut spool).unwrap();
+    assert_eq!(
+        loaded.batch.groups[0].rows.bytes(),
+        first.groups[0].rows.bytes()
+    );
+    assert!(loaded.batch.groups[0].audit);
+    assert_eq!(loaded.batch.groups[0].rows.pending().len(), 3);
+    drop(spool);
+
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let mut spool = open(dir.path(), &metrics);
+    assert_eq!(metrics.messages_received.get(), 5);
+    assert_eq!(
+        (metrics.pending.get(), metrics.spool_messages.get()),
+        (5, 5)
+    );
+    let oldest = oldest(&mut spool).unwrap().number;
+    spool.remove(oldest);
+    spool.push(&batch(&kinds, 6..7)).unwrap();
+    assert_eq!(take_all(&mut spool), [2, 1]);
+    assert!(spool.is_empty());
+}
+
+#[test]
+fn batches_are_taken_together_as_far_as_one_transaction_holds_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let mut spool = Spool::open(dir.path(), u64::MAX, kinds(&metrics), metrics.clone()).unwrap();
+    let kinds = spool.kinds.clone();
+    let mut next = 1;
+    for rows in [100, 200, 16_000, 20_000, 1] {
+        spool.push(&batch(&kinds, next..next + rows)).unwrap();
+        next += rows;
+    }
+    let mut take = |most, except: &[SpoolNumber]| -> Vec<usize> {
+        let taken = spool.load(most, except).unwrap();
+        taken.iter().map(|taken| taken.batch.rows()).collect()
+    };
+    assert_eq!(take(2, &[]), [100, 200]);
+    assert_eq!(take(9, &[]), [100, 200, 16_000]);
+    assert_eq!(take(9, &[SpoolNumber(2)]), [100, 16_000]);
+    let first_three = [1, 2, 3].map(SpoolNumber);
+    assert_eq!(take(9, &first_three), [20_000], "one is always taken");
+    let first_four = [1, 2, 3, 4].map(SpoolNumber);
+    assert_eq!(take(9, &first_four), [1]);
+    assert_eq!(take(9, &[1, 2, 3, 4, 5].map(SpoolNumber)), [0_usize; 0]);
+    fs::remove_file(spool.path(SpoolNumber(2))).unwrap();
+    assert_eq!(
+        spool.load(9, &[]).unwrap().len(),
+        1,
+        "up to what cannot be read"
+    );
+    spool.load(9, &[SpoolNumber(1)]).unwrap_err();
+}
+
+#[test]
+fn a_torn_file_costs_only_itself() {
+    for damage in [0, 10, record::HEADER_BYTES, record::HEADER_BYTES + 20] {
+        let dir = tempfile::tempdir().unwrap();
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let mut spool = open(dir.path(), &metrics);
+        let kinds = spool.kinds.clone();
+        for start in [1, 11, 21] {
+            spool.push(&batch(&kinds, start..start + 5)).unwrap();
+        }
+        let second = spool.path(SpoolNumber(2));
+        drop(spool);
+        let whole = fs::read(&second).unwrap();
+        fs::write(&second, &whole[..damage]).unwrap();
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let mut spool = open(dir.path(), &metrics);
+        assert_eq!(take_all(&mut spool), [5, 5], "cut at {damage}");
+        assert_eq!(metrics.spool_torn.get(), 1);
+        assert_eq!(metrics.pending.get(), 10);
+    }
+}
+
+#[test]
+fn every_changed_byte_is_noticed() {
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let kinds = kinds(&metrics);
+    let file = record::encode(&batch(&kinds, 1..3), &kinds);
+    record::decode(&file, &kinds).unwrap();
+    for place in 0..file.len() {
+        let mut changed = file.clone();
+        changed[place] ^= 0x40;
+        assert!(record::decode(&changed, &kinds).is_err(), "byte {place}");
+    }
+}
+
+#[test]
+fn a_full_spool_refuses_and_a_second_server_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let mut spool = Spool::open(dir.path(), 10_000, kinds(&metrics), metrics.clone()).unwrap();
+    let kinds = spool.kinds.clone();
+    spool.push(&batch(&kinds, 1..2)).unwrap();
+    spool.push(&batch(&kinds, 2..3)).unwrap();
+    assert!(matches!(
+        spool.push(&batch(&kinds, 3..4)),
+        Err(SpoolError::Full)
+    ));
+    let number = oldest(&mut spool).unwrap().number;
+    spool.remove(number);
+    spool.push(&batch(&kinds, 3..4)).unwrap();
+    let second = Spool::open(dir.path(), 10_000, kinds.clone(), metrics);
+    assert!(matches!(second, Err(SpoolError::InUse(_))));
+}
