@@ -4,6 +4,7 @@
  */
 import { h } from "./lib/elements.js";
 import { age, bytes, bytesPerSecond, count, hashShort, millis, timeLocal, timeUtc, MISSING } from "./lib/format.js";
+import { reasonWords } from "./lib/reasons.js";
 
 // A block is late after this many seconds without the next, and the node stuck after so many: chains of today make one
 // every 6 to 12 s.
@@ -11,13 +12,6 @@ const LATE_S = 30;
 const STUCK_S = 120;
 // A block that reaches a node this much later than the first is slow.
 const SLOW_MS = 1000;
-
-const REASONS = {
-  closed_by_node: "it closed the connection", connection_lost: "the connection broke", idle: "it said nothing for too long",
-  ping_timeout: "it answered no ping", close_frame: "it said goodbye", replaced: "it connected again",
-  server_stopped: "this server stopped", server_lost: "this server ended without a word",
-  chain_refused: "its chain is not admitted", over_limit: "it sent more than is allowed",
-};
 
 /** Where a node's own page is. */
 export const nodeAddress = (row) => `node?peer_id=${encodeURIComponent(row.peer_id)}`;
@@ -53,7 +47,7 @@ export function nodeColumns(clock) {
     {
       field: "online", title: "State", isWide: true, width: 5.5, filter: [["true", "online"], ["false", "offline"]], descending: true,
       text: (row) => (row.online ? "online" : "offline"), tone: (row) => (row.online ? "good" : "quiet-text"),
-      hint: (row) => (row.online || !row.disconnected_at ? "" : `Since ${timeLocal(row.disconnected_at)}: ${REASONS[row.disconnect_reason] ?? row.disconnect_reason ?? "unknown why"}`),
+      hint: (row) => (row.online || !row.disconnected_at ? "" : `Since ${timeLocal(row.disconnected_at)}: ${reasonWords(row.disconnect_reason)}`),
     },
     number({
       field: "height", title: "Best block", width: 7, text: (row) => count(row.height), hint: (row) => row.best_hash ?? "",
