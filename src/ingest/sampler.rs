@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// Time between two lines.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Lets one line through each [`INTERVAL`].
+/// Lets one line through each ten seconds.
 #[derive(Debug, Default)]
 pub struct Sampler {
     state: Mutex<State>,
