@@ -124,7 +124,7 @@ async function toError(response) {
   } catch {
     // Some proxy answered; the status says it all.
   }
-  const message = told.message ? sentence(told.message) : `The server answered ${status} ${response.statusText}.`;
+  const message = told.message ? sentence(told.message, told.parameter) : `The server answered ${status} ${response.statusText}.`;
   const where = told.parameter && !message.includes(told.parameter) ? ` (parameter ${told.parameter})` : "";
   return new ApiError(`${message}${where}${hint(status)}`, { status, code: told.code, parameter: told.parameter });
 }
@@ -135,7 +135,11 @@ function hint(status) {
   return "";
 }
 
-const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+/** A whole sentence; the name of a parameter stays as it is written. */
+function sentence(text, parameter) {
+  const begun = parameter && text.startsWith(parameter) ? text : text.charAt(0).toUpperCase() + text.slice(1);
+  return begun + (/[.!?]$/.test(text) ? "" : ".");
+}
 
 function wait(millis, signal) {
   return new Promise((resolve, reject) => {

@@ -1,0 +1,232 @@
+/*
+ * Whether the server is well, and what to do if not. Pure: what is known in, findings out.
+ *
+ * A finding is `{ level, what, advice }`; "trouble" costs messages or soon will, "attention" does not yet, "note" is no
+ * fault. The worst comes first.
+ */
+import { growth, quantile } from "./lib/metrics.js";
+import { age, bytes, count, counted, percent } from "./lib/format.js";
+
+const LEVELS = ["trouble", "attention", "note"];
+
+/** Prefix of the server's own metrics. */
+export const OWN = "tetcore_analytics_";
+
+/** What each way to lose a message means. Those of `intended` are settings that do what they are there for. */
+export const LOSSES = {
+  dropped: {
+    title: "Dropped", label: "reason", name: `${OWN}ingest_messages_dropped_total`, reasons: {
+      queue_full: ["queue full", "The database and the spool could not take what came. Make the database faster, or SPOOL_MAX_BYTES larger."],
+      too_many_bytes: ["too many bytes from a node", "A connection is over NODE_BYTES_PER_S_MAX; the log names it. Raise the limit if it means well."],
+      too_many_frames: ["too many messages from a node", "A connection is over NODE_FRAMES_PER_S_MAX; the log names it. Raise the limit if it means well."],
+      too_many_nodes: ["too many nodes on a connection", "A connection has more than NODES_PER_CONNECTION_MAX node ids; the log names it."],
+      spool_torn: ["torn spool file", "A crash or the disk has torn a file of the spool. Look at the disk and at the log."],
+      shutdown: ["server stopped", "The server stopped before they could be stored. Give it more time (SHUTDOWN_TIMEOUT_S)."],
+      chain_refused: ["chain may not send", "ALLOWED_CHAINS or DENIED_CHAINS refuse them, as set."],
+    },
+    intended: ["chain_refused"],
+  },
+  rejected: {
+    title: "Refused by the database", label: "reason", name: `${OWN}ingest_messages_rejected_total`, reasons: {
+      data: ["content that cannot be stored", "They are kept in the table rejected_messages, with the reason."],
+      constraint: ["forbidden by a constraint or trigger", "They are kept in the table rejected_messages, with the reason."],
+      limit: ["over a limit of the database", "They are kept in the table rejected_messages, with the reason."],
+    },
+    intended: [],
+  },
+  undecodable: {
+    title: "No message", label: "kind", name: `${OWN}ingest_messages_undecodable_total`, reasons: {
+      not_json: ["not JSON", "Something that is no node sends here, or a node is broken. The log shows samples."],
+      not_utf8: ["not UTF-8", "Something that is no node sends here, or a node is broken. The log shows samples."],
+      not_an_object: ["not an object", "Something that is no node sends here, or a node is broken. The log shows samples."],
+      too_deep: ["nested too deeply", "Something that is no node sends here, or a node is broken. The log shows samples."],
+    },
+    intended: [],
+  },
+};
+
+/** Why connections are not let in: in words, and what to do. */
+export const REFUSALS = {
+  too_many_connections: ["CONNECTIONS_MAX are open", "Raise CONNECTIONS_MAX (and the limit of open files), or start another server."],
+  too_many_from_address: ["the address has CONNECTIONS_PER_IP_MAX open", "Raise CONNECTIONS_PER_IP_MAX, or set TRUSTED_PROXIES if a proxy is in front."],
+  blocked: ["the address is blocked", "A connection of the address stayed over its limits; the log names it."],
+  token: ["no good token in the path", "Give the nodes an address with one of TELEMETRY_TOKENS."],
+  network: ["not in ALLOWED_NETWORKS", "Somebody from elsewhere tries to send; add the network if it may."],
+  handshake: ["no proper websocket request", "Something that is no node asks for a websocket, or a proxy changes requests."],
+  stopping: ["the server stops", "They come back to the next one by themselves."],
+};
+
+/**
+ * `asked`: `{ now, before, ready }`: the newest Metrics, those of about a minute ago (or null), and the answer of
+ * /health/ready. Gives findings, the worst first.
+ */
+export function judge(asked) {
+  const { now, before } = asked;
+  const span = before && now.at - before.at > 55_000 ? "in the last minute" : "since this page was opened";
+  const known = { ...asked, span };
+  const findings = [readiness, losses, room, refusals, faults, slowness, machine, nodes].flatMap((look) => look(known));
+  return findings.sort((a, b) => LEVELS.indexOf(a.level) - LEVELS.indexOf(b.level));
+}
+
+const finding = (level, what, advice) => ({ level, what, advice });
+
+const ADVICE_READY = {
+  server: "It will be away in a moment. If nobody stopped it, look at its log.",
+  database: "Start the database, or look at DATABASE_URL and the network. The server finds it by itself; until then messages wait on disk.",
+  schema: "Let the user of DATABASE_URL migrate the schema, and look at READ_DATABASE_URL if that is set.",
+  writers: "Nothing is lost while the spool has room. Look at the database: is it up, is its disk full, may the user write?",
+};
+
+function readiness({ ready }) {
+  return (ready?.checks ?? []).filter((check) => !check.ok).map(({ name, message }) =>
+    finding("trouble", `${capital(message ?? `${name} is not well`)}.`, ADVICE_READY[name] ?? "Look at the log of the server."));
+}
+
+const LOST = { dropped: "lost", rejected: "refused by the database", undecodable: "no telemetry" };
+
+function losses({ now, before, span }) {
+  const found = [];
+  for (const [kind, { label, name, reasons, intended }] of Object.entries(LOSSES)) {
+    for (const [reason, lost] of now.by(name, label)) {
+      if (!lost || intended.includes(reason)) continue;
+      const [words, advice] = reasons[reason] ?? [reason, "Look at the log of the server."];
+      const grown = lostSince(before, now, { name, label }, reason);
+      const isLoss = kind === "dropped";
+      const told = (number, when) => `${counted(number, "message")} ${wasOrWere(number)} ${LOST[kind]} ${when}: ${words}.`;
+      if (grown) found.push(finding(isLoss ? "trouble" : "attention", told(grown, span), advice));
+      else found.push(finding(isLoss ? "attention" : "note", told(lost, `since the server started (none ${span})`), advice));
+    }
+  }
+  return found;
+}
+
+/** What was lost for a reason between two answers; null if that is not known. */
+export function lostSince(before, now, { name, label }, reason) {
+  if (!before) return null;
+  const of = (metrics) => metrics.all(name).find(({ labels }) => labels[label] === reason)?.value ?? 0;
+  return growth(of(before), of(now));
+}
+
+function room({ now, before }) {
+  const found = [];
+  const spooled = now.value(`${OWN}store_spool_messages`);
+  const spoolBytes = now.value(`${OWN}store_spool_bytes`);
+  if (spooled > 0) {
+    const share = spoolBytes / now.value(`${OWN}store_spool_bytes_max`);
+    const grown = before ? spoolBytes - before.value(`${OWN}store_spool_bytes`) : 0;
+    const left = fullIn(now, before);
+    const pace = grown > 0 ? `It grows${left === null ? "" : `, and is full in ${age(left)} at this pace`}.` : "It empties by itself.";
+    found.push(finding(share >= 0.8 ? "trouble" : "attention",
+      `${counted(spooled, "message")} (${bytes(spoolBytes)}) wait${spooled === 1 ? "s" : ""} on disk, ${percent(share)} of SPOOL_MAX_BYTES. ${pace}`,
+      "Nothing is lost until the spool is full. If the database is up, it is slower than what comes."));
+  }
+  for (const [words, name, setting] of [["messages", "ingest_queue_messages", "QUEUE_ROWS_MAX"], ["bytes", "ingest_queue_bytes", "QUEUE_BYTES_MAX"]]) {
+    const share = now.value(OWN + name) / now.value(`${OWN}${name}_max`);
+    if (!(share >= 0.5)) continue;
+    found.push(finding(share >= 0.9 ? "trouble" : "attention", `The queue in memory is ${percent(share)} full, by ${words}.`,
+      `Storing is slower than what comes. Look at the database; beyond ${setting} messages are lost.`));
+  }
+  if (now.value(`${OWN}store_kinds`) >= now.value(`${OWN}store_kinds_max`)) {
+    found.push(finding("attention", "The dictionary of kinds of messages is full (MESSAGE_KINDS_MAX).",
+      "Messages of new kinds are stored, but found more slowly. Somebody may send made-up kinds: see messages by kind."));
+  }
+  return found;
+}
+
+/** Seconds until the spool is full at the pace between two answers; null if it does not grow. */
+export function fullIn(now, before) {
+  const used = (metrics) => metrics.value(`${OWN}store_spool_bytes`);
+  const grown = before ? used(now) - used(before) : 0;
+  if (!(grown > 0)) return null;
+  return (now.value(`${OWN}store_spool_bytes_max`) - used(now)) / (grown / ((now.at - before.at) / 1000));
+}
+
+function refusals({ now, before, span }) {
+  if (!before) return [];
+  const counter = { name: `${OWN}ingest_connections_refused_total`, label: "reason" };
+  return now.by(counter.name, counter.label).flatMap(([reason]) => {
+    const grown = lostSince(before, now, counter, reason);
+    if (!grown) return [];
+    const [words, advice] = REFUSALS[reason] ?? [reason, ""];
+    return [finding("attention", `${counted(grown, "connection")} ${wasOrWere(grown)} not let in ${span}: ${words}.`, advice)];
+  });
+}
+
+/** Counters that should not move: what they count, how bad it is while they do and afterwards, and what to do. */
+const FAULTS = {
+  panics_total: {
+    words: ["mistake in the program", "mistakes in the program"], now: "trouble", later: "attention",
+    advice: "Look for \"panic\" in the log, and report it with those lines.",
+  },
+  store_spool_failures_total: {
+    words: ["failed try to use the spool", "failed tries to use the spool"], now: "trouble", later: "note",
+    advice: "Look at the disk that holds it: is it full, is it there, may the server write?",
+  },
+  store_spool_torn_total: {
+    words: ["torn batch in the spool", "torn batches in the spool"], now: "attention", later: "attention",
+    advice: "Look at the disk that holds the spool.",
+  },
+  store_writers_abandoned_total: {
+    words: ["writer given up", "writers given up"], now: "attention", later: "note",
+    advice: "The database did not answer within DB_WRITE_TIMEOUT_S. Look for locks and a slow disk there.",
+  },
+  retention_failures_total: {
+    words: ["failed run of retention", "failed runs of retention"], now: "attention", later: "attention",
+    advice: "Old messages are not purged, or no partitions made ahead. The log says why.",
+  },
+};
+
+function faults({ now, before, span }) {
+  return Object.entries(FAULTS).flatMap(([name, { words, now: level, later, advice }]) => {
+    const all = now.sum(OWN + name);
+    if (!all) return [];
+    const grown = before ? growth(before.sum(OWN + name), all) : 0;
+    const recent = grown ? `${count(grown)} ${span}` : `none ${span}`;
+    return [finding(grown ? level : later, `${counted(all, ...words)} since the server started (${recent}).`, advice)];
+  });
+}
+
+// A message is usually stored within DB_SAVE_LATENCY_MS and a little.
+const COMMIT_S_MAX = 5;
+const WAIT_S_MAX = 1;
+
+function slowness({ now, before, span, ready }) {
+  // Everything is slow without a database.
+  if (ready?.status !== "ok") return [];
+  const found = [];
+  const commit = before && quantile(before, now, `${OWN}store_receive_to_commit_seconds`, 0.99);
+  if (commit > COMMIT_S_MAX) {
+    found.push(finding("attention", `Messages take up to ${age(commit)} until they are stored.`, "Look at the load and the disk of the database."));
+  }
+  const wait = before && quantile(before, now, `${OWN}query_pool_wait_seconds`, 0.9);
+  if (wait > WAIT_S_MAX) {
+    found.push(finding("attention", `Queries wait up to ${age(wait)} for a connection to the database.`, "Ask less often or for less, or raise DB_POOL_SIZE. Storing has connections of its own."));
+  }
+  const missed = before && growth(before.sum(`${OWN}feed_messages_missed_total`), now.sum(`${OWN}feed_messages_missed_total`));
+  if (missed) {
+    found.push(finding("note", `Subscribers of the live feed missed ${counted(missed, "message")} ${span}.`,
+      "They are stored all the same. A subscriber reads too slowly, or the server is very busy."));
+  }
+  return found;
+}
+
+function machine({ now }) {
+  const found = [];
+  const [memory, available] = [now.value(`${OWN}host_memory_bytes`), now.value(`${OWN}host_memory_available_bytes`)];
+  if (memory > 0 && available / memory < 0.08) {
+    found.push(finding("attention", `The machine has ${bytes(available)} of ${bytes(memory)} of memory left.`, "Stop what needs so much, or give it more."));
+  }
+  const files = now.value("process_open_fds") / now.value("process_max_fds");
+  if (files > 0.85) {
+    found.push(finding("attention", `${percent(files)} of the files that the server may open are open.`, "Each connection is one: raise the limit (ulimit -n, LimitNOFILE)."));
+  }
+  return found;
+}
+
+function nodes({ now }) {
+  if (now.value(`${OWN}ingest_connections`) !== 0) return [];
+  return [finding("note", "No node is connected.", "The start page has the line to give to a node.")];
+}
+
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+const wasOrWere = (number) => (number === 1 ? "was" : "were");
