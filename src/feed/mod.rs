@@ -21,6 +21,7 @@ mod cursor;
 mod filter;
 mod hub;
 mod item;
+mod messages;
 mod request;
 mod sessions;
 mod subscribers;
@@ -29,8 +30,9 @@ mod windows;
 pub use board::LastHeard;
 pub use cursor::Cursor;
 pub use filter::Filter;
-pub use hub::{Ask, Demand, Departed, Hub, HubParts, Join, Relayed, Seed, Wish};
+pub use hub::{Hub, HubParts};
 pub use item::{Item, Items, Origin, frame, peer_message};
+pub use messages::{Ask, Demand, Departed, Join, Relayed, Seed, Wish};
 pub use request::{
     Interest, MessagesRequest, Request, RequestError, RequestId, Since, Topic, read_request,
 };

@@ -53,6 +53,9 @@ fn a_slow_reader_is_told_what_it_missed_and_others_miss_nothing() {
         }
         assert!(sent < 5_000);
     }
+    SockRef::from(slow.stream())
+        .set_recv_buffer_size(1 << 20)
+        .unwrap();
     // It wakes up, and is told exactly how much is missing.
     let (mut got, mut lagged, mut last) = (0, 0, None);
     while last != Some(sent - 1) {

@@ -1,24 +1,28 @@
 //! The hub: an actor, on a thread of its own, that knows who listens to whom.
 
+mod listen;
+mod table;
+
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, MessageResult, Recipient};
-use bytestring::ByteString;
+use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, MessageResult};
 use chrono::Utc;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
-use super::board::{Board, LastHeard};
+use super::board::Board;
 use super::cursor::Cursor;
 use super::filter::Filter;
-use super::item::{Item, Items, Origin};
+use super::item::{Item, Items};
+use super::messages::{Ask, Demand, Departed, Join, Relayed, Seed};
 use super::sessions::{Presence, Sessions};
-use super::subscribers::{NodesView, Subscriber, SubscriberId, Update};
+use super::subscribers::{Subscriber, SubscriberId};
 use crate::ids::{KindIndex, MessageId};
 use crate::metrics::{FeedMetrics, Metrics, MissReason};
 use crate::store::{Batch, Kinds, SessionRow, UNLISTED};
+use table::Watched;
 
 /// Batches and requests that may wait for the hub.
 const MAILBOX: usize = 1_024;
@@ -32,9 +36,6 @@ const PRESENCES_MAX: usize = 10_000;
 /// Batches that may be on their way to the database and are looked through for
 /// a subscription with history; the room for messages ends long before.
 const RECENT_MAX: usize = 4_096;
-
-/// Rows of the table of all nodes in one text.
-const CHUNK: usize = 500;
 
 /// Updates to a subscriber come so many times in `CACHE_UPDATE_INTERVAL_MS`,
 /// for the messages that this server receives.
@@ -53,26 +54,6 @@ pub struct HubParts {
     pub update_interval: Duration,
     /// `CACHE_EXPIRY_S`.
     pub expiry: Duration,
-}
-
-/// What the feed wants from the database.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Demand {
-    /// Whose messages, and which, where another server receives them.
-    pub filters: Vec<Filter>,
-    /// The table of all nodes is shown.
-    pub board: bool,
-    /// Comings and goings are.
-    pub presence: bool,
-    /// Grows when somebody wants to know that everything has been handed on.
-    pub generation: u64,
-}
-
-impl Demand {
-    /// Whether nothing is wanted.
-    pub fn is_empty(&self) -> bool {
-        self.filters.is_empty() && !self.board && !self.presence
-    }
 }
 
 /// Hands messages on to those who asked for them.
@@ -102,118 +83,6 @@ struct Topic {
     listeners: HashSet<(SubscriberId, u64)>,
     pending: Vec<Item>,
     missed: u64,
-}
-
-/// The table of all nodes, while it is shown.
-#[derive(Debug, Default)]
-struct Watched {
-    board: Board,
-    /// What the database knows of it is in it.
-    is_complete: bool,
-    unwatched_since: Option<Instant>,
-}
-
-/// A batch leaves for the database, or for the disk; from the batcher, each
-/// time that it does.
-#[derive(Debug, actix::Message)]
-#[rtype(result = "()")]
-pub struct Departed {
-    /// The batch.
-    pub batch: Arc<Batch>,
-    /// Sessions of batches for which the hub had no room.
-    pub sessions: Vec<SessionRow>,
-    /// Messages of such batches.
-    pub missed: u64,
-}
-
-/// What another server of the same database received; from the relay.
-#[derive(Debug, actix::Message)]
-#[rtype(result = "()")]
-pub struct Relayed {
-    /// Sessions that began, changed or ended.
-    pub sessions: Vec<SessionRow>,
-    /// Whether these sessions are news, or were just never asked for.
-    pub are_news: bool,
-    /// Messages.
-    pub items: Vec<Item>,
-    /// They came before somebody asked for them, and may be in what was read
-    /// from the database.
-    pub early: bool,
-    /// What was wanted when this was asked for.
-    pub generation: u64,
-}
-
-impl Relayed {
-    /// Nothing came, or nothing could be found out.
-    pub fn nothing(generation: u64) -> Self {
-        Self {
-            sessions: Vec::new(),
-            are_news: false,
-            items: Vec::new(),
-            early: false,
-            generation,
-        }
-    }
-}
-
-/// What the database knows of the table of all nodes; from the relay.
-#[derive(Debug, actix::Message)]
-#[rtype(result = "()")]
-pub struct Seed {
-    /// Nodes, with what they said last.
-    pub nodes: Vec<(SessionRow, LastHeard)>,
-    /// These were the last.
-    pub is_complete: bool,
-}
-
-/// Somebody wants to listen. Answered with a number, and with something that
-/// becomes ready when the subscriber is given up.
-#[derive(Debug, actix::Message)]
-#[rtype(result = "(SubscriberId, oneshot::Receiver<()>)")]
-pub struct Join(pub Recipient<Update>);
-
-/// From a subscriber.
-#[derive(Debug, Clone, actix::Message)]
-#[rtype(result = "()")]
-pub struct Ask {
-    /// Who asks.
-    pub subscriber: SubscriberId,
-    /// What.
-    pub what: Wish,
-}
-
-/// What a subscriber may ask.
-#[derive(Debug, Clone)]
-pub enum Wish {
-    /// Messages from now on, under a number that the subscriber chooses.
-    Messages {
-        /// Number of the subscription.
-        subscription: u64,
-        /// Of whom, and which.
-        filter: Filter,
-        /// With those that are on their way to the database now.
-        early: bool,
-    },
-    /// No messages of this subscription any more.
-    NoMessages {
-        /// Number of the subscription.
-        subscription: u64,
-    },
-    /// To be told when what is on its way has been handed on.
-    Sync {
-        /// Number of the subscription.
-        subscription: u64,
-    },
-    /// The table of all nodes, of one chain if it is given.
-    Nodes(Option<String>),
-    /// Not any more.
-    NoNodes,
-    /// Comings and goings, of one chain if it is given.
-    Presence(Option<String>),
-    /// Not any more.
-    NoPresence,
-    /// Nothing any more.
-    Leave,
 }
 
 impl Hub {
@@ -442,215 +311,6 @@ impl Hub {
             subscriber.catch_up(self.relayed, &cursor, now);
         }
     }
-
-    fn hand_on_presences(&mut self, now: Instant) {
-        let presences = std::mem::take(&mut self.presences);
-        if presences.is_empty() {
-            return;
-        }
-        for subscriber in self.subscribers.values_mut() {
-            let Some(chain) = &subscriber.presence else {
-                continue;
-            };
-            let admitted: Vec<&Presence> = presences
-                .iter()
-                .filter(|one| chain.as_deref().is_none_or(|chain| one.is_on(chain)))
-                .collect();
-            if !admitted.is_empty() {
-                let text = json!({ "presence": admitted }).to_string();
-                subscriber.offer(Update::Text(text.into()), now);
-            }
-        }
-    }
-
-    /// Hands on what changed in the table of all nodes, and first looks at it.
-    fn show_nodes(&mut self, now: Instant) {
-        let Some(watched) = &mut self.board else {
-            return;
-        };
-        let is_watched = self.subscribers.values().any(|one| one.nodes.is_some());
-        if is_watched {
-            watched.unwatched_since = None;
-        } else if now.duration_since(*watched.unwatched_since.get_or_insert(now))
-            >= self.parts.expiry
-        {
-            self.board = None;
-            self.parts.metrics.feed.nodes.set(0);
-            return self.show_demand();
-        }
-        let nodes = i64::try_from(watched.board.len()).unwrap_or(i64::MAX);
-        self.parts.metrics.feed.nodes.set(nodes);
-        if !is_watched {
-            return;
-        }
-        let changes = watched.board.take_changes();
-        let mut texts: HashMap<Option<String>, Vec<ByteString>> = HashMap::new();
-        for subscriber in self.subscribers.values_mut() {
-            let Some(mut view) = subscriber.nodes.take() else {
-                continue;
-            };
-            if view.is_behind {
-                view.left = watched.board.keys(view.chain.as_deref()).into();
-                view.is_behind = false;
-            } else {
-                let made = texts
-                    .entry(view.chain.clone())
-                    .or_insert_with(|| changed_rows(&changes, view.chain.as_deref()));
-                for rows in made {
-                    let text = nodes_text(rows, view.is_complete);
-                    view.is_behind |= !subscriber.offer(Update::Text(text), now);
-                }
-            }
-            first_look(watched, subscriber, &mut view, now);
-            subscriber.nodes = Some(view);
-        }
-    }
-
-    fn answer(&mut self, id: SubscriberId, what: Wish) {
-        let now = Instant::now();
-        let Some(subscriber) = self.subscribers.get_mut(&id) else {
-            return;
-        };
-        match what {
-            Wish::Messages {
-                subscription,
-                filter,
-                early,
-            } => self.listen(id, subscription, filter, early, now),
-            Wish::NoMessages { subscription } => {
-                let gone = subscriber.messages.remove(&subscription);
-                if let Some(gone) = gone {
-                    self.stop_listening(id, subscription, gone.topic);
-                }
-            }
-            Wish::Sync { subscription } => {
-                self.generation += 1;
-                subscriber.want_sync(subscription, self.generation);
-            }
-            Wish::Nodes(chain) => {
-                let sessions = &self.sessions;
-                let watched = self.board.get_or_insert_with(|| {
-                    let mut watched = Watched::default();
-                    sessions.open().for_each(|row| watched.board.session(row));
-                    watched
-                });
-                let mut view = NodesView {
-                    left: watched.board.keys(chain.as_deref()).into(),
-                    chain,
-                    ..NodesView::default()
-                };
-                first_look(watched, subscriber, &mut view, now);
-                subscriber.nodes = Some(view);
-            }
-            Wish::NoNodes => subscriber.nodes = None,
-            Wish::Presence(chain) => subscriber.presence = Some(chain),
-            Wish::NoPresence => subscriber.presence = None,
-            Wish::Leave => self.leave(id),
-        }
-        self.show_demand();
-    }
-
-    fn listen(
-        &mut self,
-        id: SubscriberId,
-        subscription: u64,
-        filter: Filter,
-        early: bool,
-        now: Instant,
-    ) {
-        let known = self.topics.iter().find(|(_, topic)| topic.filter == filter);
-        let number = match known.map(|(number, _)| *number) {
-            Some(number) => {
-                // What waits came before.
-                self.flush(number, now);
-                number
-            }
-            None => {
-                self.next_number += 1;
-                let topic = Topic {
-                    filter: filter.clone(),
-                    ..Topic::default()
-                };
-                self.topics.insert(self.next_number, topic);
-                self.sessions.topics_changed();
-                self.next_number
-            }
-        };
-        if let Some(topic) = self.topics.get_mut(&number) {
-            topic.listeners.insert((id, subscription));
-        }
-        if let Some(subscriber) = self.subscribers.get_mut(&id) {
-            subscriber.listen(subscription, number);
-        }
-        if early {
-            self.hand_on_early(id, subscription, number, now);
-        }
-    }
-
-    /// Hands on messages that may not be in the database yet.
-    fn hand_on_early(&mut self, id: SubscriberId, subscription: u64, number: u64, now: Instant) {
-        let batches: Vec<Arc<Batch>> = self.recent.iter().filter_map(Weak::upgrade).collect();
-        for batch in batches {
-            self.sort(&batch, Some(number));
-        }
-        let found = self.topics.get_mut(&number);
-        let list = found
-            .map(|topic| std::mem::take(&mut topic.pending))
-            .unwrap_or_default();
-        if let Some(subscriber) = self.subscribers.get_mut(&id).filter(|_| !list.is_empty()) {
-            let cursor = cursor(&self.last);
-            let items = Arc::new(Items::new(list, cursor));
-            let metrics = &self.parts.metrics.feed;
-            subscriber.offer_messages(subscription, &items, true, now, metrics);
-        }
-    }
-
-    fn stop_listening(&mut self, id: SubscriberId, subscription: u64, number: u64) {
-        if let Some(topic) = self.topics.get_mut(&number) {
-            topic.listeners.remove(&(id, subscription));
-            if topic.listeners.is_empty() {
-                self.topics.remove(&number);
-                self.sessions.topics_changed();
-            }
-        }
-    }
-
-    fn leave(&mut self, id: SubscriberId) {
-        if let Some(subscriber) = self.subscribers.remove(&id) {
-            for (subscription, listening) in subscriber.messages {
-                self.stop_listening(id, subscription, listening.topic);
-            }
-        }
-        self.show_demand();
-    }
-
-    /// Tells the relay what is wanted, and the metrics by how many.
-    fn show_demand(&self) {
-        let demand = Demand {
-            filters: self
-                .topics
-                .values()
-                .map(|topic| topic.filter.clone())
-                .collect(),
-            board: self.board.is_some(),
-            presence: self.subscribers.values().any(|one| one.presence.is_some()),
-            generation: self.generation,
-        };
-        self.demand.send_if_modified(|known| {
-            let is_new = *known != demand;
-            *known = demand;
-            is_new
-        });
-        let metrics = self.metrics();
-        let subscriptions: usize = self
-            .subscribers
-            .values()
-            .map(Subscriber::subscriptions)
-            .sum();
-        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        metrics.subscribers.set(count(self.subscribers.len()));
-        metrics.subscriptions.set(count(subscriptions));
-    }
 }
 
 impl Topic {
@@ -669,42 +329,6 @@ fn cursor(last: &BTreeMap<Arc<str>, MessageId>) -> Cursor {
         at: Utc::now(),
         last: last.clone(),
     }
-}
-
-/// The rows that changed on a chain, as JSON, in parts.
-fn changed_rows(changes: &[(Origin, Value)], chain: Option<&str>) -> Vec<ByteString> {
-    let admitted = changes
-        .iter()
-        .filter(|(origin, _)| chain.is_none_or(|chain| origin.is_on(chain)));
-    let rows: Vec<&Value> = admitted.map(|(_, row)| row).collect();
-    rows.chunks(CHUNK)
-        .map(|rows| json!(rows).to_string().into())
-        .collect()
-}
-
-/// Shows the rows that a first look has still to show, as far as there is room.
-fn first_look(watched: &Watched, subscriber: &mut Subscriber, view: &mut NodesView, now: Instant) {
-    while !view.left.is_empty() || !view.is_complete {
-        let count = view.left.len().min(CHUNK);
-        let keys = view.left.iter().take(count);
-        let rows: Vec<Value> = keys.filter_map(|key| watched.board.row(key)).collect();
-        let is_last = count == view.left.len();
-        if is_last && !watched.is_complete && rows.is_empty() {
-            return;
-        }
-        let is_complete = is_last && watched.is_complete;
-        let text = nodes_text(&json!(rows).to_string(), is_complete);
-        if !subscriber.offer(Update::Text(text), now) {
-            return;
-        }
-        view.left.drain(..count);
-        view.is_complete |= is_complete;
-    }
-}
-
-fn nodes_text(rows: &str, is_complete: bool) -> ByteString {
-    let now = Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-    format!("{{\"nodes\":{rows},\"now\":\"{now}\",\"complete\":{is_complete}}}").into()
 }
 
 /// The name of a kind; that of one beyond the limit is in the message.

@@ -1,0 +1,135 @@
+//! What the hub is told, by the batcher, the relay and subscribers.
+
+use std::sync::Arc;
+
+use actix::Recipient;
+use tokio::sync::oneshot;
+
+use super::board::LastHeard;
+use super::filter::Filter;
+use super::item::Item;
+use super::subscribers::{SubscriberId, Update};
+use crate::store::{Batch, SessionRow};
+
+/// What the feed wants from the database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Demand {
+    /// Whose messages, and which, where another server receives them.
+    pub filters: Vec<Filter>,
+    /// The table of all nodes is shown.
+    pub board: bool,
+    /// Comings and goings are.
+    pub presence: bool,
+    /// Grows when somebody wants to know that everything has been handed on.
+    pub generation: u64,
+}
+
+impl Demand {
+    /// Whether nothing is wanted.
+    pub fn is_empty(&self) -> bool {
+        self.filters.is_empty() && !self.board && !self.presence
+    }
+}
+
+/// A batch leaves for the database, or for the disk; from the batcher, each
+/// time that it does.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub struct Departed {
+    /// The batch.
+    pub batch: Arc<Batch>,
+    /// Sessions of batches for which the hub had no room.
+    pub sessions: Vec<SessionRow>,
+    /// Messages of such batches.
+    pub missed: u64,
+}
+
+/// What another server of the same database received; from the relay.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub struct Relayed {
+    /// Sessions that began, changed or ended.
+    pub sessions: Vec<SessionRow>,
+    /// Whether these sessions are news, or were just never asked for.
+    pub are_news: bool,
+    /// Messages.
+    pub items: Vec<Item>,
+    /// They came before somebody asked for them, and may be in what was read
+    /// from the database.
+    pub early: bool,
+    /// What was wanted when this was asked for.
+    pub generation: u64,
+}
+
+impl Relayed {
+    /// Nothing came, or nothing could be found out.
+    pub fn nothing(generation: u64) -> Self {
+        Self {
+            sessions: Vec::new(),
+            are_news: false,
+            items: Vec::new(),
+            early: false,
+            generation,
+        }
+    }
+}
+
+/// What the database knows of the table of all nodes; from the relay.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "()")]
+pub struct Seed {
+    /// Nodes, with what they said last.
+    pub nodes: Vec<(SessionRow, LastHeard)>,
+    /// These were the last.
+    pub is_complete: bool,
+}
+
+/// Somebody wants to listen. Answered with a number, and with something that
+/// becomes ready when the subscriber is given up.
+#[derive(Debug, actix::Message)]
+#[rtype(result = "(SubscriberId, oneshot::Receiver<()>)")]
+pub struct Join(pub Recipient<Update>);
+
+/// From a subscriber.
+#[derive(Debug, Clone, actix::Message)]
+#[rtype(result = "()")]
+pub struct Ask {
+    /// Who asks.
+    pub subscriber: SubscriberId,
+    /// What.
+    pub what: Wish,
+}
+
+/// What a subscriber may ask.
+#[derive(Debug, Clone)]
+pub enum Wish {
+    /// Messages from now on, under a number that the subscriber chooses.
+    Messages {
+        /// Number of the subscription.
+        subscription: u64,
+        /// Of whom, and which.
+        filter: Filter,
+        /// With those that are on their way to the database now.
+        early: bool,
+    },
+    /// No messages of this subscription any more.
+    NoMessages {
+        /// Number of the subscription.
+        subscription: u64,
+    },
+    /// To be told when what is on its way has been handed on.
+    Sync {
+        /// Number of the subscription.
+        subscription: u64,
+    },
+    /// The table of all nodes, of one chain if it is given.
+    Nodes(Option<String>),
+    /// Not any more.
+    NoNodes,
+    /// Comings and goings, of one chain if it is given.
+    Presence(Option<String>),
+    /// Not any more.
+    NoPresence,
+    /// Nothing any more.
+    Leave,
+}
