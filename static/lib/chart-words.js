@@ -38,11 +38,11 @@ export function chartLegend(series, { data, colour, toggled, formatTime = localT
 }
 
 /** `{ element, show(), summary(), words(index) }`: the points, thinned to a length that can be read. */
-export function chartTable(series, data, formatTime = null) {
+export function chartTable(title, series, data, formatTime = null) {
   const body = h("tbody");
   const element = h("details", { class: "chart-table", ontoggle: () => show() },
     h("summary", {}, "As a table"),
-    h("div", { class: "chart-table-scroll", tabindex: 0, role: "region", "aria-label": "Points of the chart" },
+    h("div", { class: "chart-table-scroll", tabindex: 0, role: "region", "aria-label": `Points of ${title}` },
       h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Time"),
         series.map((one) => h("th", { scope: "col" }, one.label)))), body)));
   const show = () => {

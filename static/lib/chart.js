@@ -33,7 +33,7 @@ document.addEventListener("themechange", () => {
  * a span (Dates), by default the chart zooms itself; `pointsMax` for `append`; `empty`: what to say without data;
  * `unzoomed()`: the reader wants to see all again; `picked(moment)`: the reader clicked at a Date, or pressed Enter there;
  * `bands()`: `[{ from, to, label }]` (seconds) shaded behind, as times when a node was away; `marks()`: moments (seconds)
- * with a line each; `min`, `max` of the scale;
+ * with a line each; `min`, `max` of the scale; `isLog`: the scale is logarithmic, for values above 0;
  * `formatTime(seconds)`: for times that are none of the clock, such as seconds since a start.
  */
 export function createChart(place, options) {
@@ -107,7 +107,7 @@ class Chart {
       data: () => this.#data, colour: (index) => this.#colour(index),
       toggled: (index, isShown) => this.#plot.setSeries(index + 1, { show: isShown }),
     });
-    this.#table = chartTable(series, () => this.#data, this.#options.formatTime);
+    this.#table = chartTable(title, series, () => this.#data, this.#options.formatTime);
     this.#figure = h("figure", { class: "chart" },
       h("figcaption", {}, h("span", { class: "chart-title" }, title), this.#legend.element),
       h("div", { class: "chart-place" }, this.#canvas, this.#empty), this.#table.element);
@@ -124,19 +124,19 @@ class Chart {
   }
 
   #plotOptions(width, height) {
-    const { series, sync, min = null, max = null, formatTime } = this.#options;
+    const { series, sync, min = null, max = null, isLog = false, formatTime } = this.#options;
     const times = formatTime ? { incrs: CLOCKLESS_STEPS, values: (_, ticks) => ticks.map(formatTime) } : { values: timeTicks };
     const axis = { stroke: () => this.#colours.quiet, grid: { stroke: () => this.#colours.line, width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     return {
       width, height, padding: [8, 24, 0, 0], legend: { show: false },
       cursor: { sync: sync ? { key: sync } : undefined, drag: { x: true, y: false, setScale: false }, y: false },
-      scales: { x: { time: !formatTime }, y: { range: (_, low, high) => rangeOf(low, high, min, max) } },
+      scales: { x: { time: !formatTime }, y: { distr: isLog ? 3 : 1, range: (_, low, high) => (isLog ? logRangeOf(low, high) : rangeOf(low, high, min, max)) } },
       axes: [
         // Room for hours with seconds.
         { ...axis, ...times, space: 75 },
         {
-          ...axis, size: 70, incrs: stepsOf(series[0].format),
-          values: (_, ticks) => (this.#isEmpty() ? [] : ticks.map((tick) => (series[0].format ?? count)(tick))),
+          ...axis, size: 70, incrs: isLog ? undefined : stepsOf(series[0]?.format),
+          values: (_, ticks) => (this.#isEmpty() ? [] : ticks.map((tick) => (tick === null ? "" : (series[0].format ?? count)(tick)))),
         },
       ],
       series: [{}, ...series.map((one, index) => this.#seriesOptions(one, index))],
@@ -296,6 +296,10 @@ function rangeOf(low, high, min, max) {
   if (low === null || high === null) return [min ?? 0, max ?? 1];
   const room = (high - low) * 0.08 || Math.abs(high) * 0.05 || 1;
   return [min ?? low - room, max ?? high + room];
+}
+
+function logRangeOf(low, high) {
+  return low > 0 ? uPlot.rangeLog(low, high, 10, false) : [1, 10];
 }
 
 /** Hours and minutes; the day where it changes, and seconds if the ticks are that near. */
