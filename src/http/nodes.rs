@@ -65,7 +65,10 @@ pub(super) async fn logs(
     caller: web::ReqData<Caller>,
     asked: web::Query<NodeLogsParams>,
 ) -> Result<HttpResponse, AppError> {
-    let query = NodeLogsQuery::try_from(asked.into_inner())?;
+    let mut query = NodeLogsQuery::try_from(asked.into_inner())?;
+    if !caller.sees_addresses {
+        query = query.without_addresses();
+    }
     let (clock, time_max) = (state.clock(Utc::now()), state.statement_time_max());
     let mut page = state
         .ask(move |conn| node_logs::fetch(conn, &query, &clock, time_max))

@@ -7,7 +7,9 @@ use actix_web::http::header::ContentType;
 use utoipa::OpenApi;
 
 use super::error::ErrorBody;
-use super::{AppError, benchmarks, health, metrics, nodes, pages, reputation, stats};
+use super::{
+    AppError, benchmarks, health, metrics, nodes, pages, profiling, reputation, series, stats,
+};
 
 /// All routes. What `routes` has and this list lacks, or the other way round,
 /// fails a test.
@@ -24,13 +26,16 @@ use super::{AppError, benchmarks, health, metrics, nodes, pages, reputation, sta
     tags(
         (name = "telemetry", description = "Where nodes connect."),
         (name = "nodes", description = "Who there is, and what they said."),
+        (name = "profiling", description = "How long spans took in nodes that measure it."),
+        (name = "feed", description = "What nodes say, as they say it."),
         (name = "reputation", description = "What peers think of each other."),
         (name = "benchmarks", description = "Benchmark runs and the machines they ran on."),
         (name = "server", description = "The server itself."),
     ),
     paths(
         pages::start, submit, audit, submit_with_token, submit_with_token_briefly, audit_with_token,
-        nodes::list, nodes::logs, nodes::log_stats,
+        nodes::list, nodes::logs, nodes::log_stats, series::sessions, series::series,
+        profiling::over_time, profiling::ranking, feed,
         reputation::all, reputation::logged, reputation::of_peer,
         benchmarks::host_systems, benchmarks::enter_host_system, benchmarks::list, benchmarks::enter,
         benchmarks::enter_event, benchmarks::targets, benchmarks::events,
@@ -114,6 +119,27 @@ fn submit_with_token_briefly() {}
 )]
 #[expect(dead_code, reason = "only describes the route; see telemetry_socket")]
 fn audit_with_token() {}
+
+/// What nodes say, as they say it, over a websocket; every text is JSON.
+///
+/// Subscribe to messages with `{"interest":"subscribe","peer_id":"…","msg":"…"}`, both optional,
+/// or with `chain`; from the past on with `start_time` or the `cursor` of an earlier answer;
+/// aggregated with `aggregate_type`, `aggregate_interval` and `aggregate_key`. Subscribe to the
+/// table of all nodes with `{"topic":"nodes","interest":"subscribe"}`, and to nodes that come and
+/// go with `{"topic":"presence","interest":"subscribe"}`. A request with a `request_id` is
+/// acknowledged. Who reads too slowly is told how much was skipped: `{"lagged":7}`.
+#[utoipa::path(
+    get, operation_id = "watch_feed", path = "/feed", tag = "feed",
+    responses(
+        (status = 101, description = "The websocket is open."),
+        (status = 400, description = "The upgrade is not complete.", body = ErrorBody),
+        (status = 401, description = "A token is needed (`READ_TOKENS`).", body = ErrorBody),
+        (status = 426, description = "The request is no websocket upgrade.", body = ErrorBody),
+        (status = 503, description = "The server starts or stops, or all places are taken.", body = ErrorBody),
+    )
+)]
+#[expect(dead_code, reason = "only describes the route; see feed_socket")]
+fn feed() {}
 
 static JSON: LazyLock<Result<String, String>> = LazyLock::new(|| {
     Description::openapi()

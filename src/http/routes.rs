@@ -4,7 +4,7 @@ use actix_web::guard::{self, Guard, GuardContext};
 use actix_web::http::Method;
 use actix_web::{Resource, Route, web};
 
-use super::{AppError, access, asked};
+use super::{AppError, access, asked, feed_socket, profiling, series};
 use super::{
     benchmarks, health, metrics, nodes, openapi, pages, reputation, stats, telemetry_socket,
 };
@@ -28,9 +28,20 @@ pub fn configure(app: &mut web::ServiceConfig) {
     app.service(only("/nodes", READ).route(get().to(nodes::list)))
         .service(only("/nodes/logs", READ).route(get().to(nodes::logs)))
         .service(only("/nodes/log_stats", READ).route(get().to(nodes::log_stats)))
+        .service(only("/api/v1/sessions", READ).route(get().to(series::sessions)))
+        .service(only("/api/v1/series", READ).route(get().to(series::series)))
+        .service(only("/api/v1/profiling", READ).route(get().to(profiling::over_time)))
+        .service(only("/api/v1/profiling/ranking", READ).route(get().to(profiling::ranking)))
         .service(only("/reputation", READ).route(get().to(reputation::all)))
         .service(only("/reputation/logged", READ).route(get().to(reputation::logged)))
         .service(only("/reputation/{peer_id}", READ).route(get().to(reputation::of_peer)));
+
+    // What they say now
+    app.service(only("/feed", READ).route(upgrade().to(feed_socket::connect)).route(get().to(pages::upgrade_required)));
+
+    // Pages
+    app.service(web::resource("/dashboard").route(get().to(pages::to_dashboard)))
+        .service(web::resource("/dashboard/{path:.*}").route(get().to(pages::dashboard)));
 
     // Benchmarks
     app.service(only("/host_systems", READ_AND_ENTER).route(get().to(benchmarks::host_systems)).route(post().to(benchmarks::enter_host_system)))

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Nullable, SmallInt, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Text, Timestamptz};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
@@ -40,6 +40,9 @@ pub struct NodeLogsParams {
     msg: Option<String>,
     /// Only messages with this field `target` (tracing).
     target: Option<String>,
+    /// Only messages whose `logs`, as they stand in an answer, contain this text; the letters A to
+    /// Z in any case.
+    text: Option<String>,
     /// Only messages from this time on: RFC 3339, or `2019-01-01T00:00:00[.ffffff]` in UTC.
     start_time: Option<String>,
     /// Only messages before this time: RFC 3339, or `2019-01-01T00:00:00[.ffffff]` in UTC.
@@ -57,9 +60,21 @@ pub struct NodeLogsQuery {
     peer_id: String,
     msg: Option<String>,
     target: Option<String>,
+    text: Option<String>,
+    hides_addresses: bool,
     range: TimeRange,
     limit: i64,
     cursor: Option<Cursor>,
+}
+
+impl NodeLogsQuery {
+    /// The same for who may not see IP addresses, and so may not search for them.
+    pub fn without_addresses(self) -> Self {
+        Self {
+            hides_addresses: true,
+            ..self
+        }
+    }
 }
 
 impl TryFrom<NodeLogsParams> for NodeLogsQuery {
@@ -70,6 +85,8 @@ impl TryFrom<NodeLogsParams> for NodeLogsQuery {
             peer_id: params::peer_id(asked.peer_id.as_deref())?,
             msg: params::text("msg", asked.msg.as_deref())?,
             target: params::text("target", asked.target.as_deref())?,
+            text: params::text("text", asked.text.as_deref())?,
+            hides_addresses: false,
             range: TimeRange::parse(asked.start_time.as_deref(), asked.end_time.as_deref())?,
             limit: params::whole("limit", asked.limit.as_deref(), LIMIT_DEFAULT, LIMIT)?,
             cursor: asked.cursor.as_deref().map(Cursor::parse).transpose()?,
@@ -220,6 +237,8 @@ fn read_window(
         .bind::<BigInt, _>(i64::try_from(rows).unwrap_or(i64::MAX))
         .bind::<Nullable<Text>, _>(&kind.unlisted)
         .bind::<BigInt, _>(i64::try_from(bytes).unwrap_or(i64::MAX))
+        .bind::<Nullable<Text>, _>(&query.text)
+        .bind::<Bool, _>(query.hides_addresses)
         .load(conn)
 }
 
@@ -271,6 +290,13 @@ mod tests {
                 "target",
                 NodeLogsParams {
                     target: bad(),
+                    ..good()
+                },
+            ),
+            (
+                "text",
+                NodeLogsParams {
+                    text: bad(),
                     ..good()
                 },
             ),

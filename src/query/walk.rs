@@ -10,16 +10,17 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz};
 
 use super::QueryError;
+use super::buckets;
 use super::params::TimeRange;
 
 /// The least slack at both ends of a session.
 const SLACK_MIN: TimeDelta = TimeDelta::hours(1);
 
 /// Widest window: keeps the number of partitions of one statement in bounds.
-const WINDOW_MAX: TimeDelta = TimeDelta::days(30);
+pub(super) const WINDOW_MAX: TimeDelta = TimeDelta::days(30);
 
 /// How many times wider than the one before a window may be.
 const GROWTH_MAX: i64 = 8;
@@ -62,6 +63,28 @@ pub(super) struct Session {
     pub(super) last_seen_at: DateTime<Utc>,
     #[diesel(sql_type = Bool)]
     pub(super) online: bool,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub(super) genesis_hash: Option<String>,
+}
+
+impl Session {
+    /// Whether it may have messages within a span.
+    pub(super) fn may_speak(&self, span: buckets::Span, clock: &Clock) -> bool {
+        self.start(clock) < span.end && self.end(clock) > span.start
+    }
+
+    /// From when on it may have messages.
+    pub(super) fn start(&self, clock: &Clock) -> DateTime<Utc> {
+        self.created_at - clock.slack
+    }
+
+    /// From when on it has no messages.
+    pub(super) fn end(&self, clock: &Clock) -> DateTime<Utc> {
+        match self.online {
+            true => clock.horizon(),
+            false => self.last_seen_at + clock.slack,
+        }
+    }
 }
 
 /// The sessions of a peer, newest first.
@@ -117,12 +140,9 @@ impl Walk {
     ) -> Self {
         let span = |session: &Session| Span {
             session: session.id,
-            start: session.created_at - clock.slack,
+            start: session.start(clock),
             seen: session.last_seen_at,
-            end: match session.online {
-                true => clock.horizon(),
-                false => session.last_seen_at + clock.slack,
-            },
+            end: session.end(clock),
         };
         let horizon = clock.horizon();
         Self {
@@ -186,6 +206,7 @@ mod tests {
             created_at: at(created_at),
             last_seen_at: at(last_seen_at),
             online,
+            genesis_hash: None,
         }
     }
 

@@ -74,6 +74,22 @@ fn each_filter_and_all_of_them_give_what_plain_sql_gives() {
             "l.target = 'kept' AND l.msg = 'kind.0'".to_owned(),
         ),
         (
+            "text=PALLET".to_owned(),
+            "l.logs::text ILIKE '%pallet%'".to_owned(),
+        ),
+        (
+            "text=%22number%22:%2077".to_owned(),
+            "l.logs::text ILIKE '%\"number\": 77%'".to_owned(),
+        ),
+        (
+            "text=1%25&msg=kind.1".to_owned(),
+            "l.logs::text ILIKE '%1\\%%' AND l.msg = 'kind.1'".to_owned(),
+        ),
+        (
+            format!("text=session&msg=kind.3&start_time={from}&end_time={to}"),
+            format!("{range} AND l.logs::text ILIKE '%session%' AND l.msg = 'kind.3'"),
+        ),
+        (
             format!("start_time={from}"),
             format!("l.created_at >= '{from}Z'"),
         ),
@@ -94,6 +110,34 @@ fn each_filter_and_all_of_them_give_what_plain_sql_gives() {
             assert_eq!(answer.status, 200, "{}", answer.body);
             let expected = by_sql(&app, &condition, limit);
             assert_eq!(logs(&answer.json()), expected, "{question} limit={limit}");
+        }
+    }
+}
+
+#[test]
+fn who_may_not_see_addresses_cannot_search_for_them() {
+    let app = TestApp::builder()
+        .env("API_TOKENS", "api-0123456789abcdef")
+        .start();
+    let mut node = app.node("/submit");
+    node.send(r#"{"id":1,"payload":{"msg":"system.connected","network_id":"peer"}}"#);
+    node.send(r#"{"id":1,"payload":{"msg":"m","at":["/ip4/192.0.2.7/tcp/30333","/ip6/2001:DB8::1/tcp/1"],"version":"1.92.0.2"}}"#);
+    app.wait_stored(2);
+    let elsewhere = [("x-forwarded-for", "192.0.2.1")];
+    for (text, here, there) in [
+        ("192.0.2.7", 1, 0),
+        ("/IP4/19", 1, 0),
+        ("2001:db8", 1, 0),
+        ("/ip4/-/tcp/30333", 0, 1),
+        ("1.92.0.2", 1, 1),
+        ("tcp", 1, 1),
+        ("udp", 0, 0),
+    ] {
+        let path = format!("/nodes/logs?peer_id=peer&text={text}");
+        for (headers, expected) in [([].as_slice(), here), (&elsewhere, there)] {
+            let answer = app.ask("GET", &path, headers, "");
+            let found = answer.json().as_array().unwrap().len();
+            assert_eq!(found, expected, "{path} {headers:?}");
         }
     }
 }

@@ -12,8 +12,8 @@ use crate::support::TestDb;
 const ROWS: &str = "
     INSERT INTO message_kinds (id, msg) SELECT 100 + i, 'kind.' || i FROM generate_series(0, 39) i;
     INSERT INTO message_kinds (id, msg) VALUES (200, 'system.network_state'), (201, 'tracing.profiling');
-    INSERT INTO peer_connections (id, ip_addr, peer_id, created_at, connection_id, server_id, last_seen_at)
-    SELECT i, '10.0.0.1', 'peer ' || i % 200, now() - i * interval '1 minute', i, 's', now() FROM generate_series(1, 10000) i;
+    INSERT INTO peer_connections (id, ip_addr, peer_id, created_at, genesis_hash, connection_id, server_id, last_seen_at)
+    SELECT i, '10.0.0.1', 'peer ' || i % 200, now() - i * interval '1 minute', 'chain ' || i % 50, i, 's', now() FROM generate_series(1, 10000) i;
     INSERT INTO telemetry_messages
     SELECT i, now() - i * interval '9 seconds', 1 + i % 200, CASE WHEN i % 500 = 0 THEN 200 WHEN i % 500 = 1 THEN 201 ELSE 100 + i % 40 END,
            NULL, CASE WHEN i % 100 = 7 THEN 'rare' END, '{\"name\": \"span\"}'
@@ -75,7 +75,7 @@ fn named<'a>(name: &str, sql: &'a str) -> Vec<&'a str> {
 fn statements() -> Vec<(&'static str, &'static str, String, String)> {
     const RANGE: &str = "now() - interval '10 minutes', now()";
     const TIMES: &str = "timestamptz, timestamptz";
-    let logs_types = "bigint[], timestamptz, timestamptz, timestamptz, bigint, smallint, text, bigint, text, bigint";
+    let logs_types = "bigint[], timestamptz, timestamptz, timestamptz, bigint, smallint, text, bigint, text, bigint, text, boolean";
     vec![
         (
             "nodes",
@@ -93,27 +93,70 @@ fn statements() -> Vec<(&'static str, &'static str, String, String)> {
             "node_logs",
             include_str!("../../src/query/node_logs.sql"),
             logs_types.to_owned(),
-            format!("'{{7,207}}', {RANGE}, NULL, NULL, NULL, NULL, 101, NULL, 8388608"),
+            format!("'{{7,207}}', {RANGE}, NULL, NULL, NULL, NULL, 101, NULL, 8388608, NULL, false"),
         ),
         (
             "node_logs after a page",
             include_str!("../../src/query/node_logs.sql"),
             logs_types.to_owned(),
-            format!("'{{7,207}}', {RANGE}, now(), 5, NULL, NULL, 101, NULL, 8388608"),
+            format!("'{{7,207}}', {RANGE}, now(), 5, NULL, NULL, 101, NULL, 8388608, NULL, false"),
         ),
         (
             "node_logs by kind",
             include_str!("../../src/query/node_logs.sql"),
             logs_types.to_owned(),
-            "'{7,207}', now() - interval '10 days', now(), NULL, NULL, 201, NULL, 101, NULL, 8388608"
+            "'{7,207}', now() - interval '10 days', now(), NULL, NULL, 201, NULL, 101, NULL, 8388608, NULL, false"
                 .to_owned(),
         ),
         (
             "node_logs by target",
             include_str!("../../src/query/node_logs.sql"),
             logs_types.to_owned(),
-            "'{7,207}', now() - interval '10 days', now(), NULL, NULL, NULL, 'rare', 101, NULL, 8388608"
+            "'{7,207}', now() - interval '10 days', now(), NULL, NULL, NULL, 'rare', 101, NULL, 8388608, NULL, false"
                 .to_owned(),
+        ),
+        (
+            "peer_sessions",
+            include_str!("../../src/query/peer_sessions.sql"),
+            "text, bigint".to_owned(),
+            "'peer 7', 100".to_owned(),
+        ),
+        (
+            "series_chain",
+            include_str!("../../src/query/series_chain.sql"),
+            format!("text, text, {TIMES}, bigint, bigint"),
+            format!("'chain 7', 'peer 7', {RANGE}, 8, 20000"),
+        ),
+        (
+            "series_tails",
+            TAILS,
+            TAILS_TYPES.to_owned(),
+            tails(201, 100),
+        ),
+        (
+            "series_rare",
+            include_str!("../../src/query/series_rare.sql"),
+            format!("smallint, text, bigint[], {TIMES}, bigint"),
+            "201, 'time', '{7,207}', now() - interval '10 days', now(), 3600".to_owned(),
+        ),
+        (
+            "profiling",
+            include_str!("../../src/query/profiling.sql"),
+            format!("smallint, {TIMES}, bigint, double precision, bigint[], text, text, bigint"),
+            "201, now() - interval '5 days', now(), 60, 0.9, NULL, NULL, NULL, 20001".to_owned(),
+        ),
+        (
+            "profiling of a node",
+            include_str!("../../src/query/profiling.sql"),
+            format!("smallint, {TIMES}, bigint, double precision, bigint[], text, text, bigint"),
+            "201, now() - interval '5 days', now(), 60, NULL, '{7,207}', NULL, 'span', 20001"
+                .to_owned(),
+        ),
+        (
+            "profiling_ranking",
+            include_str!("../../src/query/profiling_ranking.sql"),
+            format!("smallint, {TIMES}, bigint[], bigint"),
+            "201, now() - interval '5 days', now(), NULL, 50".to_owned(),
         ),
         (
             "log_stats",
@@ -170,6 +213,55 @@ fn statements() -> Vec<(&'static str, &'static str, String, String)> {
             "now() - interval '5 days', now(), NULL".to_owned(),
         ),
     ]
+}
+
+const TAILS: &str = include_str!("../../src/query/series_tails.sql");
+const TAILS_TYPES: &str = "bigint[], timestamptz[], timestamptz[], smallint[], smallint[], text[], timestamptz, timestamptz, bigint";
+
+/// Two lookups, each in all that a session of ten days said.
+fn tails(kind: u32, rows: u32) -> String {
+    format!(
+        "'{{7,107}}', array_fill(now() - interval '10 days', '{{2}}'), array_fill(now(), '{{2}}'), \
+         '{{{kind},{kind}}}', '{{{kind},{kind}}}', '{{time,time}}', now() - interval '10 days', now(), {rows}"
+    )
+}
+
+#[test]
+fn a_lookup_at_the_end_of_a_bucket_reads_no_more_than_it_may() {
+    let db = TestDb::new();
+    let mut conn = db.connect();
+    conn.batch_execute(ROWS).unwrap();
+    conn.batch_execute(&format!(
+        "SET plan_cache_mode = force_custom_plan; SET random_page_cost = 1.1; PREPARE statement ({TAILS_TYPES}) AS {TAILS}"
+    ))
+    .unwrap();
+    let lines: Vec<Line> = diesel::sql_query(format!(
+        "EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE statement ({})",
+        tails(200, 20)
+    ))
+    .load(&mut conn)
+    .unwrap();
+    let text: String = lines.into_iter().map(|line| line.plan).collect();
+    let plan: Value = serde_json::from_str(&text).unwrap();
+    let mut read = Vec::new();
+    rows_read(&plan, &mut read);
+    // From the table and from that of /audit; the last one is looked at and left.
+    assert_eq!(read.len(), 2, "{text}");
+    assert!(read.iter().all(|rows| (1..=21).contains(rows)), "{text}");
+}
+
+/// Rows that each scan of messages gives, each time that it runs.
+fn rows_read(plan: &Value, found: &mut Vec<u64>) {
+    let table = plan["Relation Name"].as_str().unwrap_or_default();
+    if table.starts_with("telemetry_messages") {
+        assert_eq!(plan["Scan Direction"], "Backward", "{plan}");
+        found.push(plan["Actual Rows"].as_f64().unwrap() as u64);
+    }
+    match plan {
+        Value::Object(fields) => fields.values().for_each(|value| rows_read(value, found)),
+        Value::Array(values) => values.iter().for_each(|value| rows_read(value, found)),
+        _ => {}
+    }
 }
 
 #[test]

@@ -1,0 +1,56 @@
+//! `/api/v1/profiling`: how long spans took.
+
+use actix_web::web;
+use chrono::Utc;
+
+use super::error::{ErrorBody, ReadErrors};
+use super::{AppError, AppState};
+use crate::query::profiling::{
+    self, Cost, ProfilingParams, ProfilingQuery, RankingParams, RankingQuery, Spans,
+};
+
+/// How long spans took over time, for each target and name; oldest first.
+///
+/// Fed by `tracing.profiling`, which nodes up to early 2021 and custom ones send.
+/// Time is cut into buckets that are aligned to the clock in UTC. A question whose
+/// answer would have more than 20,000 rows is refused.
+#[utoipa::path(
+    get, operation_id = "list_profiling", path = "/api/v1/profiling", tag = "profiling", params(ProfilingParams),
+    responses(
+        (status = 200, description = "The spans.", body = [Spans]),
+        (status = 404, description = "No node with this peer id ever connected.", body = ErrorBody),
+        ReadErrors,
+    )
+)]
+pub(super) async fn over_time(
+    state: web::Data<AppState>,
+    asked: web::Query<ProfilingParams>,
+) -> Result<web::Json<Vec<Spans>>, AppError> {
+    let query = ProfilingQuery::try_from(asked.into_inner())?;
+    let clock = state.clock(Utc::now());
+    let spans = state
+        .ask(move |conn| profiling::fetch(conn, &query, &clock))
+        .await?;
+    Ok(web::Json(spans))
+}
+
+/// The targets and names whose spans took longest altogether, the costliest first.
+#[utoipa::path(
+    get, operation_id = "rank_profiling", path = "/api/v1/profiling/ranking", tag = "profiling", params(RankingParams),
+    responses(
+        (status = 200, description = "The targets and names.", body = [Cost]),
+        (status = 404, description = "No node with this peer id ever connected.", body = ErrorBody),
+        ReadErrors,
+    )
+)]
+pub(super) async fn ranking(
+    state: web::Data<AppState>,
+    asked: web::Query<RankingParams>,
+) -> Result<web::Json<Vec<Cost>>, AppError> {
+    let query = RankingQuery::try_from(asked.into_inner())?;
+    let clock = state.clock(Utc::now());
+    let costs = state
+        .ask(move |conn| profiling::fetch_ranking(conn, &query, &clock))
+        .await?;
+    Ok(web::Json(costs))
+}
