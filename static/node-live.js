@@ -1,0 +1,34 @@
+/*
+ * What the feed tells of a node: its messages, and its coming and going.
+ */
+import { feed } from "./lib/feed.js";
+import { parseExact } from "./lib/json.js";
+import { toMessage } from "./node-message.js";
+
+/**
+ * Listens to a node, from `since` (a Date) on. `handlers`: `heard(messages)`, as toMessage gives them;
+ * `presence({ event, session, … })`; `lagged()`: messages were skipped; `returned()`: the connection is back, and coming
+ * and going was not told meanwhile; `problem(error)`.
+ */
+export function listen(peer, since, handlers) {
+  feed.subscribe({ peer_id: peer, start_time: since.toISOString() }, {
+    data: (_, text) => {
+      const { data } = parseExact(text);
+      handlers.heard(data.map(({ msg, created_at: createdAt, ...logs }) => toMessage(msg, createdAt, logs)));
+    },
+    lagged: () => handlers.lagged(),
+    error: (text) => handlers.problem(new Error(`Live messages are refused: ${text}`)),
+  });
+  feed.subscribe({ topic: "presence" }, {
+    data: ({ presence }) => {
+      const own = presence.findLast((one) => one.peer_id === peer);
+      if (own) handlers.presence(own);
+    },
+  });
+  let wasLive = false;
+  feed.addEventListener("state", () => {
+    const isLive = feed.state.kind === "live";
+    if (isLive && wasLive) handlers.returned();
+    wasLive ||= isLive;
+  });
+}
