@@ -1,0 +1,296 @@
+/*
+ * The Profiling page: how long spans (`tracing.profiling`) took, over time and altogether. In the address: the span of
+ * time, `aggregate`, `interval` (seconds), `scale`, `peer_id`, and `show`: targets and names in the chart.
+ */
+import { openPage } from "./lib/shell.js";
+import { get, isAbort } from "./lib/api.js";
+import { readAddress, writeAddress } from "./lib/address.js";
+import { createChart } from "./lib/chart.js";
+import { h, say } from "./lib/elements.js";
+import { feed } from "./lib/feed.js";
+import { age, nanos } from "./lib/format.js";
+import { spanPicker } from "./lib/span.js";
+import { showEmpty, showError, showLoading } from "./lib/states.js";
+import { createNodeField } from "./profiling-node.js";
+import { createRanking } from "./profiling-table.js";
+import { fits, INTERVALS, keyOf, labelOf, usualInterval, Windows } from "./profiling-windows.js";
+
+const AGGREGATES = [["mean", "Mean"], ["median", "Median"], ["percentile90", "90th percentile"], ["min", "Minimum"], ["max", "Maximum"]];
+// There are so many colours.
+const SHOWN_MAX = 8;
+const SHOWN_USUAL = 5;
+const RANKING_MAX = 300;
+// The server refuses larger answers; then the shown spans are asked for one by one.
+const ROWS_MAX = 19_000;
+// How often a live page asks again: not more often than this, the longer the span the less, and at most a tenth of the
+// time that the server needs for it.
+const REFRESH_MS = 15_000;
+const REFRESHES_PER_SPAN = 240;
+const PACE = 10;
+
+const place = (id) => document.getElementById(id);
+const asked = () => readAddress({ aggregate: "mean", interval: "", scale: "log", peer_id: "", show: "" });
+
+let request = null;
+let timer = 0;
+let windows = new Windows(1);
+let ranking = [];
+let view = {};
+let chart = null;
+let shownChart = "";
+let subscription = null;
+let isStale = false;
+
+openPage({ page: "profiling" });
+const picker = spanPicker(place("span"), { fallback: "1h", changed: () => load() });
+const showNode = createNodeField(place("node"), (peer) => go({ peer_id: peer }));
+const controls = createControls();
+const table = createRanking(place("ranking"), toggle);
+
+function createControls() {
+  const aggregate = h("select", { "aria-label": "Aggregate", onchange: () => go({ aggregate: aggregate.value === "mean" ? null : aggregate.value }) },
+    AGGREGATES.map(([value, title]) => h("option", { value }, title)));
+  const interval = h("select", { "aria-label": "Interval", onchange: () => go({ interval: interval.value }) },
+    h("option", { value: "" }), INTERVALS.map((seconds) => h("option", { value: seconds }, `each ${age(seconds)}`)));
+  const scale = h("button", { type: "button", onclick: () => go({ scale: asked().scale === "log" ? "linear" : null }) }, "Log scale");
+  place("how").append(aggregate, interval, scale);
+  return (shown) => {
+    aggregate.value = shown.aggregate;
+    interval.value = shown.isUsual ? "" : String(shown.interval);
+    interval.options[0].textContent = `Automatic${shown.isUsual ? ` (${age(shown.interval)})` : ""}`;
+    for (const option of interval.options) option.disabled = option.value !== "" && !fits(Number(option.value), shown.seconds);
+    scale.setAttribute("aria-pressed", String(shown.isLog));
+  };
+}
+
+function go(changes) {
+  writeAddress(changes, { push: true });
+  load();
+}
+
+/** What the address asks for. */
+function readView() {
+  const { aggregate, interval, scale, peer_id: peer } = asked();
+  const { from, to, live, name } = picker.get();
+  const seconds = (to - from) / 1000;
+  const wanted = Number(interval);
+  const isUsual = !INTERVALS.includes(wanted) || !fits(wanted, seconds);
+  return {
+    from, to, live, peer, seconds, isUsual, isLog: scale === "log",
+    aggregate: AGGREGATES.some(([known]) => known === aggregate) ? aggregate : "mean",
+    interval: isUsual ? usualInterval(seconds) : wanted,
+    name: live ? name : `${from.toISOString()} ${to.toISOString()}`,
+  };
+}
+
+/** What decides which data are asked for. */
+const questionOf = ({ name, aggregate, interval, peer }) => JSON.stringify([name, aggregate, interval, peer]);
+
+/** Shows what the address says; asks the server only if that needs other data. */
+async function load() {
+  const before = view;
+  view = readView();
+  controls(view);
+  showNode(view.peer);
+  if (before.name && questionOf(before) === questionOf(view)) {
+    paint();
+    readMissing();
+    return;
+  }
+  clearTimeout(timer);
+  request?.abort();
+  request = new AbortController();
+  windows = new Windows(view.interval);
+  ranking = [];
+  listen();
+  if (place("content").hidden) showLoading(place("state"));
+  place("content").setAttribute("aria-busy", "true");
+  await refresh(view.from);
+}
+
+/** Asks for ranking and windows from a time on, and again after a while if the span is live. */
+async function refresh(from) {
+  const { signal } = request;
+  const begun = performance.now();
+  try {
+    const span = readView();
+    const { start_time, end_time } = times(span.from, span);
+    ranking = await get("api/v1/profiling/ranking", { start_time, end_time, peer_id: view.peer, limit: RANKING_MAX }, { signal });
+    await readWindows(from, signal);
+    place("problem").hidden = true;
+    place("content").removeAttribute("aria-busy");
+    showContent();
+  } catch (error) {
+    if (isAbort(error)) return;
+    fail(error);
+  }
+  if (!view.live) return;
+  const wait = Math.max(REFRESH_MS, view.seconds * 1000 / REFRESHES_PER_SPAN, (performance.now() - begun) * PACE);
+  timer = setTimeout(() => whenSeen(() => refresh(new Date(Date.now() - wait - 2 * view.interval * 1000))), wait);
+}
+
+function whenSeen(act) {
+  if (!document.hidden) act();
+  else document.addEventListener("visibilitychange", act, { once: true, signal: request.signal });
+}
+
+const times = (from, { to, live }) => ({ start_time: from.toISOString(), end_time: live ? null : to.toISOString() });
+
+async function readWindows(from, signal) {
+  const { aggregate, interval, peer, seconds } = view;
+  const params = { ...times(from < view.from ? view.from : from, view), aggregate, interval, peer_id: peer };
+  if (isSmall()) {
+    windows.take(await get("api/v1/profiling", params, { signal }));
+    return;
+  }
+  for (const key of shownKeys()) {
+    const [target, name] = JSON.parse(key);
+    const found = await get("api/v1/profiling", { ...params, target, name }, { signal });
+    windows.take(found.filter((one) => keyOf(one) === key));
+  }
+}
+
+/** Whether all spans fit into one answer. */
+function isSmall() {
+  return ranking.length < RANKING_MAX && ranking.length * (view.seconds / view.interval + 1) <= ROWS_MAX;
+}
+
+/** Asks for what was chosen and is not there yet. */
+async function readMissing() {
+  if (isSmall() || shownKeys().every((key) => windows.has(key))) return;
+  const { signal } = request;
+  try {
+    await readWindows(view.from, signal);
+    paint();
+  } catch (error) {
+    if (!isAbort(error)) fail(error);
+  }
+}
+
+function fail(error) {
+  if (place("content").hidden) {
+    showError(place("state"), error, again);
+    return;
+  }
+  place("problem").hidden = false;
+  place("problem").replaceChildren(error.message, h("button", { type: "button", onclick: () => again() }, "Try again"));
+}
+
+/** Windows as they end. The one that was open when we began to listen is not whole: the server has it all. */
+function listen() {
+  subscription?.close();
+  subscription = null;
+  if (!view.live) return;
+  let since = null;
+  subscription = feed.subscribe({
+    msg: "tracing.profiling", peer_id: view.peer || undefined, aggregate_type: view.aggregate, aggregate_interval: view.interval,
+  }, {
+    begin: () => { since ??= Date.now(); },
+    data: ({ data }) => {
+      const whole = data.filter(({ created_at: start }) => Date.parse(start) >= since);
+      windows.take(whole);
+      isStale ||= whole.length > 0;
+      // The first spans after silence bring the page to life.
+      if (place("content").hidden && data.length > 0) again();
+    },
+    lagged: () => again(),
+    error: (text) => fail(new Error(`Live spans are refused: ${text}`)),
+  });
+}
+
+/** Asks for everything again. */
+function again() {
+  view = {};
+  load();
+}
+
+/** Targets and names in the chart: those of the address, or the costliest. */
+function shownKeys() {
+  try {
+    const wanted = JSON.parse(asked().show || "null");
+    if (Array.isArray(wanted)) return wanted.map(([target, name]) => keyOf({ target, name })).slice(0, SHOWN_MAX);
+  } catch {
+    // Someone cut the address: as without.
+  }
+  return ranking.slice(0, SHOWN_USUAL).map(keyOf);
+}
+
+function toggle(key) {
+  const keys = shownKeys();
+  const rest = keys.filter((one) => one !== key);
+  if (rest.length === keys.length && keys.length >= SHOWN_MAX) {
+    say(`At most ${SHOWN_MAX} fit into the chart. Take one out first.`);
+    showRanking();
+    return;
+  }
+  go({ show: JSON.stringify((rest.length < keys.length ? rest : [...keys, key]).map((one) => JSON.parse(one))) });
+}
+
+function showContent() {
+  const isEmpty = ranking.length === 0;
+  place("content").hidden = isEmpty;
+  place("state").replaceChildren();
+  if (isEmpty) explainEmpty(place("state"));
+  else paint();
+}
+
+function paint() {
+  if (place("content").hidden) return;
+  isStale = false;
+  showRanking();
+  showChart();
+}
+
+function showRanking() {
+  const keys = shownKeys();
+  const all = ranking.reduce((sum, { total }) => sum + total, 0);
+  table.replace(ranking.map((row) => {
+    const key = keyOf(row);
+    return { ...row, key, share: all > 0 ? row.total / all : null, colour: keys.indexOf(key) + 1 };
+  }));
+}
+
+function showChart() {
+  const keys = shownKeys();
+  const { aggregate, interval, isLog, peer, live } = view;
+  const title = `${AGGREGATES.find(([known]) => known === aggregate)[1]} of each ${age(interval)}`;
+  const name = JSON.stringify([keys, title, isLog, peer]);
+  if (name !== shownChart) {
+    shownChart = name;
+    chart?.destroy();
+    chart = createChart(place("chart"), {
+      title, height: 300, isLog, empty: keys.length === 0 ? "Choose spans in the table beneath." : "No such span in this time.",
+      series: keys.map((key, index) => ({ label: labelOf(key), format: nanos, colour: index + 1 })),
+      zoomed: (from, to) => picker.set(from, to), unzoomed: () => picker.reset(),
+      picked: peer ? (moment) => location.assign(`node?${new URLSearchParams({ peer_id: peer, at: moment.toISOString(), msg: "tracing.profiling" })}`) : null,
+    });
+  }
+  const span = live ? readView() : view;
+  if (live) windows.forget(span.from.getTime() / 1000 - interval);
+  chart.setData(windows.columns(keys), span);
+}
+
+function explainEmpty(where) {
+  const { peer } = view;
+  const longer = picker.get().name === "7d" ? null
+    : h("p", {}, h("button", { type: "button", onclick: () => { writeAddress({ span: "7d", from: null, to: null }, { push: true }); picker.show(); load(); } }, "Look at the last 7 days"));
+  showEmpty(where, peer ? "This node sent no spans in this time." : "No node sent spans in this time.",
+    "Spans are messages of the kind tracing.profiling. Nodes since 2021 send none. Nodes of 2020 up to early 2021 do, and custom ones whose tracing goes to telemetry, when started with",
+    h("pre", { tabindex: 0 }, "--tracing-receiver Telemetry --tracing-targets pallet_babe,frame_executive"),
+    "The page shows them by itself as they arrive.", longer);
+}
+
+setInterval(() => {
+  const content = place("content");
+  if (!view.live || document.hidden || content.hidden || content.hasAttribute("aria-busy")) return;
+  if (isStale) showChart();
+  isStale = false;
+}, 1000);
+// After the server was away, what it counted meanwhile is asked for.
+let wasLive = false;
+feed.addEventListener("state", () => {
+  const isLive = feed.state.kind === "live";
+  if (isLive && wasLive) setTimeout(again);
+  wasLive ||= isLive;
+});
+load();
