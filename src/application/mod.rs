@@ -131,6 +131,9 @@ async fn serve(config: Arc<Config>, http_connections_max: usize) -> Result<(), A
     // not up yet; until it is, batches go to disk.
     let pipeline = Arbiter::new();
     let watchers = Arbiter::new();
+    for arbiter in [&pipeline, &watchers] {
+        panics::make_vital(arbiter);
+    }
     let (hub, demand) = Hub::start_in(
         &watchers,
         HubParts {

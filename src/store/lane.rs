@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::r2d2::{
-    ConnectionManager, CustomizeConnection, HandleEvent, Pool, PooledConnection, State,
+    ConnectionManager, CustomizeConnection, HandleEvent, NopErrorHandler, Pool, PooledConnection,
+    State,
     event::{CheckinEvent, CheckoutEvent},
 };
 
@@ -119,6 +120,8 @@ impl Current {
             .idle_timeout(Some(Duration::from_secs(300)))
             .connection_timeout(options.wait_max)
             .connection_customizer(Box::new(OnAcquire(options.settings.clone())))
+            // Whoever asked is told, and logs it.
+            .error_handler(Box::new(NopErrorHandler))
             .event_handler(Box::new(Watch(busy.clone())))
             .build_unchecked(ConnectionManager::new(&options.url));
         Self { pool, busy }

@@ -253,3 +253,53 @@ fn without_a_spool_a_full_queue_drops_counts_and_recovers() {
         app.metric("ingest_messages_stored_total") >= before + 100.0
     });
 }
+
+#[test]
+fn a_database_that_refuses_for_good_is_named_once_and_messages_wait_on_disk() {
+    let app = TestApp::start();
+    let mut node = app.node("/submit");
+    send(&mut node, 0..10);
+    app.wait_stored(10);
+    app.db
+        .execute("ALTER TABLE telemetry_messages RENAME TO hidden");
+    send(&mut node, 10..100);
+    wait_until("batches go to disk", || {
+        app.metric("store_spool_messages") > 0.0
+    });
+    wait_until("it is named", || {
+        let ready = app.get("/health/ready");
+        ready.status == 503 && ready.body.contains("the database refuses: 42P01")
+    });
+    // It is asked several times, and said once.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let said = app.log().matches("the database refuses").count();
+    assert_eq!(said, 1, "{}", app.log());
+    app.db
+        .execute("ALTER TABLE hidden RENAME TO telemetry_messages");
+    app.wait_stored(100);
+    assert_eq!(app.metric("ingest_messages_rejected_total"), 0.0);
+    assert_all_once(&app.db, 100);
+}
+
+#[test]
+fn what_a_node_says_forges_no_line_of_the_log() {
+    let app = TestApp::start();
+    app.db.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN RAISE 'refused: %', NEW.name; END $$; \
+         CREATE TRIGGER refuse BEFORE INSERT ON peer_connections \
+         FOR EACH ROW WHEN (NEW.name LIKE 'evil%') EXECUTE FUNCTION refuse()",
+    );
+    let mut node = app.node("/submit");
+    introduce(
+        &mut node,
+        "evil\r\n2026-01-01T00:00:00.000Z ERROR forged: \u{1b}[2J",
+    );
+    wait_until("the refusal is logged", || app.log().contains("forged"));
+    let log = app.log();
+    assert!(!log.contains(['\u{1b}', '\r']), "{log}");
+    let forged = log.lines().find(|line| line.starts_with("2026-01-01"));
+    assert_eq!(forged, None);
+    // The message itself is stored.
+    app.wait_stored(1);
+}
