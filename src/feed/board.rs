@@ -184,7 +184,10 @@ impl Board {
             upload_bytes_per_s: live.upload_bytes_per_s.or(last.upload_bytes_per_s),
             state_cache_bytes: live.state_cache_bytes.or(last.state_cache_bytes),
         };
-        node.changed = EVERYTHING;
+        node.changed = Changed {
+            facts: node.changed.facts,
+            ..EVERYTHING
+        };
         self.changed.insert(key);
     }
 
@@ -287,9 +290,15 @@ impl Board {
         nodes.map(|(key, _)| key.clone()).collect()
     }
 
-    /// The whole row of a node.
-    pub(super) fn row(&self, key: &str) -> Option<Value> {
-        Some(self.nodes.get(key)?.to_json(key, EVERYTHING))
+    /// The whole row of a node, with or without what is not known.
+    pub(super) fn row(&self, key: &str, with_unknown: bool) -> Option<Value> {
+        let mut row = self.nodes.get(key)?.to_json(key, EVERYTHING);
+        if let Value::Object(fields) = &mut row
+            && !with_unknown
+        {
+            fields.retain(|_, value| !value.is_null());
+        }
+        Some(row)
     }
 }
 

@@ -67,6 +67,8 @@ pub(super) struct NodesView {
     pub(super) left: VecDeque<Arc<str>>,
     /// It missed changes, and needs another first look.
     pub(super) is_behind: bool,
+    /// It has been shown rows before, which may have fields that are unknown now.
+    pub(super) is_again: bool,
     pub(super) is_complete: bool,
 }
 

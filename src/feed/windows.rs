@@ -57,10 +57,10 @@ impl AggregateKind {
         values.sort_unstable_by(f64::total_cmp);
         match self {
             Self::Mean => values.iter().sum::<f64>() / as_f64(values.len()),
-            Self::Median => quantile(values, 0.5),
-            Self::Min => quantile(values, 0.0),
-            Self::Max => quantile(values, 1.0),
-            Self::Percentile90 => quantile(values, 0.9),
+            Self::Median => quantile(values, 5),
+            Self::Min => quantile(values, 0),
+            Self::Max => quantile(values, 10),
+            Self::Percentile90 => quantile(values, 9),
         }
     }
 }
@@ -207,18 +207,13 @@ fn number(value: &Value) -> Option<f64> {
     number.filter(|number| number.is_finite())
 }
 
-fn quantile(sorted: &[f64], part: f64) -> f64 {
-    let Some(last) = sorted.len().checked_sub(1) else {
-        return 0.0;
-    };
-    let place = as_f64(last) * part;
-    let below = place.floor();
-    // The place lies within the list, whose length is far below 2^53.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let index = below as usize;
+/// The value below which so many tenths lie, on a straight line between neighbours.
+fn quantile(sorted: &[f64], tenths: usize) -> f64 {
+    let last = sorted.len().saturating_sub(1);
+    let (index, rest) = (last * tenths / 10, last * tenths % 10);
     let value = |index: usize| sorted.get(index).copied().unwrap_or_default();
     let (low, high) = (value(index), value((index + 1).min(last)));
-    low + (high - low) * (place - below)
+    low + (high - low) * as_f64(rest) / 10.0
 }
 
 fn as_f64(count: usize) -> f64 {
@@ -231,9 +226,8 @@ mod tests {
 
     fn at(seconds: f64) -> DateTime<Utc> {
         let start: DateTime<Utc> = "2026-11-21T12:00:00Z".parse().unwrap();
-        #[allow(clippy::cast_possible_truncation)]
-        let micros = (seconds * 1e6) as i64;
-        start + TimeDelta::microseconds(micros)
+        let seconds = std::time::Duration::from_secs_f64(seconds);
+        start + TimeDelta::from_std(seconds).unwrap()
     }
 
     fn windows(kind: AggregateKind, interval: i64) -> Windows {

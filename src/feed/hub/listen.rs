@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use super::table::{Watched, first_look};
+use super::table::Watched;
 use super::{Hub, Topic, cursor};
 use crate::feed::filter::Filter;
 use crate::feed::item::Items;
@@ -38,14 +38,15 @@ impl Hub {
                 let watched = self.board.get_or_insert_with(|| {
                     let mut watched = Watched::default();
                     sessions.open().for_each(|row| watched.board.session(row));
+                    // Whoever looks gets all rows anyway.
+                    watched.board.take_changes();
                     watched
                 });
-                let mut view = NodesView {
+                let view = NodesView {
                     left: watched.board.keys(chain.as_deref()).into(),
                     chain,
                     ..NodesView::default()
                 };
-                first_look(watched, subscriber, &mut view, now);
                 subscriber.nodes = Some(view);
             }
             Wish::NoNodes => subscriber.nodes = None,

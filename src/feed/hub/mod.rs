@@ -73,6 +73,7 @@ pub struct Hub {
     generation: u64,
     /// Up to which the relay has handed everything on.
     relayed: u64,
+    is_looking: bool,
     tick: u32,
 }
 
@@ -105,6 +106,7 @@ impl Hub {
                 demand,
                 generation: 0,
                 relayed: 0,
+                is_looking: false,
                 tick: 0,
             }
         });
@@ -344,7 +346,8 @@ fn kind_name(
     }
     if kind_id == UNLISTED {
         let fields: Value = serde_json::from_slice(fields).unwrap_or_default();
-        return fields["msg"].as_str().unwrap_or_default().into();
+        let name = fields.get("msg").and_then(Value::as_str);
+        return name.unwrap_or_default().into();
     }
     let name = names.entry(kind_id);
     name.or_insert_with(|| kinds.name(kind_id).into()).clone()
@@ -354,7 +357,10 @@ impl Actor for Hub {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(self.parts.update_interval / TICKS, |hub, _ctx| hub.tick());
+        ctx.run_interval(self.parts.update_interval / TICKS, |hub, ctx| {
+            hub.tick();
+            hub.look_on(ctx);
+        });
     }
 }
 
@@ -430,7 +436,8 @@ impl Handler<Join> for Hub {
 impl Handler<Ask> for Hub {
     type Result = ();
 
-    fn handle(&mut self, Ask { subscriber, what }: Ask, _ctx: &mut Self::Context) {
+    fn handle(&mut self, Ask { subscriber, what }: Ask, ctx: &mut Self::Context) {
         self.answer(subscriber, what);
+        self.look_on(ctx);
     }
 }

@@ -1,8 +1,9 @@
 //! What pages look at: the table of all nodes, and who comes and goes.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use actix::{AsyncContext, Context};
 use bytestring::ByteString;
 use chrono::Utc;
 use serde_json::{Value, json};
@@ -15,6 +16,9 @@ use crate::feed::subscribers::{NodesView, Subscriber, Update};
 
 /// Rows of the table in one text.
 const CHUNK: usize = 500;
+
+/// Between two parts of a first look, so that others are not kept waiting.
+const LOOK_PAUSE: Duration = Duration::from_millis(1);
 
 /// The table of all nodes, while it is shown.
 #[derive(Debug, Default)]
@@ -46,7 +50,30 @@ impl Hub {
         }
     }
 
-    /// Hands on what changed in the table of all nodes, and first looks at it.
+    /// Shows all who look for the first time one more part, and goes on with
+    /// the next when it has heard what else there is to do.
+    pub(super) fn look_on(&mut self, ctx: &mut Context<Self>) {
+        let now = Instant::now();
+        let Some(watched) = &self.board else {
+            return;
+        };
+        let mut has_more = false;
+        for subscriber in self.subscribers.values_mut() {
+            if let Some(mut view) = subscriber.nodes.take() {
+                has_more |= look_on(watched, subscriber, &mut view, now) && !view.left.is_empty();
+                subscriber.nodes = Some(view);
+            }
+        }
+        if has_more && !self.is_looking {
+            self.is_looking = true;
+            ctx.run_later(LOOK_PAUSE, |hub, ctx| {
+                hub.is_looking = false;
+                hub.look_on(ctx);
+            });
+        }
+    }
+
+    /// Hands on what changed in the table of all nodes.
     pub(super) fn show_nodes(&mut self, now: Instant) {
         let Some(watched) = &mut self.board else {
             return;
@@ -74,6 +101,7 @@ impl Hub {
             };
             if view.is_behind {
                 view.left = watched.board.keys(view.chain.as_deref()).into();
+                view.is_again = true;
                 view.is_behind = false;
             } else {
                 let made = texts
@@ -84,7 +112,6 @@ impl Hub {
                     view.is_behind |= !subscriber.offer(Update::Text(text), now);
                 }
             }
-            first_look(watched, subscriber, &mut view, now);
             subscriber.nodes = Some(view);
         }
     }
@@ -101,29 +128,29 @@ fn changed_rows(changes: &[(Origin, Value)], chain: Option<&str>) -> Vec<ByteStr
         .collect()
 }
 
-/// Shows the rows that a first look has still to show, as far as there is room.
-pub(super) fn first_look(
+/// Shows one more part of what a first look has still to show; whether it could.
+fn look_on(
     watched: &Watched,
     subscriber: &mut Subscriber,
     view: &mut NodesView,
     now: Instant,
-) {
-    while !view.left.is_empty() || !view.is_complete {
-        let count = view.left.len().min(CHUNK);
-        let keys = view.left.iter().take(count);
-        let rows: Vec<Value> = keys.filter_map(|key| watched.board.row(key)).collect();
-        let is_last = count == view.left.len();
-        if is_last && !watched.is_complete && rows.is_empty() {
-            return;
-        }
-        let is_complete = is_last && watched.is_complete;
-        let text = nodes_text(&json!(rows).to_string(), is_complete);
-        if !subscriber.offer(Update::Text(text), now) {
-            return;
-        }
+) -> bool {
+    let count = view.left.len().min(CHUNK);
+    let is_last = count == view.left.len();
+    let is_complete = is_last && watched.is_complete;
+    if count == 0 && view.is_complete == is_complete {
+        return false;
+    }
+    let keys = view.left.iter().take(count);
+    let rows = keys.filter_map(|key| watched.board.row(key, view.is_again));
+    let rows: Vec<Value> = rows.collect();
+    let text = nodes_text(&json!(rows).to_string(), is_complete);
+    let has_room = subscriber.offer(Update::Text(text), now);
+    if has_room {
         view.left.drain(..count);
         view.is_complete |= is_complete;
     }
+    has_room
 }
 
 fn nodes_text(rows: &str, is_complete: bool) -> ByteString {
