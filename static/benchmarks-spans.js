@@ -178,7 +178,7 @@ export class Spans {
       if (!rows.has(id)) rows.set(id, { id, target, name, change: null, ...Object.fromEntries(costs.flatMap((_, at) => FIGURES.map((figure) => [`${figure}${at}`, null]))) });
       for (const figure of FIGURES) rows.get(id)[`${figure}${run}`] = cost[figure];
     }));
-    for (const row of rows.values()) if (row.median0 && row.median1 !== null) row.change = row.median1 / row.median0 - 1;
+    for (const row of rows.values()) if (row.median0 !== null && row.median1) row.change = row.median0 / row.median1 - 1;
     this.#table.replace([...rows.values()]);
   }
 
@@ -194,8 +194,9 @@ export class Spans {
         { ...time("max", "Longest", "Longest"), isHidden: isTwo },
       ];
     });
+    const [first, second] = this.#shown.map(({ run }) => run.id);
     const change = {
-      field: "change", title: "Change", help: "Of the median, from the first to the second run", end: true, filter: false, descending: true, width: 6,
+      field: "change", title: "Change", help: `Median of run ${first} against that of run ${second}`, end: true, filter: false, descending: true, width: 6,
       text: ({ change: share }) => (share === null || share === undefined ? MISSING : `${share > 0 ? "+" : ""}${percent(share)}`),
       tone: ({ change: share }) => (share > CHANGE_MIN ? "bad" : share < -CHANGE_MIN ? "good" : ""),
     };

@@ -96,7 +96,7 @@ function showRuns() {
   const [first, second] = chosen();
   const rows = runs.map((run) => ({
     ...run, machine: machines.has(run.host_system_id) ? machineName(machines.get(run.host_system_id)) : null,
-    length: (Date.parse(run.ts_end) - Date.parse(run.ts_start)) / 1000, shown: run === first ? "shown" : run === second ? "beside" : "",
+    length: (Date.parse(run.ts_end) - Date.parse(run.ts_start)) / 1000, shown: run === first ? "shown" : run === second ? "compared" : "",
   }));
   // Without a change it is not explained anew why there are none: that has a button that may have the focus.
   const state = JSON.stringify(rows);
@@ -158,7 +158,7 @@ function buildParts() {
   const facts = h("div", { class: "card" });
   const phases = h("section", { class: "card" });
   const spans = h("section", { class: "card-less" });
-  place("shown").append(h("div", { class: "run-head" }, title, state, h("label", {}, "Beside it", beside)), facts, phases, spans);
+  place("shown").append(h("div", { class: "run-head" }, title, state, h("label", {}, "Compare with", beside)), facts, phases, spans);
   const showHead = ([first, second]) => {
     title.textContent = titleOf(first.run);
     state.hidden = Date.parse(first.run.ts_end) < Date.now();
@@ -176,7 +176,7 @@ function buildTable() {
     columns: [
       { field: "id", title: "Run", width: 4.5, sticky: true, end: true, filter: "number", descending: true },
       { field: "description", title: "Description", width: 18, narrow: 12, search: true, hint: (run) => run.description ?? "" },
-      { field: "shown", title: "Shown", width: 5, filter: [["shown", "shown"], ["beside", "beside"]], text: (run) => ({ shown: "● shown", beside: "◌ beside" }[run.shown] ?? "") },
+      { field: "shown", title: "Shown", width: 6, filter: [["shown", "shown"], ["compared", "compared"]], text: (run) => ({ shown: "● shown", compared: "◌ compared" }[run.shown] ?? "") },
       { field: "machine", title: "Machine", width: 12, search: true },
       { field: "ts_start", title: "Started", width: 11, filter: false, descending: true, text: (run) => run.ts_start, cell: (run) => timeElement(run.ts_start) },
       { field: "length", title: "Length", width: 6, end: true, filter: "number", second: 1, descending: true, text: (run) => sinceStart(run.length) },

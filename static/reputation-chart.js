@@ -19,6 +19,8 @@ const SLICES = 60;
 const STEPS_S = [1, 5, 15, 30, 60, 300, 600, 900, 1200, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 604_800];
 // Requests at the same time: others want answers, too.
 const REQUESTS_MAX = 3;
+// What came so far is shown at most this often.
+const DRAW_MS = 250;
 // A message may be stored a moment later than it is stamped.
 const SETTLED_MS = 30_000;
 // Where so much is asked for, an active peer is mentioned.
@@ -128,9 +130,12 @@ export class OverTime {
       this.#draw(span);
       return;
     }
+    let drawnAt = 0;
     const work = async () => {
       for (let start = missing.shift(); start !== undefined; start = missing.shift()) {
         this.#slices.set(start, { isSettled: true, opinions: await this.#ask(start, start + stepMs, signal) });
+        if (Date.now() - drawnAt < DRAW_MS) continue;
+        drawnAt = Date.now();
         this.#draw(span);
       }
     };

@@ -25,7 +25,8 @@ export function createMatrix(place, { names, choose, asked, empty }) {
 class Matrix {
   /** All peers that are thought of, the least liked first. */
   peers = [];
-  #rows = [];
+  // Peer → what all think of it together.
+  #sums = new Map();
   #names;
   #events;
   #reports = [];
@@ -86,8 +87,8 @@ class Matrix {
     const isEmpty = reports.length === 0 && this.#reports.length === 0;
     if (isEmpty && this.#emptyFor === this.#age.value) return;
     this.#emptyFor = reports.length === 0 ? this.#age.value : "";
-    this.#rows = rowsOf(reports, this.#names);
-    this.peers = [...this.#rows].sort((a, b) => (a.median ?? Infinity) - (b.median ?? Infinity)).map(({ peer }) => peer);
+    this.#sums = sumsOf(reports, this.#names);
+    this.peers = [...this.#sums.values()].sort((a, b) => (a.median ?? Infinity) - (b.median ?? Infinity)).map(({ peer }) => peer);
     this.#reports = [...reports].sort((a, b) => (this.#names.of(a.reporting_peer) < this.#names.of(b.reporting_peer) ? -1 : 1));
     this.#show();
   }
@@ -112,7 +113,7 @@ class Matrix {
     const reporters = shown.map(({ reporting_peer: peer }) => `${peer} ${this.#names.of(peer)}`).join("\n");
     if (!this.#table || reporters !== this.#shownReporters) this.#build(shown);
     this.#shownReporters = reporters;
-    this.#table.replace(this.#rows);
+    this.#table.replace(rowsOf(this.#sums, shown));
   }
 
   #build(reports) {
@@ -141,7 +142,7 @@ class Matrix {
     const name = this.#names.of(reporter);
     return {
       field: value, title: name, help: `${name} thinks\n${reporter}`, end: true, filter: "number", width: 6, fields: [value, linked, time],
-      text: (row) => (time in row && row[time] !== null ? `${reputation(row[value])} ${row[linked]}` : ""),
+      text: (row) => (row[time] ? `${reputation(row[value])} ${row[linked]}` : ""),
       cell: (row) => opinion(row[value], row[linked], row[time]),
       tone: (row) => band(row[value]),
       hint: (row) => (row[time] ? `${name} thinks ${row[value] ?? "no number"} of ${row.name}; ${connection(row[linked])}; reported ${timeLocal(row[time])}` : `${name} does not know ${row.name}`),
@@ -149,29 +150,42 @@ class Matrix {
   }
 }
 
-/** A row for each peer that is thought of. */
-function rowsOf(reports, names) {
-  const rows = new Map();
-  for (const { reporting_peer: reporter, remote_peer: remotes, reputation: reputations, connected, ts } of reports) {
+/** What all reports together say of each peer. */
+function sumsOf(reports, names) {
+  const sums = new Map();
+  for (const { remote_peer: remotes, reputation: reputations, connected } of reports) {
+    remotes.forEach((peer, index) => {
+      let sum = sums.get(peer);
+      if (!sum) sums.set(peer, sum = { peer, name: names.of(peer), all: [], opinions: 0, connected: 0 });
+      sum.opinions += 1;
+      if (connected[index]) sum.connected += 1;
+      if (reputations[index] !== null) sum.all.push(reputations[index]);
+    });
+  }
+  for (const sum of sums.values()) {
+    const { all } = sum;
+    all.sort((a, b) => a - b);
+    Object.assign(sum, { lowest: all[0] ?? null, median: medianOf(all), highest: all.at(-1) ?? null });
+    delete sum.all;
+  }
+  return sums;
+}
+
+/** A row for each peer that is thought of, with what the shown reporters think. */
+function rowsOf(sums, shown) {
+  // Rows are merged into what is there: who no longer thinks anything of a peer must be forgotten.
+  const nothing = Object.fromEntries(shown.flatMap(({ reporting_peer: reporter }) => fieldsOf(reporter)).map((field) => [field, null]));
+  const rows = new Map([...sums].map(([peer, sum]) => [peer, { ...sum, ...nothing }]));
+  for (const { reporting_peer: reporter, remote_peer: remotes, reputation: reputations, connected, ts } of shown) {
     const [value, linked, time] = fieldsOf(reporter);
     remotes.forEach((peer, index) => {
-      if (!rows.has(peer)) rows.set(peer, { peer, name: names.of(peer), all: [], connected: 0, opinions: 0 });
       const row = rows.get(peer);
       row[value] = reputations[index];
       row[linked] = connected[index];
       row[time] = ts;
-      row.opinions += 1;
-      if (connected[index]) row.connected += 1;
-      if (reputations[index] !== null) row.all.push(reputations[index]);
     });
   }
-  const every = reports.flatMap(({ reporting_peer: reporter }) => fieldsOf(reporter));
-  return [...rows.values()].map(({ all, ...row }) => {
-    all.sort((a, b) => a - b);
-    // A row is merged into what is shown: who no longer thinks anything of a peer must be forgotten.
-    const told = Object.fromEntries(every.map((field) => [field, row[field] ?? null]));
-    return { ...row, ...told, lowest: all[0] ?? null, median: medianOf(all), highest: all.at(-1) ?? null };
-  });
+  return [...rows.values()];
 }
 
 /** Fields of a row with what a reporter thinks: the reputation, whether they are connected, the time of the report. */

@@ -126,7 +126,8 @@ function room({ now, before }) {
     found.push(finding(share >= 0.9 ? "trouble" : "attention", `The queue in memory is ${percent(share)} full, by ${words}.`,
       `Storing is slower than what comes. Look at the database; beyond ${setting} messages are lost.`));
   }
-  if (now.value(`${OWN}store_kinds`) >= now.value(`${OWN}store_kinds_max`)) {
+  const kindsMax = now.value(`${OWN}store_kinds_max`);
+  if (kindsMax > 0 && now.value(`${OWN}store_kinds`) >= kindsMax) {
     found.push(finding("attention", "The dictionary of kinds of messages is full (MESSAGE_KINDS_MAX).",
       "Messages of new kinds are stored, but found more slowly. Somebody may send made-up kinds: see messages by kind."));
   }

@@ -121,7 +121,7 @@ function showAway(error) {
   const when = lastAt ? ["What is shown is from ", timeElement(lastAt), ". "] : [];
   verdict.show("away", "✕ Away", error.message, [], ...when, `It is asked again every ${POLL_MS / 1000} s by itself.`);
   place("parts").classList.toggle("is-old", lastAt !== null);
-  setText(place("asked"), `Asked in vain at ${new Date().toLocaleTimeString()}`);
+  place("asked").replaceChildren("Asked in vain ", timeElement(Date.now()));
 }
 
 function buildVerdict() {
