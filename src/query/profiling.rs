@@ -21,7 +21,7 @@ const PROFILING: &str = "tracing.profiling";
 /// Without `start_time`.
 const RANGE_DEFAULT: TimeDelta = TimeDelta::hours(1);
 
-/// All spans of a range are read and sorted, which takes about 2 s for a million:
+/// All spans of a range are read and sorted, which takes about 3 s for a million:
 /// more than a month of a busy node cannot be had within `STATEMENT_TIMEOUT_S`.
 const RANGE_MAX: TimeDelta = TimeDelta::days(31);
 

@@ -4,7 +4,7 @@
 --   all, $5 rows.
 -- Index: telemetry_messages_kind_idx and telemetry_messages_audit_kind_idx.
 -- Cost: the spans in the partitions of the range, and sorting those in it; about
---   2 s for a million.
+--   3 s for a million.
 -- Order: the costliest first; target and name are unique.
 SELECT target, name, count(*) AS count, sum(time) AS total, avg(time) AS mean,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY time) AS median,

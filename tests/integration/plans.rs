@@ -71,24 +71,19 @@ fn named<'a>(name: &str, sql: &'a str) -> Vec<&'a str> {
         .collect()
 }
 
-/// Each statement with its name, the types of its parameters, and values for them.
-fn statements() -> Vec<(&'static str, &'static str, String, String)> {
-    const RANGE: &str = "now() - interval '10 minutes', now()";
-    const TIMES: &str = "timestamptz, timestamptz";
+/// A statement with its name, the types of its parameters, and values for them.
+type Statement = (&'static str, &'static str, String, String);
+
+const RANGE: &str = "now() - interval '10 minutes', now()";
+const TIMES: &str = "timestamptz, timestamptz";
+
+fn statements() -> Vec<Statement> {
+    [about_messages(), about_charts(), about_the_rest()].concat()
+}
+
+fn about_messages() -> Vec<Statement> {
     let logs_types = "bigint[], timestamptz, timestamptz, timestamptz, bigint, smallint, text, bigint, text, bigint, text, boolean";
     vec![
-        (
-            "nodes",
-            include_str!("../../src/query/nodes.sql"),
-            "text, text, boolean, bigint".to_owned(),
-            "NULL, NULL, NULL, 100".to_owned(),
-        ),
-        (
-            "sessions",
-            include_str!("../../src/query/sessions.sql"),
-            "text".to_owned(),
-            "'peer 7'".to_owned(),
-        ),
         (
             "node_logs",
             include_str!("../../src/query/node_logs.sql"),
@@ -115,12 +110,11 @@ fn statements() -> Vec<(&'static str, &'static str, String, String)> {
             "'{7,207}', now() - interval '10 days', now(), NULL, NULL, NULL, 'rare', 101, NULL, 8388608, NULL, false"
                 .to_owned(),
         ),
-        (
-            "peer_sessions",
-            include_str!("../../src/query/peer_sessions.sql"),
-            "text, bigint".to_owned(),
-            "'peer 7', 100".to_owned(),
-        ),
+    ]
+}
+
+fn about_charts() -> Vec<Statement> {
+    vec![
         (
             "series_chain",
             include_str!("../../src/query/series_chain.sql"),
@@ -157,6 +151,29 @@ fn statements() -> Vec<(&'static str, &'static str, String, String)> {
             include_str!("../../src/query/profiling_ranking.sql"),
             format!("smallint, {TIMES}, bigint[], bigint"),
             "201, now() - interval '5 days', now(), NULL, 50".to_owned(),
+        ),
+    ]
+}
+
+fn about_the_rest() -> Vec<Statement> {
+    vec![
+        (
+            "nodes",
+            include_str!("../../src/query/nodes.sql"),
+            "text, text, boolean, bigint".to_owned(),
+            "NULL, NULL, NULL, 100".to_owned(),
+        ),
+        (
+            "sessions",
+            include_str!("../../src/query/sessions.sql"),
+            "text".to_owned(),
+            "'peer 7'".to_owned(),
+        ),
+        (
+            "peer_sessions",
+            include_str!("../../src/query/peer_sessions.sql"),
+            "text, bigint".to_owned(),
+            "'peer 7', 100".to_owned(),
         ),
         (
             "log_stats",
