@@ -26,7 +26,7 @@ use crate::metrics::MissReason;
 use crate::query::history::History;
 
 /// Updates that wait for a subscriber until it counts as slow.
-const MAILBOX: usize = 64;
+const MAILBOX: usize = 16;
 
 /// Subscriptions of one connection; a page needs a few.
 const SUBSCRIPTIONS_MAX: usize = 100;

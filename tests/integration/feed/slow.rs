@@ -11,6 +11,9 @@ use crate::support::{FeedClient, TestApp, wait_until};
 /// Small, but larger than a packet of the loopback, which would else crawl.
 const RECEIVE_BYTES: usize = 256 * 1024;
 
+/// Large, so that few of them fill what lies between the server and a reader.
+const BLOB_BYTES: usize = 400_000;
+
 const SUBSCRIBE: &str = r#"{"peer_id":"peer","msg":"blob","interest":"subscribe","request_id":1}"#;
 
 fn app() -> TestApp {
@@ -34,7 +37,7 @@ fn a_slow_reader_is_told_what_it_missed_and_others_miss_nothing() {
         feed.send(SUBSCRIBE);
         feed.next();
     }
-    let text = "x".repeat(50_000);
+    let text = "x".repeat(BLOB_BYTES);
     let missed = || app.metric_with("feed_messages_missed_total", "slow_reader");
     let mut sent: u64 = 0;
     let mut seen: u64 = 0;
@@ -94,7 +97,7 @@ fn a_reader_that_stalls_for_good_is_given_up() {
         .unwrap();
     stalled.send(SUBSCRIBE);
     stalled.next();
-    let text = "x".repeat(50_000);
+    let text = "x".repeat(BLOB_BYTES);
     wait_until("it is given up", || {
         say(&mut node, 1, json!({"msg": "blob", "text": text}));
         std::thread::sleep(Duration::from_millis(20));
