@@ -24,8 +24,9 @@ use crate::metrics::{FeedMetrics, Metrics, MissReason};
 use crate::store::{Batch, Kinds, SessionRow, UNLISTED};
 use table::Watched;
 
-/// Batches and requests that may wait for the hub.
-const MAILBOX: usize = 1_024;
+/// Batches and requests that may wait for the hub. A batch that waits stays in
+/// memory, also when it is stored; most have less than 1 MiB.
+const MAILBOX: usize = 32;
 
 /// Messages of a topic that may wait for the next update.
 const PENDING_MAX: usize = 1 << 16;
