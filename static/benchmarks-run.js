@@ -25,6 +25,18 @@ export function sinceStart(seconds) {
 /** A machine in words: "rack 4, slot 2". */
 export const machineName = (machine) => machine.description || `machine ${machine.id}`;
 
+/** A line for each run: when, how long, and on what. */
+export function showSummary(place, shown) {
+  place.replaceChildren(...shown.map(({ run, machine }, index) => h("p", { class: "quiet-text" },
+    shown.length > 1 && h("span", { class: index ? "run-b" : "run-a" }, `Run ${run.id}`),
+    h("span", {}, timeElement(run.ts_start), ` for ${lengthOf(run)}`,
+      machine && ` on ${machineName(machine)} (${processorsOf(machine)}, ${memoryOf(machine)}, ${machine.os})`))));
+}
+
+const lengthOf = (run) => sinceStart((Date.parse(run.ts_end) - Date.parse(run.ts_start)) / 1000);
+const processorsOf = (machine) => `${count(machine.cpu_qty)} × ${count(machine.cpu_clock)} MHz`;
+const memoryOf = (machine) => `${count(machine.ram_mb)} MiB`;
+
 /** `place` shows the runs `[{ run, machine, events }]`, one column each. */
 export function showFacts(place, shown) {
   const rows = FACTS.map(([title, read]) => {
@@ -35,7 +47,7 @@ export function showFacts(place, shown) {
   });
   const head = shown.length > 1 && h("thead", {}, h("tr", {}, h("td"), shown.map(({ run }, index) =>
     h("th", { scope: "col" }, h("span", { class: index ? "run-b" : "run-a" }, titleOf(run))))));
-  place.replaceChildren(h("table", { class: "facts-of-runs" }, h("colgroup", {}, h("col"), shown.map(() => h("col"))), head,
+  place.replaceChildren(h("h2", {}, "Machine and specification"), h("table", { class: "facts-of-runs" }, h("colgroup", {}, h("col"), shown.map(() => h("col"))), head,
     h("tbody", {}, rows.filter(Boolean))));
 }
 
@@ -50,12 +62,12 @@ const ofMachine = (read) => ({ machine }) => (machine ? read(machine) : null);
 const FACTS = [
   ["Started", ({ run }) => ({ node: timeElement(run.ts_start), text: "" })],
   ["Ended", ({ run }) => ({ node: timeElement(run.ts_end), text: "" })],
-  ["Length", ({ run }) => sinceStart((Date.parse(run.ts_end) - Date.parse(run.ts_start)) / 1000)],
+  ["Length", ({ run }) => lengthOf(run)],
   ["Node under test", ({ run }) => (peerOf(run) ? { node: hashElement(peerOf(run)), text: peerOf(run) } : null)],
   ["Machine", ofMachine(machineName)],
   ["System", ofMachine((machine) => machine.os)],
-  ["Processors", ofMachine((machine) => `${count(machine.cpu_qty)} × ${count(machine.cpu_clock)} MHz`)],
-  ["Memory", ofMachine((machine) => `${count(machine.ram_mb)} MiB`)],
+  ["Processors", ofMachine(processorsOf)],
+  ["Memory", ofMachine(memoryOf)],
   ["Disks", ofMachine((machine) => machine.disk_info)],
   ["What it did", ({ run }) => specification(run.benchmark_spec, "benchmark specification")],
   ["Chain", ({ run }) => specification(run.chain_spec, "chain specification")],

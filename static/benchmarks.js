@@ -9,7 +9,7 @@ import { h, menu, say, timeElement } from "./lib/elements.js";
 import { count } from "./lib/format.js";
 import { showEmpty, showError, showLoading } from "./lib/states.js";
 import { createTable } from "./lib/table.js";
-import { machineName, showFacts, sinceStart, titleOf, windowOf } from "./benchmarks-run.js";
+import { machineName, showFacts, showSummary, sinceStart, titleOf, windowOf } from "./benchmarks-run.js";
 import { showPhases } from "./benchmarks-phases.js";
 import { Spans } from "./benchmarks-spans.js";
 import { enterMachine, enterPhase, enterRun } from "./benchmarks-forms.js";
@@ -18,7 +18,7 @@ openPage({ page: "benchmarks" });
 
 const POLL_MS = 5000;
 // Spans of a run that goes on are asked for at most this often, and at most this share of the time.
-const SPANS_MS = 10_000;
+const SPANS_MS = 5000;
 const PACE = 20;
 // Messages may be stored a while after they came.
 const GOING_ON_MS = 60_000;
@@ -123,6 +123,7 @@ async function showChosen(options) {
   if (state !== drawn) {
     drawn = state;
     parts.showHead(shown);
+    showSummary(parts.summary, shown);
     showFacts(parts.facts, shown);
     showPhases(parts.phases, shown, (run) => enterPhase(run, [...new Set(shown.flatMap((one) => one.events.map(({ name }) => name)))], () => poll()));
   }
@@ -155,10 +156,11 @@ function buildParts() {
       poll();
     },
   });
-  const facts = h("div", { class: "card" });
+  const summary = h("div", { class: "run-summary" });
+  const facts = h("section", { class: "card" });
   const phases = h("section", { class: "card" });
-  const spans = h("section", { class: "card-less" });
-  place("shown").append(h("div", { class: "run-head" }, title, state, h("label", {}, "Compare with", beside)), facts, phases, spans);
+  const spans = h("section");
+  place("shown").append(h("div", { class: "run-head" }, title, state, h("label", {}, "Compare with", beside)), summary, phases, spans, facts);
   const showHead = ([first, second]) => {
     title.textContent = titleOf(first.run);
     state.hidden = Date.parse(first.run.ts_end) < Date.now();
@@ -166,7 +168,7 @@ function buildParts() {
       h("option", { value: run.id, selected: run === second?.run }, titleOf(run))));
     beside.disabled = runs.length < 2;
   };
-  return { facts, phases, spans: new Spans(spans), showHead };
+  return { summary, facts, phases, spans: new Spans(spans), showHead };
 }
 
 function buildTable() {

@@ -186,7 +186,7 @@ function buildParts() {
   const chains = rows("Sessions by chain", [["Chain"], ["Sessions", true]]);
   const graphs = h("div", { class: "cards" });
   place("parts").append(figures.element,
-    card("Losses", lossState, scroll("Losses by reason", lossRows.element), balance), graphs,
+    card("Losses", h("div", { class: "bar" }, lossState, balance), scroll("Losses by reason", lossRows.element)), graphs,
     h("div", { class: "cards" },
       card("Limits", limits.element),
       card("Database", database.element, sizes.element),

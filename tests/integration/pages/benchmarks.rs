@@ -115,7 +115,7 @@ fn the_benchmarks_page_is_sound() {
 #[test]
 fn runs_are_shown_with_what_the_database_has() {
     let app = start();
-    let (_network, after, before) = enter_two_runs(&app);
+    let (_network, _, before) = enter_two_runs(&app);
     let browser = Browser::start();
     open(&browser, &app, "");
     wait_for_column(&browser, RUNS, "Description", &["after", "before"]);
@@ -188,7 +188,6 @@ fn runs_are_shown_with_what_the_database_has() {
     browser.wait_until(&format!(
         "{labels}.includes('pallet_b. on_finalize: from 6')"
     ));
-    let _ = after;
     assert_eq!(browser.console_errors(), [""; 0]);
 }
 

@@ -45,11 +45,11 @@ const SHOTS: [Shot; 15] = [
     Shot { name: "node-dark", path: "/dashboard/node?peer_id={peer}", ready: "main", look: Dark },
     Shot { name: "profiling", path: "/dashboard/profiling", ready: "main", look: Light },
     Shot { name: "profiling-dark", path: "/dashboard/profiling", ready: "main", look: Dark },
-    Shot { name: "reputation", path: "/dashboard/reputation", ready: "main", look: Light },
-    Shot { name: "benchmarks", path: "/dashboard/benchmarks", ready: "main", look: Light },
-    Shot { name: "benchmarks-dark", path: "/dashboard/benchmarks", ready: "main", look: Dark },
-    Shot { name: "server", path: "/dashboard/server", ready: "main", look: Light },
-    Shot { name: "server-dark", path: "/dashboard/server", ready: "main", look: Dark },
+    Shot { name: "reputation", path: "/dashboard/reputation", ready: "#opinions [role=grid] td", look: Light },
+    Shot { name: "benchmarks", path: "/dashboard/benchmarks?run=2&beside=1", ready: "#shown .chart-canvas canvas", look: Light },
+    Shot { name: "benchmarks-dark", path: "/dashboard/benchmarks?run=2&beside=1", ready: "#shown .chart-canvas canvas", look: Dark },
+    Shot { name: "server", path: "/dashboard/server", ready: ".verdict[data-level=well]", look: Light },
+    Shot { name: "server-dark", path: "/dashboard/server", ready: ".verdict[data-level=well]", look: Dark },
 ];
 
 #[test]
@@ -91,7 +91,9 @@ fn make() {
         }
         browser.open(&app.url(&path));
         browser.wait_for(shot.ready);
-        for _ in 0..4 {
+        // Its charts begin when it is opened.
+        let steps = if shot.path.ends_with("/server") { 20 } else { 4 };
+        for _ in 0..steps {
             network.step();
         }
         network.wait_stored(&app);

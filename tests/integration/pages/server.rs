@@ -80,6 +80,12 @@ fn the_server_page_shows_what_the_database_has_and_moves() {
     );
     let shown = "section:has(th[scope=col]):last-child tbody tr:first-child th";
     browser.wait_for_text(shown, &kinds[0]);
+    // What a node calls its messages is text.
+    let kind = "<img src=x onerror=\"document.title='run'\">";
+    network.send(1, kind, json!({}));
+    let kinds = "section:has(th[scope=col]):last-child tbody";
+    browser.wait_for_text(kinds, kind);
+    assert_ne!(browser.run("return document.title"), "run");
     network.disconnect(0);
     browser.wait_for_text(&tile("connections", 1), "3");
 
