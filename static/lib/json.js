@@ -20,8 +20,8 @@ export function parseExact(text) {
 }
 
 /**
- * As text: on one line with spaces after `:` and `,`, as PostgreSQL writes it; `isPretty` on several, `isSorted` with
- * the keys in order.
+ * As text: on one line with spaces after `:` and `,`; `isPretty` on several; `isSorted` with the keys in the order in
+ * which PostgreSQL keeps them (shorter ones first), so that it is the text that the server searches.
  */
 export function jsonText(value, { isPretty = false, isSorted = false } = {}, margin = "\n") {
   if (value === null || typeof value !== "object") return typeof value === "bigint" ? String(value) : JSON.stringify(value) ?? "null";
@@ -29,11 +29,17 @@ export function jsonText(value, { isPretty = false, isSorted = false } = {}, mar
   const deeper = (child) => jsonText(child, { isPretty, isSorted }, inner);
   const isList = Array.isArray(value);
   const keys = isList ? null : Object.keys(value);
-  if (isSorted) keys?.sort();
+  if (isSorted) keys?.sort(compareKeys);
   const parts = isList ? value.map(deeper) : keys.map((key) => `${JSON.stringify(key)}: ${deeper(value[key])}`);
   const [open, close] = isList ? "[]" : "{}";
   if (!isPretty || parts.length === 0) return `${open}${parts.join(", ")}${close}`;
   return `${open}${inner}${parts.join(`,${inner}`)}${margin}${close}`;
+}
+
+const lengthOf = (key) => new TextEncoder().encode(key).length;
+
+function compareKeys(a, b) {
+  return lengthOf(a) - lengthOf(b) || (a < b ? -1 : 1);
 }
 
 /** An element that shows a value, with a button to copy it; `buttons`: more beside it. */
