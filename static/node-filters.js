@@ -11,9 +11,9 @@ const TYPED_MS = 500;
 /**
  * Puts the filters in `place`. `changed({ msg?, target?, text? })` is called when the reader chose, `paused(isPaused)`
  * when new messages shall wait. Returns `{ show(values), load(params, signal), count(messages), setLive(isLive) }`;
- * `load` gives the kinds there are.
+ * `load` gives the kinds there are. `clock()`: the time of the server, Unix ms.
  */
-export function createFilters(place, { changed, paused }) {
+export function createFilters(place, { changed, paused, clock }) {
   const kinds = h("select", { "aria-label": "Kind of message", onchange: () => changed({ msg: kinds.value }) });
   const target = field("Target", "Target is …", (value) => changed({ target: value }));
   const text = field("Text in the message", "Text contains …", (value) => changed({ text: value }));
@@ -31,6 +31,8 @@ export function createFilters(place, { changed, paused }) {
   let counts = new Map();
   let chosen = "";
   let areCounted = true;
+  // What the server has counted already, Unix ms.
+  let countedTo = Infinity;
 
   const showKinds = () => {
     const all = [...counts].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1));
@@ -59,10 +61,13 @@ export function createFilters(place, { changed, paused }) {
       }
     },
     async load(params, signal) {
+      countedTo = Infinity;
+      const askedAt = clock();
       try {
         const stats = await get("nodes/log_stats", params, { signal });
         counts = new Map(stats.map(({ log_type: kind, qty }) => [kind, qty]));
         areCounted = true;
+        countedTo = askedAt;
       } catch (error) {
         if (isAbort(error)) return [...counts.keys()];
         areCounted = false;
@@ -73,10 +78,11 @@ export function createFilters(place, { changed, paused }) {
     },
     count(messages) {
       let isNew = false;
-      for (const { msg, logs } of messages) {
+      for (const { msg, logs, micros } of messages) {
+        if (typeof logs.target === "string") suggest(targets, logs.target);
+        if (micros / 1000 < countedTo) continue;
         isNew = true;
         counts.set(msg, (counts.get(msg) ?? 0) + 1);
-        if (typeof logs.target === "string") suggest(targets, logs.target);
       }
       if (isNew && kinds !== document.activeElement) showKinds();
     },

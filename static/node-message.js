@@ -30,7 +30,7 @@ export function toMessage(msg, createdAt, logs) {
 export function passes(message, { msg, target, text }) {
   if (msg && message.msg !== msg) return false;
   if (target && message.logs.target !== target) return false;
-  return !text || lower(jsonText(message.logs)).includes(lower(text));
+  return !text || lower(jsonText(message.logs, { isSorted: true })).includes(lower(text));
 }
 
 // As the server: only the letters A to Z.

@@ -79,7 +79,7 @@ class Messages {
   /** Takes messages that arrived: `[{ msg, createdAt, logs }]`, as toMessage gives them. */
   hear(messages) {
     if (!this.#isLive) return;
-    this.#held.push(...messages.filter((message) => passes(message, this.#view.filters) && !this.#items.has(message.key)));
+    this.#held.push(...messages.filter((message) => passes(message, this.#view.filters)));
     this.#release();
   }
 
@@ -173,7 +173,11 @@ class Messages {
 
   /** Shows what arrived, unless that would move what somebody reads. */
   #release() {
-    if (!this.#isLive || this.#isLoading || this.#held.length === 0) return;
+    if (!this.#isLive || this.#isLoading) return;
+    // The feed tells the last minute again; what is older than the list belongs to the next page.
+    const oldest = this.#older === null ? -Infinity : this.#messages.at(-1)?.micros ?? -Infinity;
+    this.#held = this.#held.filter(({ key, micros: at }) => at >= oldest && !this.#items.has(key));
+    if (this.#held.length === 0) return;
     if (this.#isPaused || this.#isRead()) {
       if (this.#held.length > LIVE_MAX) this.#held.splice(0, this.#held.length - LIVE_MAX);
       this.#newer.hidden = false;

@@ -65,7 +65,7 @@ const showCharts = createCharts(part("charts"), {
   bands: () => awayParts().map(({ from, to }) => ({ from: from / 1000, to: (to ?? clock()) / 1000 })),
   marks: () => (momentOf() === null ? [] : [momentOf() / 1000]),
 });
-const filters = createFilters(part("filters"), { changed: (changes) => go(changes), paused: (isPaused) => messages.pause(isPaused) });
+const filters = createFilters(part("filters"), { changed: (changes) => go(changes), paused: (isPaused) => messages.pause(isPaused), clock });
 const messages = createMessages(part("messages"), {
   peer, linkTo: (at) => linkTo({ ...spanParams(...spanMillis()), at }, go), only: (msg) => go({ msg }),
   clearFilters: () => go({ msg: null, target: null, text: null }), explainEmpty,

@@ -5,17 +5,16 @@
 import { openPage } from "./lib/shell.js";
 import { get, isAbort } from "./lib/api.js";
 import { readAddress, writeAddress } from "./lib/address.js";
-import { createChart } from "./lib/chart.js";
 import { h, say } from "./lib/elements.js";
 import { feed } from "./lib/feed.js";
-import { age, nanos } from "./lib/format.js";
 import { spanPicker } from "./lib/span.js";
 import { showEmpty, showError, showLoading } from "./lib/states.js";
+import { createSpanChart } from "./profiling-chart.js";
+import { AGGREGATES, createControls } from "./profiling-controls.js";
 import { createNodeField } from "./profiling-node.js";
 import { createRanking } from "./profiling-table.js";
-import { fits, INTERVALS, keyOf, labelOf, usualInterval, Windows } from "./profiling-windows.js";
+import { fits, INTERVALS, keyOf, usualInterval, Windows } from "./profiling-windows.js";
 
-const AGGREGATES = [["mean", "Mean"], ["median", "Median"], ["percentile90", "90th percentile"], ["min", "Minimum"], ["max", "Maximum"]];
 // There are so many colours.
 const SHOWN_MAX = 8;
 const SHOWN_USUAL = 5;
@@ -27,6 +26,10 @@ const ROWS_MAX = 19_000;
 const REFRESH_MS = 15_000;
 const REFRESHES_PER_SPAN = 240;
 const PACE = 10;
+// New kinds of spans do not wait for that, but so long.
+const HURRY_MS = 3000;
+// Messages that came later than others are stored later.
+const OVERLAP_MS = 5000;
 
 const place = (id) => document.getElementById(id);
 const asked = () => readAddress({ aggregate: "mean", interval: "", scale: "log", peer_id: "", show: "" });
@@ -36,32 +39,18 @@ let timer = 0;
 let windows = new Windows(1);
 let ranking = [];
 let view = {};
-let chart = null;
-let shownChart = "";
 let subscription = null;
 let isStale = false;
+// Targets and names of the ranking.
+let known = new Set();
+let refreshedAt = 0;
 
 openPage({ page: "profiling" });
 const picker = spanPicker(place("span"), { fallback: "1h", changed: () => load() });
 const showNode = createNodeField(place("node"), (peer) => go({ peer_id: peer }));
-const controls = createControls();
+const showControls = createControls(place("how"), go);
+const drawChart = createSpanChart(place("chart"), { zoomed: (from, to) => picker.set(from, to), unzoomed: () => picker.reset() });
 const table = createRanking(place("ranking"), toggle);
-
-function createControls() {
-  const aggregate = h("select", { "aria-label": "Aggregate", onchange: () => go({ aggregate: aggregate.value === "mean" ? null : aggregate.value }) },
-    AGGREGATES.map(([value, title]) => h("option", { value }, title)));
-  const interval = h("select", { "aria-label": "Interval", onchange: () => go({ interval: interval.value }) },
-    h("option", { value: "" }), INTERVALS.map((seconds) => h("option", { value: seconds }, `each ${age(seconds)}`)));
-  const scale = h("button", { type: "button", onclick: () => go({ scale: asked().scale === "log" ? "linear" : null }) }, "Log scale");
-  place("how").append(aggregate, interval, scale);
-  return (shown) => {
-    aggregate.value = shown.aggregate;
-    interval.value = shown.isUsual ? "" : String(shown.interval);
-    interval.options[0].textContent = `Automatic${shown.isUsual ? ` (${age(shown.interval)})` : ""}`;
-    for (const option of interval.options) option.disabled = option.value !== "" && !fits(Number(option.value), shown.seconds);
-    scale.setAttribute("aria-pressed", String(shown.isLog));
-  };
-}
 
 function go(changes) {
   writeAddress(changes, { push: true });
@@ -90,7 +79,7 @@ const questionOf = ({ name, aggregate, interval, peer }) => JSON.stringify([name
 async function load() {
   const before = view;
   view = readView();
-  controls(view);
+  showControls(view);
   showNode(view.peer);
   if (before.name && questionOf(before) === questionOf(view)) {
     paint();
@@ -102,6 +91,7 @@ async function load() {
   request = new AbortController();
   windows = new Windows(view.interval);
   ranking = [];
+  refreshedAt = 0;
   listen();
   if (place("content").hidden) showLoading(place("state"));
   place("content").setAttribute("aria-busy", "true");
@@ -117,6 +107,7 @@ async function refresh(from) {
     const { start_time, end_time } = times(span.from, span);
     ranking = await get("api/v1/profiling/ranking", { start_time, end_time, peer_id: view.peer, limit: RANKING_MAX }, { signal });
     await readWindows(from, signal);
+    known = new Set(ranking.map(keyOf));
     place("problem").hidden = true;
     place("content").removeAttribute("aria-busy");
     showContent();
@@ -126,7 +117,20 @@ async function refresh(from) {
   }
   if (!view.live) return;
   const wait = Math.max(REFRESH_MS, view.seconds * 1000 / REFRESHES_PER_SPAN, (performance.now() - begun) * PACE);
-  timer = setTimeout(() => whenSeen(() => refresh(new Date(Date.now() - wait - 2 * view.interval * 1000))), wait);
+  refreshedAt = Date.now();
+  timer = setTimeout(refreshAgain, wait);
+}
+
+/** What ended since the last time; the window that was open then is whole now. */
+function refreshAgain() {
+  whenSeen(() => refresh(new Date(refreshedAt - 2 * view.interval * 1000 - OVERLAP_MS)));
+}
+
+/** There is something that the feed does not tell, as a kind of span that is new: the ranking is due soon. */
+function hurry() {
+  if (ranking.length >= RANKING_MAX || !refreshedAt) return;
+  clearTimeout(timer);
+  timer = setTimeout(refreshAgain, Math.max(0, refreshedAt + HURRY_MS - Date.now()));
 }
 
 function whenSeen(act) {
@@ -190,6 +194,7 @@ function listen() {
       const whole = data.filter(({ created_at: start }) => Date.parse(start) >= since);
       windows.take(whole);
       isStale ||= whole.length > 0;
+      if (whole.length < data.length || whole.some((one) => !known.has(keyOf(one)))) hurry();
       // The first spans after silence bring the page to life.
       if (place("content").hidden && data.length > 0) again();
     },
@@ -251,23 +256,11 @@ function showRanking() {
 }
 
 function showChart() {
+  const { interval, live } = view;
   const keys = shownKeys();
-  const { aggregate, interval, isLog, peer, live } = view;
-  const title = `${AGGREGATES.find(([known]) => known === aggregate)[1]} of each ${age(interval)}`;
-  const name = JSON.stringify([keys, title, isLog, peer]);
-  if (name !== shownChart) {
-    shownChart = name;
-    chart?.destroy();
-    chart = createChart(place("chart"), {
-      title, height: 300, isLog, empty: keys.length === 0 ? "Choose spans in the table beneath." : "No such span in this time.",
-      series: keys.map((key, index) => ({ label: labelOf(key), format: nanos, colour: index + 1 })),
-      zoomed: (from, to) => picker.set(from, to), unzoomed: () => picker.reset(),
-      picked: peer ? (moment) => location.assign(`node?${new URLSearchParams({ peer_id: peer, at: moment.toISOString(), msg: "tracing.profiling" })}`) : null,
-    });
-  }
   const span = live ? readView() : view;
   if (live) windows.forget(span.from.getTime() / 1000 - interval);
-  chart.setData(windows.columns(keys), span);
+  drawChart(view, keys, windows.columns(keys), span);
 }
 
 function explainEmpty(where) {
