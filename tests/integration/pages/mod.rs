@@ -4,8 +4,11 @@
 
 mod benchmarks;
 mod browser;
+mod load;
 mod network;
+mod node;
 mod nodes;
+mod profiling;
 mod reputation;
 mod screenshots;
 mod server;

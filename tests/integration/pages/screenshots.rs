@@ -13,6 +13,9 @@ use crate::support::{Browser, Network, TestApp};
 /// Most that a picture may take, for it lives in the repository.
 const BYTES_MAX: u64 = 200_000;
 
+/// The node that has a picture: an old one, for they send everything there is.
+const NODE: usize = 3;
+
 /// A picture of a page.
 struct Shot {
     name: &'static str,
@@ -34,17 +37,18 @@ use Look::{Dark, Light, Phone};
 
 /// All pages.
 #[rustfmt::skip]
-const SHOTS: [Shot; 15] = [
+const SHOTS: [Shot; 16] = [
     Shot { name: "start", path: "/", ready: "#live a", look: Light },
     Shot { name: "start-dark", path: "/", ready: "#live a", look: Dark },
     Shot { name: "routes", path: "/api/", ready: "#routes details", look: Light },
     Shot { name: "nodes", path: "/dashboard/", ready: "#table [role=grid] td", look: Light },
     Shot { name: "nodes-dark", path: "/dashboard/", ready: "#table [role=grid] td", look: Dark },
     Shot { name: "nodes-phone", path: "/dashboard/", ready: "#table [role=grid] td", look: Phone },
-    Shot { name: "node", path: "/dashboard/node?peer_id={peer}", ready: "main", look: Light },
-    Shot { name: "node-dark", path: "/dashboard/node?peer_id={peer}", ready: "main", look: Dark },
-    Shot { name: "profiling", path: "/dashboard/profiling", ready: "main", look: Light },
-    Shot { name: "profiling-dark", path: "/dashboard/profiling", ready: "main", look: Dark },
+    Shot { name: "node", path: "/dashboard/node?peer_id={peer}", ready: ".message", look: Light },
+    Shot { name: "node-dark", path: "/dashboard/node?peer_id={peer}", ready: ".message", look: Dark },
+    Shot { name: "node-phone", path: "/dashboard/node?peer_id={peer}", ready: ".message", look: Phone },
+    Shot { name: "profiling", path: "/dashboard/profiling", ready: "#ranking td input", look: Light },
+    Shot { name: "profiling-dark", path: "/dashboard/profiling", ready: "#ranking td input", look: Dark },
     Shot { name: "reputation", path: "/dashboard/reputation", ready: "#opinions [role=grid] td", look: Light },
     Shot { name: "benchmarks", path: "/dashboard/benchmarks?run=2&beside=1", ready: "#shown .chart-canvas canvas", look: Light },
     Shot { name: "benchmarks-dark", path: "/dashboard/benchmarks?run=2&beside=1", ready: "#shown .chart-canvas canvas", look: Dark },
@@ -62,7 +66,7 @@ fn make() {
     let app = app.start();
     let mut network = Network::start(&app, &[("Tetcore Main", 28), ("Tetcore Test", 12)]);
     network.play_corpora();
-    network.play_past(TimeDelta::hours(1), TimeDelta::seconds(30));
+    live_through_an_hour(&app, &mut network);
     for _ in 0..9 {
         network.grow(0);
     }
@@ -71,7 +75,7 @@ fn make() {
     network.wait_stored(&app);
     enter_benchmarks(&app);
 
-    let peer = &network.node(3).peer_id.clone();
+    let peer = &network.node(NODE).peer_id.clone();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/screenshots");
     std::fs::create_dir_all(&folder).unwrap();
     let browser = Browser::start();
@@ -92,7 +96,11 @@ fn make() {
         browser.open(&app.url(&path));
         browser.wait_for(shot.ready);
         // Its charts begin when it is opened.
-        let steps = if shot.path.ends_with("/server") { 20 } else { 4 };
+        let steps = if shot.path.ends_with("/server") {
+            20
+        } else {
+            4
+        };
         for _ in 0..steps {
             network.step();
         }
@@ -103,6 +111,35 @@ fn make() {
         let bytes = std::fs::metadata(&file).unwrap().len();
         assert!(bytes <= BYTES_MAX, "{} is too large", shot.name);
     }
+}
+
+/// Plays the last hour. The node of the pictures is away for a part of it.
+fn live_through_an_hour(app: &TestApp, network: &mut Network) {
+    let minute = TimeDelta::minutes(1);
+    let now = Utc::now();
+    let (left, back) = (now - minute * 26, now - minute * 22);
+    let mut time = now - minute * 60;
+    while time < now {
+        network.set_time(Some(time));
+        network.step();
+        let after = time + minute / 2;
+        if time < left && left <= after {
+            network.disconnect(NODE);
+        } else if time < back && back <= after {
+            network.reconnect(NODE);
+        }
+        time = after;
+    }
+    network.set_time(None);
+    network.wait_stored(app);
+    // Nodes can say what time it is, but not when they connected.
+    let peer = &network.node(NODE).peer_id;
+    app.db.execute(&format!(
+        "UPDATE peer_connections SET created_at = created_at - interval '61 min';
+         UPDATE peer_connections SET disconnected_at = '{left}', last_seen_at = '{left}'
+           WHERE peer_id = '{peer}' AND disconnected_at IS NOT NULL;
+         UPDATE peer_connections SET created_at = '{back}' WHERE peer_id = '{peer}' AND disconnected_at IS NULL"
+    ));
 }
 
 /// Gives a picture a palette, with which it takes a third.
