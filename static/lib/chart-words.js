@@ -8,7 +8,10 @@ import { count, timeLocal, MISSING } from "./format.js";
 // A table of more lines would help nobody; the export of the page has them all.
 const LINES_MAX = 60;
 
-/** Buttons that show and hide series, each with its value at the cursor or, without one, its latest. */
+/**
+ * Buttons that show and hide series, each with its value at the cursor or, without one, its latest. `time`, the time at
+ * the cursor, has a place of its own, for a legend that grows would move the chart away under the pointer.
+ */
 export function chartLegend(series, { data, colour, toggled, formatTime = localTime }) {
   const time = h("span", { class: "chart-time number" });
   const entries = series.map((one, index) => {
@@ -24,7 +27,7 @@ export function chartLegend(series, { data, colour, toggled, formatTime = localT
     }, mark, one.label, value);
     return { button, mark, value };
   });
-  const element = h("span", { class: "chart-legend" }, time, entries.map(({ button }) => button));
+  const element = h("span", { class: "chart-legend" }, entries.map(({ button }) => button));
   const show = (index) => {
     const columns = data();
     time.textContent = index === null ? "" : formatTime(columns[0][index]);
@@ -34,7 +37,7 @@ export function chartLegend(series, { data, colour, toggled, formatTime = localT
       value.textContent = words(series[at], known);
     });
   };
-  return { element, show };
+  return { element, time, show };
 }
 
 /** `{ element, show(), summary(), words(index) }`: the points, thinned to a length that can be read. */

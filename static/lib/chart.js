@@ -110,7 +110,7 @@ class Chart {
     this.#table = chartTable(title, series, () => this.#data, this.#options.formatTime);
     this.#figure = h("figure", { class: "chart" },
       h("figcaption", {}, h("span", { class: "chart-title" }, title), this.#legend.element),
-      h("div", { class: "chart-place" }, this.#canvas, this.#empty), this.#table.element);
+      h("div", { class: "chart-place" }, this.#canvas, this.#empty, this.#legend.time), this.#table.element);
     place.append(this.#figure);
     this.#readColours();
     this.#plot = new uPlot(this.#plotOptions(this.#canvas.clientWidth || 600, height), this.#data, this.#canvas);
