@@ -9,14 +9,14 @@ import { count } from "./lib/format.js";
 const TYPED_MS = 500;
 
 /**
- * Puts the filters in `place`. `changed({ msg?, target?, text? })` is called when the reader chose, `paused(isPaused)`
- * when new messages shall wait. Returns `{ show(values), load(params, signal), count(messages), setLive(isLive) }`;
+ * Puts the filters in `place`. `changed({ msg?, target?, text? }, { push })` is called when the reader chose or typed,
+ * `paused(isPaused)` when new messages shall wait. Returns `{ show(values), load(params, signal), count(messages), setLive(isLive) }`;
  * `load` gives the kinds there are. `clock()`: the time of the server, Unix ms.
  */
 export function createFilters(place, { changed, paused, clock }) {
   const kinds = h("select", { "aria-label": "Kind of message", onchange: () => changed({ msg: kinds.value }) });
-  const target = field("Target", "Target is …", (value) => changed({ target: value }));
-  const text = field("Text in the message", "Text contains …", (value) => changed({ text: value }));
+  const target = field("Target", "Target is …", (value) => changed({ target: value }, { push: false }));
+  const text = field("Text in the message", "Text contains …", (value) => changed({ text: value }, { push: false }));
   const pause = h("button", {
     type: "button", "aria-pressed": "false",
     onclick: () => {

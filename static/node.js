@@ -65,7 +65,7 @@ const showCharts = createCharts(part("charts"), {
   bands: () => awayParts().map(({ from, to }) => ({ from: from / 1000, to: (to ?? clock()) / 1000 })),
   marks: () => (momentOf() === null ? [] : [momentOf() / 1000]),
 });
-const filters = createFilters(part("filters"), { changed: (changes) => go(changes), paused: (isPaused) => messages.pause(isPaused), clock });
+const filters = createFilters(part("filters"), { changed: go, paused: (isPaused) => messages.pause(isPaused), clock });
 const messages = createMessages(part("messages"), {
   peer, linkTo: (at) => linkTo({ ...spanParams(...spanMillis()), at }, go), only: (msg) => go({ msg }),
   clearFilters: () => go({ msg: null, target: null, text: null }), explainEmpty,
@@ -84,8 +84,8 @@ const momentOf = () => toDate(asked().at)?.getTime() ?? null;
 const awayParts = () => within(story, asMillis(spanNow())).filter(({ kind }) => kind === "away");
 
 /** Changes the address, and shows what it says then. */
-function go(changes) {
-  writeAddress(changes, { push: true });
+function go(changes, { push = true } = {}) {
+  writeAddress(changes, { push });
   picker.show();
   show();
 }
