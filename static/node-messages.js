@@ -17,7 +17,7 @@ const WINDOW_MIN = 1000;
 
 /**
  * Puts the list in `place`. `options`: `peer`; `linkTo(at)` gives an <a> to a moment; `only(msg)`, `clearFilters()`;
- * `explainEmpty(place)`: says why nothing at all was said.
+ * `explainEmpty(place)`: says why nothing at all was said; `clock()`: the time of the server, Unix ms.
  * Returns `{ load(view), hear(messages), pause(isPaused) }`. A view is `{ from, to, isLive, at, filters }`: Dates; `at`
  * is the text of a time or ""; a live view without `at` takes what arrives.
  */
@@ -118,21 +118,24 @@ class Messages {
 
   /** Messages after the newest of the list, in a window of time that has neither none nor too many. */
   async #readNewer(signal) {
-    const start = (this.#messages[0]?.micros ?? micros(this.#view.at)) + 1;
-    const last = micros((this.#view.isLive ? new Date() : this.#view.to).toISOString());
-    for (let width = WINDOW_FIRST; ;) {
+    const last = micros((this.#view.isLive ? new Date(this.#options.clock()) : this.#view.to).toISOString());
+    let start = (this.#messages[0]?.micros ?? micros(this.#view.at)) + 1;
+    let width = WINDOW_FIRST;
+    let found = [];
+    while (start < last && found.length === 0) {
       const end = Math.min(start + width, last);
-      if (end <= start) break;
       const params = { ...this.#params(), start_time: timeOfMicros(start), end_time: timeOfMicros(end) };
       const { messages, cursor } = await this.#ask(params, signal);
-      if (cursor && width > WINDOW_MIN) width = Math.max(WINDOW_MIN, Math.floor(width / 8));
-      else if (messages.length === 0 && end < last) width *= 8;
-      else {
-        this.#add(messages);
-        this.#newer.hidden = end >= last;
-        break;
+      if (cursor && width > WINDOW_MIN) {
+        width = Math.max(WINDOW_MIN, Math.floor(width / 8));
+      } else {
+        found = messages;
+        start = end;
+        width *= 4;
       }
     }
+    this.#add(found);
+    this.#newer.hidden = start >= last;
     this.#newer.textContent = "Newer messages";
   }
 

@@ -68,7 +68,7 @@ const showCharts = createCharts(part("charts"), {
 const filters = createFilters(part("filters"), { changed: go, paused: (isPaused) => messages.pause(isPaused), clock });
 const messages = createMessages(part("messages"), {
   peer, linkTo: (at) => linkTo({ ...spanParams(...spanMillis()), at }, go), only: (msg) => go({ msg }),
-  clearFilters: () => go({ msg: null, target: null, text: null }), explainEmpty,
+  clearFilters: () => go({ msg: null, target: null, text: null }), explainEmpty, clock,
 });
 
 /** The span of time that is shown, by the clock of the server. */
