@@ -79,17 +79,20 @@ pub(super) async fn bring_up(parts: BringUp) -> Result<Database, ApplicationErro
         embedded,
     };
     let mut wait = RETRY_FIRST;
+    let mut said = String::new();
     loop {
         let (again, pools, started_at) =
             (parts.clone(), database.pools.clone(), database.started_at);
         match blocking(move || again.prepare(&pools, started_at)).await? {
             Ok(()) => return Ok(database),
             Err(error) => {
-                log::warn!(
-                    "waiting for the database, next try in {:.1} s: {error}",
-                    wait.as_secs_f64()
-                );
-                parts.metrics.set_trouble(Some(error.to_string()));
+                let error = error.to_string();
+                parts.metrics.set_trouble(Some(error.clone()));
+                // Once; who asks for health is told all the time.
+                if said != error {
+                    log::error!("waiting for the database, messages go to disk: {error}");
+                    said = error;
+                }
             }
         }
         tokio::time::sleep(wait).await;

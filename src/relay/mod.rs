@@ -118,25 +118,33 @@ impl RelayParts {
         T: Send + 'static,
     {
         let pools = self.pools.clone();
-        let limit = (self.slow_after * GIVE_UP).as_millis();
+        let limit = self.slow_after * GIVE_UP;
         let done = actix_web::web::block(move || {
             let found = pools.control().and_then(|mut conn| {
                 conn.transaction(|conn| {
-                    conn.batch_execute(&format!("SET LOCAL statement_timeout = {limit}"))?;
+                    conn.batch_execute(&format!(
+                        "SET LOCAL statement_timeout = {}",
+                        limit.as_millis()
+                    ))?;
                     work(&mut state, conn)
                 })
                 .map_err(StoreError::from)
             });
             (state, found)
         });
-        match done.await {
-            Ok((state, Ok(found))) => (state, Some(found)),
-            Ok((state, Err(error))) => {
+        // It may be several statements; an answer that was lost never comes.
+        match tokio::time::timeout(limit * 2, done).await {
+            Ok(Ok((state, Ok(found)))) => (state, Some(found)),
+            Ok(Ok((state, Err(error)))) => {
                 log::debug!("the live feed could not be brought up to date: {error}");
                 (state, None)
             }
-            Err(cancelled) => {
+            Ok(Err(cancelled)) => {
                 log::error!("the live feed could not be brought up to date: {cancelled}");
+                (S::default(), None)
+            }
+            Err(_late) => {
+                log::warn!("the live feed could not be brought up to date: no answer");
                 (S::default(), None)
             }
         }

@@ -45,15 +45,10 @@ impl Batch {
         Self { groups }
     }
 
-    /// Number of the batch: that of its first message, which is in no other
-    /// batch. A batch that is sent again is recognised by it; one without
-    /// messages has none, for its sessions may be stored any number of times.
-    pub(super) fn id(&self) -> Option<MessageId> {
-        let groups = self.groups.iter();
-        groups.filter_map(|group| group.rows.first_message()).min()
-    }
-
-    /// Where its messages lie; none if it has none.
+    /// Where its messages lie; none if it has none. The lowest number is that of
+    /// the batch, for its messages are in no other one: a batch that is sent
+    /// again is recognised by it. One without messages needs none, for its
+    /// sessions may be stored any number of times.
     pub(super) fn span(&self) -> Option<Span> {
         let mut rows = self.groups.iter().flat_map(|group| group.rows.views());
         let (first, _) = rows.next()?;

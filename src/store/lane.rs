@@ -52,19 +52,20 @@ struct Current {
 #[derive(Debug, Default)]
 struct Busy {
     since: Mutex<BTreeMap<Use, Instant>>,
-    next_wait: AtomicU64,
+    next_call: AtomicU64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Use {
-    /// Somebody waits for a connection, which is tested before he gets it.
-    Wait(u64),
+    /// Somebody waits for a connection, which is tested before he gets it; or
+    /// one is being made.
+    Call(u64),
     /// A connection is used.
     Connection(u64),
 }
 
-/// Ends with the wait for a connection.
-struct Waiting<'a> {
+/// Ends with a call.
+struct Call<'a> {
     busy: &'a Busy,
     number: u64,
 }
@@ -81,7 +82,7 @@ impl Lane {
     /// A connection, or why there is none.
     pub(super) fn get(&self) -> Result<Connection, StoreError> {
         let current = self.current(Instant::now());
-        let _waiting = current.busy.wait();
+        let _call = current.busy.call();
         let connection = current.pool.get();
         connection.map_err(|error| StoreError::Unavailable(error.to_string()))
     }
@@ -114,12 +115,16 @@ impl Lane {
 impl Current {
     fn open(options: &LaneOptions) -> Self {
         let busy = Arc::new(Busy::default());
+        let begin = Begin {
+            settings: options.settings.clone(),
+            busy: busy.clone(),
+        };
         let pool = Pool::builder()
             .max_size(options.size)
             .min_idle(Some(0))
             .idle_timeout(Some(Duration::from_secs(300)))
             .connection_timeout(options.wait_max)
-            .connection_customizer(Box::new(OnAcquire(options.settings.clone())))
+            .connection_customizer(Box::new(begin))
             // Whoever asked is told, and logs it.
             .error_handler(Box::new(NopErrorHandler))
             .event_handler(Box::new(Watch(busy.clone())))
@@ -129,25 +134,30 @@ impl Current {
 }
 
 impl Busy {
-    fn wait(&self) -> Waiting<'_> {
-        let number = self.next_wait.fetch_add(1, Ordering::Relaxed);
-        lock(&self.since).insert(Use::Wait(number), Instant::now());
-        Waiting { busy: self, number }
+    fn call(&self) -> Call<'_> {
+        let number = self.next_call.fetch_add(1, Ordering::Relaxed);
+        lock(&self.since).insert(Use::Call(number), Instant::now());
+        Call { busy: self, number }
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Call<'_> {
     fn drop(&mut self) {
-        lock(&self.busy.since).remove(&Use::Wait(self.number));
+        lock(&self.busy.since).remove(&Use::Call(self.number));
     }
 }
 
+/// Begins a new connection with the settings of the lane.
 #[derive(Debug)]
-struct OnAcquire(String);
+struct Begin {
+    settings: String,
+    busy: Arc<Busy>,
+}
 
-impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for OnAcquire {
+impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Begin {
     fn on_acquire(&self, conn: &mut PgConnection) -> Result<(), diesel::r2d2::Error> {
-        conn.batch_execute(&self.0)
+        let _call = self.busy.call();
+        conn.batch_execute(&self.settings)
             .map_err(diesel::r2d2::Error::QueryError)
     }
 }
@@ -188,7 +198,7 @@ mod tests {
         });
         let start = Instant::now();
         let first = lane.current(start);
-        let waiting = first.busy.wait();
+        let call = first.busy.call();
         assert!(Arc::ptr_eq(
             &lane.current(start + busy_max).busy,
             &first.busy
@@ -198,8 +208,8 @@ mod tests {
         assert!(!Arc::ptr_eq(&second.busy, &first.busy));
         assert!(Arc::ptr_eq(&lane.current(late).busy, &second.busy));
         // Who comes back in time, or after all, changes nothing.
-        drop(waiting);
-        drop(second.busy.wait());
+        drop(call);
+        drop(second.busy.call());
         assert!(Arc::ptr_eq(&lane.current(late).busy, &second.busy));
     }
 }

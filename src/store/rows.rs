@@ -165,11 +165,6 @@ impl RowBuffer {
         self.count == 0
     }
 
-    /// The message of the first row.
-    pub(super) fn first_message(&self) -> Option<MessageId> {
-        get_i64(self.bytes.get(ID_OFFSET..ID_OFFSET + 8)?).map(MessageId)
-    }
-
     /// The session of the first row.
     pub(super) fn first_session(&self) -> Option<SessionId> {
         get_i64(self.bytes.get(SESSION_OFFSET..SESSION_OFFSET + 8)?).map(SessionId)

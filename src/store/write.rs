@@ -14,12 +14,13 @@ use diesel::prelude::*;
 use diesel::result::Error;
 use diesel::sql_types::{BigInt, Binary, Bool, Nullable, SmallInt, Text, Timestamptz};
 
+use super::batch::Span;
 use super::pools::WRITER_LOCK_TIMEOUT;
 use super::rows::{COPY_HEADER, COPY_TRAILER, RowView};
 use super::schema::{
     ingest_batches, rejected_messages, telemetry_messages, telemetry_messages_audit,
 };
-use super::{Batch, Kinds, StoreError, sessions};
+use super::{Batch, Kinds, SessionRow, StoreError, sessions};
 use crate::metrics::RejectReason;
 
 /// Bytes of a refused message that are kept.
@@ -36,7 +37,7 @@ pub struct Outcome {
     pub recognised: usize,
 }
 
-/// A batch that is being stored.
+/// A batch as it is entered.
 #[derive(Debug, Insertable)]
 #[diesel(table_name = ingest_batches)]
 struct Entry<'a> {
@@ -55,6 +56,9 @@ pub struct BatchOrigin {
     /// `REJECTED_MESSAGES_MAX`.
     pub rejected_max: u64,
 }
+
+/// A batch that was not stored before, and its number.
+type NewBatch<'a> = (Option<i64>, &'a Batch);
 
 #[derive(QueryableByName)]
 struct TriedRow {
@@ -102,7 +106,7 @@ fn store_whole(
     conn.transaction(|conn| {
         let (mut outcome, new) = enter(conn, batches, origin)?;
         for audit in [false, true] {
-            let groups = new.iter().flat_map(|batch| &batch.groups);
+            let groups = new.iter().flat_map(|(_, batch)| &batch.groups);
             let slices: Vec<&[u8]> = groups
                 .filter(|group| group.audit == audit)
                 .map(|group| group.rows.bytes())
@@ -110,8 +114,8 @@ fn store_whole(
             copy_rows(conn, audit, &slices)?;
         }
         // Last, so that rows which other transactions want are held shortly.
-        sessions::upsert(conn, &Batch::newest_sessions(&new))?;
-        outcome.stored += new.iter().map(|batch| batch.rows()).sum::<usize>();
+        sessions::upsert(conn, &newest_sessions(&new))?;
+        outcome.stored += new.iter().map(|(_, batch)| batch.rows()).sum::<usize>();
         Ok(outcome)
     })
 }
@@ -122,9 +126,11 @@ fn enter<'a>(
     conn: &mut PgConnection,
     batches: &'a [Arc<Batch>],
     origin: &BatchOrigin,
-) -> QueryResult<(Outcome, Vec<&'a Batch>)> {
-    let spans = batches.iter().filter_map(|batch| batch.span());
+) -> QueryResult<(Outcome, Vec<NewBatch<'a>>)> {
+    let spans: Vec<Option<Span>> = batches.iter().map(|batch| batch.span()).collect();
     let mut entries: Vec<Entry<'_>> = spans
+        .iter()
+        .flatten()
         .map(|span| Entry {
             id: span.ids.0.0,
             last_id: span.ids.1.0,
@@ -152,20 +158,20 @@ fn enter<'a>(
     let entered: HashSet<i64> = entered.into_iter().collect();
     let mut outcome = Outcome::default();
     let mut new = Vec::with_capacity(batches.len());
-    for batch in batches {
-        match batch.id() {
-            Some(id) if !entered.contains(&id.0) => {
-                let rejected: i64 = entry(id.0)
-                    .select(ingest_batches::rejected)
-                    .get_result(conn)?;
-                let rejected = usize::try_from(rejected).unwrap_or(0);
-                outcome.stored += batch.rows().saturating_sub(rejected);
-                let reasons = std::iter::repeat_n(RejectReason::Data, rejected);
-                outcome.rejected.extend(reasons);
-                outcome.recognised += 1;
-            }
-            _ => new.push(&**batch),
-        }
+    for (batch, span) in batches.iter().zip(&spans) {
+        let number = span.map(|span| span.ids.0.0);
+        let Some(number) = number.filter(|number| !entered.contains(number)) else {
+            new.push((number, &**batch));
+            continue;
+        };
+        let rejected: i64 = entry(number)
+            .select(ingest_batches::rejected)
+            .get_result(conn)?;
+        let rejected = usize::try_from(rejected).unwrap_or(0);
+        outcome.stored += batch.rows().saturating_sub(rejected);
+        let reasons = std::iter::repeat_n(RejectReason::Data, rejected);
+        outcome.rejected.extend(reasons);
+        outcome.recognised += 1;
     }
     Ok((outcome, new))
 }
@@ -212,7 +218,7 @@ fn store_in_pieces(
 ) -> Result<Outcome, StoreError> {
     conn.transaction(|conn| {
         let (mut outcome, new) = enter(conn, batches, origin)?;
-        for batch in &new {
+        for (number, batch) in &new {
             let rejected_before = outcome.rejected.len();
             for audit in [false, true] {
                 let groups = batch.groups.iter().filter(|group| group.audit == audit);
@@ -225,8 +231,8 @@ fn store_in_pieces(
                 store_rows_in_pieces(conn, kinds, audit, rest, &mut outcome)?;
             }
             let rejected = outcome.rejected.len() - rejected_before;
-            if let Some(id) = batch.id().filter(|_| rejected > 0) {
-                diesel::update(entry(id.0))
+            if let Some(number) = number.filter(|_| rejected > 0) {
+                diesel::update(entry(number))
                     .set(ingest_batches::rejected.eq(i64::try_from(rejected).unwrap_or(i64::MAX)))
                     .execute(conn)?;
                 prune_rejected(conn, origin.rejected_max)?;
@@ -237,8 +243,16 @@ fn store_in_pieces(
     })
 }
 
-fn store_sessions_in_pieces(conn: &mut PgConnection, batches: &[&Batch]) -> Result<(), StoreError> {
-    for session in Batch::newest_sessions(batches) {
+fn newest_sessions(new: &[NewBatch<'_>]) -> Vec<SessionRow> {
+    let batches: Vec<&Batch> = new.iter().map(|(_, batch)| *batch).collect();
+    Batch::newest_sessions(&batches)
+}
+
+fn store_sessions_in_pieces(
+    conn: &mut PgConnection,
+    new: &[NewBatch<'_>],
+) -> Result<(), StoreError> {
+    for session in newest_sessions(new) {
         let asked_at = Instant::now();
         let stored =
             conn.transaction(|conn| sessions::upsert(conn, std::slice::from_ref(&session)));

@@ -21,7 +21,7 @@ fn origin(rejected_max: u64) -> BatchOrigin {
     }
 }
 
-fn batch(kinds: &Kinds, ids: std::ops::Range<i64>) -> Arc<Batch> {
+fn batch(kinds: &Kinds, ids: impl Iterator<Item = i64> + Clone) -> Arc<Batch> {
     let mut rows = RowBuffer::default();
     for _ in ids.clone() {
         let row = NewRow {
@@ -124,6 +124,20 @@ fn a_fault_of_the_database_rejects_no_message() {
         .stored,
         100
     );
+}
+
+/// When reserved numbers are used up, one is made up that is below zero.
+#[test]
+fn a_batch_whose_numbers_do_not_ascend_is_recognised() {
+    let db = TestDb::new();
+    let mut conn = db.connect();
+    let kinds = Kinds::new(10, Arc::new(Metrics::new().unwrap()));
+    let mut batch = [batch(&kinds, (1..51).chain(-50..0))];
+    for recognised in [0, 1] {
+        let outcome = store_batches(&mut conn, &kinds, &mut batch, &origin(10)).unwrap();
+        assert_eq!((outcome.stored, outcome.recognised), (100, recognised));
+    }
+    assert_eq!(db.count("SELECT count(*) FROM telemetry_messages"), 100);
 }
 
 /// Three batches of 100 messages.

@@ -234,8 +234,9 @@ impl Flow {
         now: Instant,
     ) -> Option<(Sent, Option<Duration>)> {
         let sent = self.flights.remove(&flight)?;
-        if let Origin::Spool(numbers) = &sent.origin {
-            self.spooled.stored(numbers.len());
+        match &sent.origin {
+            Origin::Memory(_) => self.spooled.others_stored(),
+            Origin::Spool(numbers) => self.spooled.stored(numbers.len()),
         }
         self.stored_at = Some(now);
         let outage = self.outage.take();
@@ -246,7 +247,7 @@ impl Flow {
     /// A flight is not stored. None if its writer was given up before.
     pub(super) fn not_stored(&mut self, flight: Flight, now: Instant) -> Option<Failed> {
         let sent = self.flights.remove(&flight)?;
-        let others_are_stored = self.stored_at.is_some_and(|at| at > sent.at);
+        let meanwhile = self.stored_at.is_some_and(|at| at > sent.at);
         match sent.origin {
             Origin::Memory(share) => {
                 let batches = sent.batches.into_iter().rev();
@@ -256,8 +257,7 @@ impl Flow {
             }
             // They are still on disk.
             Origin::Spool(numbers) => {
-                self.spooled.not_stored(&numbers, others_are_stored, now);
-                if others_are_stored {
+                if self.spooled.not_stored(&numbers, meanwhile, now) {
                     return Some(Failed::Alone);
                 }
             }

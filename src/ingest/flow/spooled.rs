@@ -30,6 +30,8 @@ pub(super) struct Spooled {
     blocked_until: Option<Instant>,
     /// Batches that are left alone until then.
     put_off: BTreeMap<SpoolNumber, Instant>,
+    /// The one that failed at the last try, and whether others were stored since.
+    suspect: Option<(SpoolNumber, bool)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +53,7 @@ impl Spooled {
             together: 1,
             blocked_until: None,
             put_off: BTreeMap::new(),
+            suspect: None,
         }
     }
 
@@ -110,13 +113,33 @@ impl Spooled {
         self.together = more.clamp(self.together, TOGETHER_MAX);
     }
 
-    /// They are not stored, `alone` if others were meanwhile.
-    pub(super) fn not_stored(&mut self, numbers: &[SpoolNumber], alone: bool, now: Instant) {
+    /// Others are stored.
+    pub(super) fn others_stored(&mut self) {
+        if let Some((_, others)) = &mut self.suspect {
+            *others = true;
+        }
+    }
+
+    /// They are not stored, but others were `meanwhile`; whether the fault is
+    /// their own.
+    pub(super) fn not_stored(
+        &mut self,
+        numbers: &[SpoolNumber],
+        meanwhile: bool,
+        now: Instant,
+    ) -> bool {
         self.state = State::Idle;
         self.together = 1;
-        if let ([number], true) = (numbers, alone) {
-            self.put_off.insert(*number, now + PUT_OFF);
+        let suspect = self.suspect.take();
+        let &[number] = numbers else {
+            return meanwhile;
+        };
+        if meanwhile || suspect == Some((number, true)) {
+            self.put_off.insert(number, now + PUT_OFF);
+            return true;
         }
+        self.suspect = Some((number, false));
+        false
     }
 
     /// They are gone from disk; so many are left there.

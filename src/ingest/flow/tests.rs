@@ -133,23 +133,35 @@ fn a_batch_that_always_fails_is_not_the_only_one_that_asks() {
     let later = now + RETRY_FIRST;
     let (flight, _) = written(flow.next_step(later));
     flow.stored(flight, later);
-    push_batch(&mut flow, later);
+    // Others were stored, so the next time the fault is its own.
     asked_disk(flow.next_step(later));
-    let bad = taken(&mut flow, &[1], later);
-    let (good, _) = written(flow.next_step(later));
-    let soon = later + LATENCY;
-    flow.stored(good, soon);
-    assert_eq!(flow.not_stored(bad, soon), Some(Failed::Alone));
+    let flight = taken(&mut flow, &[1], later);
+    assert_eq!(flow.not_stored(flight, later), Some(Failed::Alone));
     // New messages flow, and others from disk too.
-    push_batch(&mut flow, soon);
-    written(flow.next_step(soon));
-    assert!(flow.next_step(soon).is_none());
+    push_batch(&mut flow, later);
+    written(flow.next_step(later));
+    assert!(flow.next_step(later).is_none());
     flow.spooled.add();
     let number = SpoolNumber::for_tests(1);
-    assert_eq!(asked_disk(flow.next_step(soon)), (1, vec![number]));
+    assert_eq!(asked_disk(flow.next_step(later)), (1, vec![number]));
     flow.nothing_taken();
-    let wake_at = flow.wake_at(soon).unwrap();
+    let wake_at = flow.wake_at(later).unwrap();
     assert_eq!(asked_disk(flow.next_step(wake_at)), (1, Vec::new()));
+}
+
+#[test]
+fn batches_that_fail_while_others_are_stored_are_tried_one_by_one() {
+    let now = Instant::now();
+    let mut flow = flow(3);
+    asked_disk(flow.next_step(now));
+    let together = taken(&mut flow, &[1, 2, 3], now);
+    push_batch(&mut flow, now);
+    let (other, _) = written(flow.next_step(now));
+    let later = now + LATENCY;
+    flow.stored(other, later);
+    assert_eq!(flow.not_stored(together, later), Some(Failed::Alone));
+    // None of them is left alone yet.
+    assert_eq!(asked_disk(flow.next_step(later)), (1, Vec::new()));
 }
 
 #[test]
