@@ -147,18 +147,63 @@ fn what_is_not_there_is_refused_in_the_same_form() {
 #[test]
 fn the_pages_need_nothing_from_elsewhere() {
     let app = TestApp::start();
-    for path in ["/", "/api", "/api/"] {
+    for path in [
+        "/",
+        "/api",
+        "/api/",
+        "/dashboard/",
+        "/dashboard/node",
+        "/dashboard/profiling",
+        "/dashboard/reputation",
+        "/dashboard/benchmarks",
+        "/dashboard/server",
+    ] {
         let page = app.get(path);
-        assert_eq!(page.status, 200);
+        assert_eq!(page.status, 200, "{path}");
         assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
         assert!(page.headers["content-security-policy"].contains("default-src 'none'"));
-        for outside in ["src=\"http", "@import", "url(http", "rel=\"stylesheet\""] {
+        for outside in [
+            "src=\"http",
+            "src=\"//",
+            "@import",
+            "url(http",
+            "rel=\"stylesheet\" href=\"http",
+            "rel=\"stylesheet\" href=\"//",
+        ] {
             assert!(!page.body.contains(outside), "{path} has {outside}");
         }
     }
     assert!(app.get("/").body.contains("--telemetry-url"));
     let bare = TestApp::builder().env("ASSETS_PATH", "/nowhere").start();
     assert!(bare.get("/").body.contains("--telemetry-url"));
+}
+
+#[test]
+fn dashboards_come_from_the_directory_of_assets_and_from_nowhere_else() {
+    let app = TestApp::start();
+    let script = app.get("/dashboard/lib/feed.js");
+    assert_eq!(script.status, 200);
+    assert!(script.headers["content-type"].contains("javascript"));
+    assert_eq!(script.headers["cache-control"], "no-cache");
+    for path in [
+        "/dashboard/no-such-page",
+        "/dashboard/lib/no-such-module.js",
+        "/dashboard/../Cargo.toml",
+        "/dashboard/..%2fCargo.toml",
+        "/dashboard/%2e%2e/Cargo.toml",
+        "/dashboard//etc/passwd",
+        "/dashboard/.hidden",
+        "/dashboard/lib",
+    ] {
+        assert_eq!(app.get(path).status, 404, "{path}");
+    }
+    // Addresses in pages are relative, so a page has one address only.
+    let from = app.get("/dashboard");
+    let page = app.get("/dashboard/node/");
+    for answer in [from, page] {
+        assert_eq!(answer.status, 200, "it leads to a page");
+        assert!(answer.body.contains("<title>"));
+    }
 }
 
 #[test]
