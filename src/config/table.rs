@@ -237,7 +237,7 @@ pub const SETTINGS: &[Setting] = &[
         "1024",
         (1, 100_000),
         "rows",
-        "Rows that make a batch leave at once. Under load, while all writers are busy, batches grow up to 16 times as large: fewer transactions for the same rows.",
+        "Rows that make a batch leave at once. Under load, while all writers are busy, batches grow up to 16 times as large, as long as all of them take at most half of QUEUE_ROWS_MAX: fewer transactions for the same rows.",
     ),
     number(
         "DB_SAVE_LATENCY_MS",
@@ -262,9 +262,9 @@ pub const SETTINGS: &[Setting] = &[
     number(
         "QUEUE_ROWS_MAX",
         "262144",
-        (1_024, 1_000_000),
+        (16_384, 1_000_000),
         "rows",
-        "Messages in memory that wait to be stored. When it is full although batches go to the spool, sockets are held back for HOLD_BACK_MS, then messages are dropped and counted. The upper limit is what one block of reserved ids covers.",
+        "Messages in memory that wait to be stored. When it is full although batches go to the spool, sockets are held back for HOLD_BACK_MS, then messages are dropped and counted. The lower limit is what a few reads of sockets may bring, each up to 3,000 messages of the smallest size; the upper limit is what one block of reserved ids covers.",
     ),
     number(
         "QUEUE_BYTES_MAX",

@@ -73,6 +73,11 @@ pub struct Append {
     pub share: Share,
 }
 
+/// A socket has waited for room for half of `HOLD_BACK_MS`; from sockets.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct RoomIsShort;
+
 /// Asks to empty the memory, from now on, however little waits; answered when
 /// nothing is left in it. From the application, when it stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
@@ -378,6 +383,15 @@ impl Handler<Append> for Batcher {
         // server received is one number.
         group.rows.number(|| self.ids.next_message());
         self.flow.push(group, share);
+        self.proceed(ctx);
+    }
+}
+
+impl Handler<RoomIsShort> for Batcher {
+    type Result = ();
+
+    fn handle(&mut self, RoomIsShort: RoomIsShort, ctx: &mut Self::Context) {
+        self.flow.overflow();
         self.proceed(ctx);
     }
 }

@@ -24,15 +24,32 @@ pub(super) struct Queue {
     total: Share,
     batch_rows: usize,
     age_max: Duration,
+    /// The largest batch.
+    batch_max: Share,
+    /// Up to where it is emptied when it is too long.
+    short: Share,
 }
 
 impl Queue {
-    pub(super) fn new(config: &IngestConfig) -> Self {
+    /// Batches that so many writers have at once take at most half of the room:
+    /// the other half is here, and can go to disk however slow the writers are.
+    pub(super) fn new(config: &IngestConfig, writers: usize) -> Self {
+        let (rows_max, bytes_max) = (config.queue_rows_max, config.queue_bytes_max);
         Self {
             waiting: VecDeque::new(),
             total: Share::default(),
             batch_rows: config.batch_rows,
             age_max: config.batch_age_max,
+            batch_max: Share {
+                rows: (config.batch_rows * GROWTH_MAX).min(rows_max / 2 / writers),
+                bytes: (BATCH_BYTES * GROWTH_MAX).min(bytes_max / 2 / writers),
+                reserved: false,
+            },
+            short: Share {
+                rows: rows_max / 4,
+                bytes: bytes_max / 4,
+                reserved: false,
+            },
         }
     }
 
@@ -74,8 +91,8 @@ impl Queue {
         let mut taken = Share::default();
         let mut groups = Vec::new();
         while let Some((_, share)) = self.waiting.front() {
-            let too_many_rows = taken.rows + share.rows > self.batch_rows * GROWTH_MAX;
-            let too_many_bytes = taken.bytes + share.bytes > BATCH_BYTES * GROWTH_MAX;
+            let too_many_rows = taken.rows + share.rows > self.batch_max.rows;
+            let too_many_bytes = taken.bytes + share.bytes > self.batch_max.bytes;
             if !groups.is_empty() && (too_many_rows || too_many_bytes) {
                 break;
             }
@@ -88,6 +105,11 @@ impl Queue {
         self.total.rows -= taken.rows;
         self.total.bytes -= taken.bytes;
         (groups, taken)
+    }
+
+    /// Whether it takes more than a quarter of the room.
+    pub(super) fn is_long(&self) -> bool {
+        self.total.rows > self.short.rows || self.total.bytes > self.short.bytes
     }
 
     /// Whether a batch leaves whatever its age.
@@ -110,7 +132,7 @@ mod tests {
     fn queue(batch_rows: usize) -> Queue {
         let mut config = Config::from_lookup(&|_| None).unwrap().ingest;
         config.batch_rows = batch_rows;
-        Queue::new(&config)
+        Queue::new(&config, 2)
     }
 
     fn group(received_at: Instant) -> Group {
@@ -172,5 +194,28 @@ mod tests {
         assert!(queue.is_empty());
         queue.push(group(start), rows(1_000));
         assert_eq!(queue.take().1.rows, 1_000, "a group is never split");
+    }
+
+    #[test]
+    fn what_the_writers_have_leaves_half_of_the_room() {
+        let start = Instant::now();
+        let mut config = Config::from_lookup(&|_| None).unwrap().ingest;
+        config.queue_rows_max = 1_024;
+        config.queue_bytes_max = 1 << 20;
+        let mut queue = Queue::new(&config, 4);
+        for _ in 0..1_000 {
+            queue.push(group(start), rows(1));
+        }
+        assert_eq!(queue.take().1.rows, 128);
+        let large = Share {
+            rows: 1,
+            bytes: 50_000,
+            reserved: false,
+        };
+        let mut queue = Queue::new(&config, 4);
+        for _ in 0..10 {
+            queue.push(group(start), large);
+        }
+        assert_eq!(queue.take().1.rows, 2);
     }
 }

@@ -1,6 +1,7 @@
 //! The room for messages in memory, in rows and bytes: the one bound of the
 //! whole pipeline.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -72,28 +73,34 @@ impl Room {
         Some(share)
     }
 
-    /// Takes a share, waiting for at most `patience`; sockets are served in the
-    /// order in which they came. Returns whether there was room.
-    pub async fn take(&self, share: Share, patience: Duration) -> bool {
+    /// Takes a share, waiting for at most `patience`, and says so after half of
+    /// it; sockets are served in the order in which they came. Returns whether
+    /// there was room.
+    pub async fn take(&self, share: Share, patience: Duration, after_half: impl FnOnce()) -> bool {
         let started_at = Instant::now();
-        let (rows, bytes) = permits(share);
-        let permits = tokio::time::timeout(patience, async {
-            let row_permit = self.rows.acquire_many(rows).await.ok()?;
-            let byte_permit = self.bytes.acquire_many(bytes).await.ok()?;
-            Some((row_permit, byte_permit))
-        });
-        let taken = match permits.await {
-            Ok(Some((row_permit, byte_permit))) => {
-                row_permit.forget();
-                byte_permit.forget();
-                self.count(share);
-                true
-            }
-            _ => false,
-        };
+        let mut waiting = pin!(self.wait_for(share));
+        let mut taken = tokio::time::timeout(patience / 2, &mut waiting).await;
+        if taken.is_err() {
+            after_half();
+            taken = tokio::time::timeout(patience / 2, waiting).await;
+        }
         let waited = started_at.elapsed().as_secs_f64();
         self.metrics.hold_back_seconds.observe(waited);
-        taken
+        taken.unwrap_or(false)
+    }
+
+    async fn wait_for(&self, share: Share) -> bool {
+        let (rows, bytes) = permits(share);
+        let Ok(row_permit) = self.rows.acquire_many(rows).await else {
+            return false;
+        };
+        let Ok(byte_permit) = self.bytes.acquire_many(bytes).await else {
+            return false;
+        };
+        row_permit.forget();
+        byte_permit.forget();
+        self.count(share);
+        true
     }
 
     /// Gives a share back.
@@ -178,13 +185,20 @@ mod tests {
     async fn waiting_ends_with_room_or_with_patience() {
         let room = Arc::new(room(1, 10));
         let share = share(1, 10);
-        assert!(room.take(share, Duration::ZERO).await);
-        assert!(!room.take(share, Duration::from_millis(5)).await);
+        let unheard = || panic!("there is room");
+        assert!(room.take(share, Duration::ZERO, unheard).await);
+        let mut is_told = false;
+        let patience = Duration::from_millis(5);
+        assert!(!room.take(share, patience, || is_told = true).await);
+        assert!(is_told);
+        let (tell, told) = tokio::sync::oneshot::channel();
         let waiting = tokio::spawn({
             let room = room.clone();
-            async move { room.take(share, Duration::from_secs(60)).await }
+            let tell = || tell.send(()).unwrap();
+            async move { room.take(share, Duration::from_millis(100), tell).await }
         });
+        told.await.unwrap();
         room.give_back(share);
-        assert!(waiting.await.unwrap());
+        assert!(waiting.await.unwrap(), "it has kept its place");
     }
 }

@@ -16,7 +16,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::Ingest;
 use super::addresses::Place;
-use super::batcher::Append;
+use super::batcher::{Append, RoomIsShort};
 use super::clock;
 use super::frames::Frame;
 use super::intake::Intake;
@@ -291,7 +291,14 @@ impl NodeSocket {
         }
         // Nothing else of this socket is read meanwhile.
         let patience = ingest.config.ingest.hold_back;
-        let taken = async move { ingest.room.take(share, patience).await };
+        let taken = async move {
+            let complain = || {
+                if ingest.batcher.try_send(RoomIsShort).is_err() {
+                    log::debug!("the batcher has heard enough of it, or is gone");
+                }
+            };
+            ingest.room.take(share, patience, complain).await
+        };
         let paused_at = Instant::now();
         ctx.wait(taken.into_actor(self).map(move |taken, socket, ctx| {
             socket.intake.paused(paused_at.elapsed());

@@ -230,25 +230,25 @@ fn a_read_only_database_sends_batches_to_disk_until_it_is_writable_again() {
 fn without_a_spool_a_full_queue_drops_counts_and_recovers() {
     let app = TestApp::builder()
         .env("SPOOL_MAX_BYTES", 0)
-        .env("QUEUE_ROWS_MAX", 1_024)
+        .env("QUEUE_ROWS_MAX", 16_384)
         .env("HOLD_BACK_MS", 50)
         .start();
     let mut node = app.node("/submit");
     send(&mut node, 0..1);
     app.wait_stored(1);
     app.db.refuse_connections();
-    send(&mut node, 1..5_001);
+    send(&mut node, 1..40_001);
     wait_until("some are dropped", || {
         app.metric_with("ingest_messages_dropped_total", "queue_full") > 0.0
     });
-    assert!(app.metric("ingest_queue_messages") <= 1_024.0);
+    assert!(app.metric("ingest_queue_messages") <= 16_384.0);
     app.db.allow_connections();
     wait_until("all are read", || {
-        app.metric("ingest_messages_received_total") == 5_001.0
+        app.metric("ingest_messages_received_total") == 40_001.0
     });
     wait_until("nothing is pending", || app.metric("ingest_pending") == 0.0);
     let before = app.metric("ingest_messages_stored_total");
-    send(&mut node, 5_001..5_101);
+    send(&mut node, 40_001..40_101);
     wait_until("all goes on", || {
         app.metric("ingest_messages_stored_total") >= before + 100.0
     });

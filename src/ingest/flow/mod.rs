@@ -22,9 +22,9 @@ use spooled::Spooled;
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(2);
 
-/// When a message has waited for a free writer for so long, the database counts
-/// as too slow, and batches go to disk. The largest usual batch takes a third
-/// of it, a checkpoint seldom more.
+/// When nothing was stored for so long, and messages have waited for so long, the
+/// database counts as too slow, and batches go to disk. The largest usual batch
+/// takes a third of it, a checkpoint seldom more.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 
 /// Wait after the disk had no room.
@@ -104,6 +104,8 @@ pub(super) struct Flow {
     outage: Option<Outage>,
     stored_at: Option<Instant>,
     ready: bool,
+    /// Sockets wait for room, so the memory is emptied to disk as well.
+    overflows: bool,
     spooled: Spooled,
     spilling: bool,
     spill_blocked_until: Option<Instant>,
@@ -131,7 +133,7 @@ impl Flow {
     /// the database is said to be ready.
     pub(super) fn new(config: &Config, spooled: usize) -> Self {
         Self {
-            queue: Queue::new(&config.ingest),
+            queue: Queue::new(&config.ingest, config.store.writers),
             again: VecDeque::new(),
             flights: BTreeMap::new(),
             next_flight: 0,
@@ -140,6 +142,7 @@ impl Flow {
             outage: None,
             stored_at: None,
             ready: false,
+            overflows: false,
             spooled: Spooled::new(spooled),
             spilling: false,
             spill_blocked_until: None,
@@ -150,6 +153,11 @@ impl Flow {
     /// A socket has read something.
     pub(super) fn push(&mut self, group: Group, share: Share) {
         self.queue.push(group, share);
+    }
+
+    /// A socket has waited for room for too long.
+    pub(super) fn overflow(&mut self) {
+        self.overflows = true;
     }
 
     /// The database can be written to from now on.
@@ -190,6 +198,8 @@ impl Flow {
                 return Some(self.take_oldest(now));
             }
         }
+        // Far enough that there is room for a while.
+        self.overflows &= self.queue.is_long();
         if self.should_spill(now)
             && let Some((batch, share, _)) = self.next_batch(false, now)
         {
@@ -334,22 +344,15 @@ impl Flow {
         }
     }
 
-    /// Batches wait, and nothing was stored for a while.
+    /// Messages have waited for a while, and nothing was stored meanwhile.
     pub(super) fn is_stuck(&self, now: Instant) -> bool {
-        let silent_since = self
-            .stored_at
-            .or(self.flights.values().next().map(|sent| sent.at));
-        self.is_slow(now)
-            && silent_since.is_some_and(|since| now.duration_since(since) >= STUCK_AFTER)
-    }
-
-    /// Messages have waited for a writer for too long.
-    fn is_slow(&self, now: Instant) -> bool {
         self.stuck_at().is_some_and(|stuck_at| stuck_at <= now)
     }
 
     fn stuck_at(&self) -> Option<Instant> {
-        self.queue.waits_since().map(|since| since + STUCK_AFTER)
+        let waits_since = self.queue.waits_since()?;
+        let silent_since = self.stored_at.map_or(waits_since, |at| at.max(waits_since));
+        Some(silent_since + STUCK_AFTER)
     }
 
     fn may_write(&self, now: Instant) -> bool {
@@ -373,7 +376,7 @@ impl Flow {
             return false;
         }
         let is_away = !self.ready || self.outage.is_some();
-        is_away || self.is_slow(now) || self.draining == Some(DrainTo::Disk)
+        is_away || self.is_stuck(now) || self.overflows || self.draining == Some(DrainTo::Disk)
     }
 
     /// The next batch from memory, if one should leave; one that asks whether

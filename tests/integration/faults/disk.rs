@@ -51,10 +51,10 @@ fn a_full_disk_under_the_spool_sheds_counts_and_recovers() {
     };
     let app = TestApp::builder()
         .env("SPOOL_DIR", disk.0.path().join("spool").display())
-        .env("QUEUE_ROWS_MAX", 4_096)
+        .env("QUEUE_ROWS_MAX", 16_384)
         .env("HOLD_BACK_MS", 100)
         .start();
-    let load = Load::start(app.port(), 0, 3_000);
+    let load = Load::start(app.port(), 0, 6_000);
     app.db.refuse_connections();
     wait_long(&app, "the disk is full and messages are shed", || {
         app.metric_with("ingest_messages_dropped_total", "queue_full") > 0.0

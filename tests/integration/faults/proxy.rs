@@ -5,9 +5,6 @@ use std::time::{Duration, Instant};
 use super::{account, assert_all_stored, wait_long};
 use crate::support::{ChaosProxy, Load, TestApp, TestDb, wait_until};
 
-/// More than one, on every machine.
-const WRITERS: u32 = 2;
-
 /// A server that reaches its database through a proxy.
 fn start(seed: u64) -> (ChaosProxy, TestApp) {
     let db = TestDb::new();
@@ -164,6 +161,30 @@ fn ten_kilobytes_a_second(length: Duration) {
     assert_all_stored(&what, &app, sent.numbers.end, |query| app.db.count(query));
 }
 
+/// It answers often enough not to count as away, but stores less than comes.
+#[test]
+fn a_database_that_is_too_slow_for_the_memory_costs_nothing() {
+    let db = TestDb::new();
+    let proxy = ChaosProxy::start(&db.url(), 9);
+    let app = TestApp::builder()
+        .env("DATABASE_URL", proxy.url(&db.url()))
+        .env("DB_WRITERS", 2)
+        .env("QUEUE_ROWS_MAX", 16_384)
+        .env("HOLD_BACK_MS", 400)
+        .db(db)
+        .start();
+    proxy.limit_bandwidth(400_000);
+    let load = Load::start(app.port(), 0, 12_000);
+    wait_long(&app, "batches go to disk", || {
+        app.metric("store_spool_messages") > 5_000.0
+    });
+    assert!(app.metric("ingest_messages_stored_total") > 0.0);
+    let sent = load.stop();
+    proxy.limit_bandwidth(0);
+    let what = "more than the database can store";
+    assert_all_stored(what, &app, sent.numbers.end, |query| app.db.count(query));
+}
+
 #[test]
 fn connections_fall_silent_for_good_12_times() {
     connections_fall_silent(12, 2);
@@ -185,7 +206,8 @@ fn connections_fall_silent(times: u64, timeout_s: u64) {
     let app = TestApp::builder()
         .env("DATABASE_URL", proxy.url(&db.url()))
         .env("READ_DATABASE_URL", db.url())
-        .env("DB_WRITERS", WRITERS)
+        // A server ends when ten of its connections hang for each writer.
+        .env("DB_WRITERS", times / 5)
         .env("DB_WRITE_TIMEOUT_S", timeout_s)
         .db(db)
         .start();
