@@ -174,14 +174,14 @@ pub const SETTINGS: &[Setting] = &[
         "524288",
         (65_536, 67_108_864),
         "bytes",
-        "Largest message, fragments put together. Today's largest is 93 kB (1,000 authorities), old network states reach 500 kB. A node over it is dropped.",
+        "Largest message, fragments put together. Today's largest is 93 kB (1,000 authorities), old network states reach 500 kB. A message over it is dropped and counted; who goes on sending such ones, with less than 10 s between them, for 10 s is disconnected and refused for BLOCK_S.",
     ),
     number(
         "NODES_PER_CONNECTION_MAX",
         "20",
         (0, 10_000),
         "",
-        "Node ids on one connection. A collator has 2; messages of ids beyond the limit are dropped and counted. 0 is no limit.",
+        "Node ids on one connection. A collator has 2. Messages of further ids are dropped and counted; who goes on sending them for 10 s is disconnected and refused for BLOCK_S. 0 is no limit.",
     ),
     number(
         "NODE_BYTES_PER_S_MAX",

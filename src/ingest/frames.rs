@@ -1,22 +1,29 @@
 //! Bytes of a socket become whole messages: frames are cut out and unmasked by
-//! the library, fragments are put together here, within one limit of size.
+//! the library, fragments are put together here, within one limit of size. A
+//! message over it is let go as it comes, and what follows is read on.
 //!
 //! Text and binary frames are treated alike: both hold JSON, and a text that is
 //! not UTF-8 is a bad message, not a reason to lose the node.
 
-use actix_http::ws::{OpCode, Parser, ProtocolError};
-use bytes::BytesMut;
+use actix_http::ws::{OpCode, Parser};
+use bytes::{Buf, BytesMut};
 
 use crate::metrics::DisconnectReason;
 
-/// Longest header of a frame: two bytes, eight of length, four of mask.
-const HEADER_BYTES_MAX: usize = 14;
+/// Bytes of one message, at most, that are let go; whoever announces more ends
+/// the connection. The largest `WS_MAX_PAYLOAD`: what anybody takes for a message.
+const LET_GO_BYTES_MAX: usize = 64 << 20;
+
+/// Bytes of the payload of a ping, a pong or a close frame, at most (RFC 6455, 5.5).
+const CONTROL_BYTES_MAX: usize = 125;
 
 /// What a node sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Frame {
     /// A whole message.
     Message(BytesMut),
+    /// The end of a message that was too large, and is not kept.
+    TooLarge,
     /// A ping with its payload.
     Ping(BytesMut),
     /// A pong.
@@ -31,6 +38,8 @@ pub(super) struct FrameReader {
     buffer: BytesMut,
     /// Fragments so far; none outside of a fragmented message.
     fragments: Option<BytesMut>,
+    /// The message that is too large; none outside of one.
+    large: Option<Large>,
     bytes_max: usize,
     /// Frames that were cut out since they were last asked for.
     count: u64,
@@ -42,6 +51,7 @@ impl FrameReader {
         Self {
             buffer: BytesMut::new(),
             fragments: None,
+            large: None,
             bytes_max,
             count: 0,
         }
@@ -65,18 +75,22 @@ impl FrameReader {
     /// The next message, if all of it has come.
     ///
     /// # Errors
-    /// Why the connection has to end: it is no websocket, or a message is too large.
+    /// Why the connection has to end: it is no websocket, or a message exceeds
+    /// all bounds.
     pub(super) fn next(&mut self) -> Result<Option<Frame>, DisconnectReason> {
         loop {
-            // The library would wait for the largest allowed part of it.
-            if announced_bytes(&self.buffer).is_some_and(|bytes| bytes > self.bytes_max) {
-                return Err(DisconnectReason::TooLarge);
+            if self.let_go() {
+                return Ok(Some(Frame::TooLarge));
+            }
+            if let Some(start) = FrameStart::read(&self.buffer)
+                && self.begins_large(&start)?
+            {
+                continue;
             }
             let parsed = Parser::parse(&mut self.buffer, true, self.bytes_max);
-            let Some((finished, opcode, payload)) = parsed.map_err(|error| reason(&error))? else {
-                if self.buffer.len() > self.bytes_max + HEADER_BYTES_MAX {
-                    return Err(DisconnectReason::TooLarge);
-                }
+            let Some((finished, opcode, payload)) =
+                parsed.map_err(|_error| DisconnectReason::Protocol)?
+            else {
                 if self.buffer.is_empty() {
                     // Thousands of idle connections should not hold a buffer each.
                     self.buffer = BytesMut::new();
@@ -95,9 +109,6 @@ impl FrameReader {
                 OpCode::Text | OpCode::Binary => self.fragments = Some(payload),
                 OpCode::Continue => {
                     let mut message = self.fragments.take().ok_or(DisconnectReason::Protocol)?;
-                    if message.len() + payload.len() > self.bytes_max {
-                        return Err(DisconnectReason::TooLarge);
-                    }
                     message.extend_from_slice(&payload);
                     if finished {
                         return Ok(Some(Frame::Message(message)));
@@ -111,22 +122,105 @@ impl FrameReader {
             }
         }
     }
+
+    /// Lets go what has come of a message that is too large; whether that is all of it.
+    fn let_go(&mut self) -> bool {
+        let Some(large) = &mut self.large else {
+            return false;
+        };
+        let come = large.left.min(self.buffer.len());
+        self.buffer.advance(come);
+        large.left -= come;
+        let is_over = large.left == 0 && large.is_last;
+        if is_over {
+            self.large = None;
+        }
+        is_over
+    }
+
+    /// Whether the frame that begins now makes a message too large, or belongs to
+    /// one that is.
+    fn begins_large(&mut self, start: &FrameStart) -> Result<bool, DisconnectReason> {
+        if start.is_control() {
+            let is_too_large = start.payload_bytes > CONTROL_BYTES_MAX;
+            return (!is_too_large)
+                .then_some(false)
+                .ok_or(DisconnectReason::Protocol);
+        }
+        let before = match &self.large {
+            Some(large) => Some(large.bytes),
+            None => self.fragments.as_ref().map(BytesMut::len),
+        };
+        let bytes = before.unwrap_or(0).saturating_add(start.payload_bytes);
+        if self.large.is_none() && bytes <= self.bytes_max {
+            return Ok(false);
+        }
+        if !start.is_proper || before.is_some() != (start.opcode == OpCode::Continue) {
+            return Err(DisconnectReason::Protocol);
+        }
+        if bytes > LET_GO_BYTES_MAX {
+            return Err(DisconnectReason::TooLarge);
+        }
+        self.count += 1;
+        self.fragments = None;
+        self.large = Some(Large {
+            bytes,
+            left: start.header_bytes + start.payload_bytes,
+            is_last: start.finished,
+        });
+        Ok(true)
+    }
 }
 
-/// How long the payload will be, if the frame at the start of `buffer` says it
-/// in its longest form.
-fn announced_bytes(buffer: &[u8]) -> Option<usize> {
-    let [_, second, length @ ..] = buffer else {
-        return None;
-    };
-    let length = length.first_chunk().filter(|_| second & 0x7F == 127)?;
-    Some(usize::try_from(u64::from_be_bytes(*length)).unwrap_or(usize::MAX))
+/// A message whose bytes are let go.
+#[derive(Debug)]
+struct Large {
+    /// All that was announced of it so far.
+    bytes: usize,
+    /// What has not come yet of its frame, header included.
+    left: usize,
+    /// That frame is its last one.
+    is_last: bool,
 }
 
-fn reason(error: &ProtocolError) -> DisconnectReason {
-    match error {
-        ProtocolError::Overflow => DisconnectReason::TooLarge,
-        _ => DisconnectReason::Protocol,
+/// What the first bytes of a frame say (RFC 6455, 5.2).
+struct FrameStart {
+    finished: bool,
+    opcode: OpCode,
+    /// As clients have to send it: masked, and without extensions.
+    is_proper: bool,
+    header_bytes: usize,
+    payload_bytes: usize,
+}
+
+impl FrameStart {
+    /// None if too little has come.
+    fn read(buffer: &[u8]) -> Option<Self> {
+        let [first, second, length @ ..] = buffer else {
+            return None;
+        };
+        let (length_bytes, payload_bytes) = match second & 0x7F {
+            126 => (2, usize::from(u16::from_be_bytes(*length.first_chunk()?))),
+            127 => {
+                let length = u64::from_be_bytes(*length.first_chunk()?);
+                (8, usize::try_from(length).unwrap_or(usize::MAX))
+            }
+            length => (0, usize::from(length)),
+        };
+        Some(Self {
+            finished: first & 0x80 != 0,
+            opcode: OpCode::from(first & 0x0F),
+            is_proper: second & 0x80 != 0 && first & 0x70 == 0,
+            header_bytes: 2 + length_bytes + 4,
+            payload_bytes,
+        })
+    }
+
+    fn is_control(&self) -> bool {
+        !matches!(
+            self.opcode,
+            OpCode::Text | OpCode::Binary | OpCode::Continue
+        )
     }
 }
 
@@ -199,19 +293,58 @@ mod tests {
     }
 
     #[test]
-    fn a_message_over_the_limit_ends_the_connection() {
-        let mut whole = FrameReader::new(100);
-        whole.push(&frame(FIN | 2, &[b'x'; 101]));
-        assert_eq!(whole.next(), Err(DisconnectReason::TooLarge));
+    fn a_message_over_the_limit_is_let_go_and_the_next_one_is_read() {
+        let mut bytes = frame(FIN | 2, &[b'x'; 101]);
+        bytes.extend(frame(FIN | 2, b"between"));
+        for (first, payload) in [(2, &[b'x'; 60]), (0, &[b'x'; 60]), (0, &[b'x'; 60])] {
+            bytes.extend(frame(first, payload));
+            bytes.extend(frame(FIN | 9, b"hi"));
+        }
+        bytes.extend(frame(FIN, b""));
+        bytes.extend(frame(FIN | 2, b"after"));
+        for step in [1, 7, bytes.len()] {
+            let mut reader = FrameReader::new(100);
+            let mut frames = Vec::new();
+            let mut held = 0;
+            for piece in bytes.chunks(step) {
+                reader.push(piece);
+                while let Some(frame) = reader.next().unwrap() {
+                    frames.push(frame);
+                }
+                held = held.max(reader.held_bytes());
+            }
+            let ping = || Frame::Ping(BytesMut::from("hi"));
+            assert_eq!(
+                frames,
+                [
+                    Frame::TooLarge,
+                    message("between"),
+                    ping(),
+                    ping(),
+                    ping(),
+                    Frame::TooLarge,
+                    message("after")
+                ]
+            );
+            assert!(held <= 100, "{held}");
+            assert_eq!(reader.take_count(), 10);
+        }
+    }
 
-        let mut in_fragments = FrameReader::new(100);
-        in_fragments.push(&frame(2, &[b'x'; 60]));
-        in_fragments.push(&frame(0, &[b'x'; 60]));
-        assert_eq!(in_fragments.next(), Err(DisconnectReason::TooLarge));
-
+    #[test]
+    fn a_message_beyond_all_bounds_ends_the_connection() {
         let mut giant = FrameReader::new(100);
         giant.push(&[FIN | 2, 0x80 | 127, 0x10, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4]);
         assert_eq!(giant.next(), Err(DisconnectReason::TooLarge));
+
+        let mut endless = FrameReader::new(100);
+        endless.push(&frame(2, b"x"));
+        let part = frame(0, &[b'x'; 65_535]);
+        let parts = (1..2_000).find(|_| {
+            endless.push(&part);
+            endless.next() != Ok(None)
+        });
+        assert_eq!(parts, Some(1_025));
     }
 
     #[test]
@@ -223,6 +356,10 @@ mod tests {
             frame(FIN, b"continues nothing"),
             [frame(2, b"a"), frame(FIN | 2, b"b")].concat(),
             frame(FIN | 9, &[0; 126]),
+            vec![FIN | 2, 126, 0xFF, 0xFF, b'{', b'}'],
+            frame(FIN | 0x40 | 2, &[0; 2_000]),
+            frame(0, &[0; 2_000]),
+            [frame(2, &[0; 2_000]), frame(2, b"b")].concat(),
         ] {
             let mut reader = FrameReader::new(1_000);
             reader.push(&bytes);

@@ -77,6 +77,11 @@ impl Intake {
         self.over
     }
 
+    /// A message is over a limit; whether the connection goes on sending such ones.
+    pub(super) fn exceed(&mut self, now: Instant) -> bool {
+        self.limits.exceed(now)
+    }
+
     /// The socket was not read for so long, up to now.
     pub(super) fn paused(&mut self, pause: Duration) {
         self.limits.paused(pause, Instant::now());

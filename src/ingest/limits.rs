@@ -1,5 +1,5 @@
 //! How much one connection may send: bytes and frames, each as a mean over a
-//! rolling window. Pure: time is passed in. It is charged once for each read of
+//! rolling window; and whether it stays over some other limit. Pure: time is passed in. It is charged once for each read of
 //! the socket, which costs nanoseconds.
 
 use std::time::{Duration, Instant};
@@ -40,6 +40,9 @@ pub(super) struct Limits {
     slots: [Sent; SLOTS],
     total: Sent,
     over_since: Option<Instant>,
+    /// The first and the last message over a limit of its own, with less than a
+    /// window between two of them.
+    excesses: Option<(Instant, Instant)>,
 }
 
 /// What was sent, and for how long the server did not read.
@@ -61,7 +64,20 @@ impl Limits {
             slots: [Sent::default(); SLOTS],
             total: Sent::default(),
             over_since: None,
+            excesses: None,
         }
+    }
+
+    /// Counts a message that by itself is over a limit; whether the connection
+    /// goes on sending such ones.
+    pub(super) fn exceed(&mut self, now: Instant) -> bool {
+        let recent = self
+            .excesses
+            .filter(|(_, last)| now.saturating_duration_since(*last) < PATIENCE);
+        let (first, _) = *self
+            .excesses
+            .insert((recent.map_or(now, |(first, _)| first), now));
+        now.saturating_duration_since(first) > PATIENCE
     }
 
     /// Counts what was read, and says what to do with it.
@@ -208,6 +224,18 @@ mod tests {
                 Verdict::StaysOver(DropReason::TooManyBytes)
             ]
         );
+    }
+
+    #[test]
+    fn messages_over_a_limit_are_forgiven_unless_they_go_on() {
+        let start = Instant::now();
+        let mut seldom = limits(100, 100, start);
+        let mut often = limits(100, 100, start);
+        for second in 0..=10 {
+            assert!(!seldom.exceed(after(start, second * 10_000)));
+            assert!(!often.exceed(after(start, second * 1_000)));
+        }
+        assert!(often.exceed(after(start, 10_001)));
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod frames;
 mod intake;
 mod limits;
 mod nodes;
+mod pings;
 mod queue;
 mod room;
 mod sampler;

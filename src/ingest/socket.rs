@@ -1,9 +1,7 @@
 //! The actor that owns the websocket of one connection.
 //!
-//! Nodes since 2021 write and never read: they answer no ping and see no close
-//! frame, so what counts as life is that something arrives, and a connection is
-//! ended by closing TCP. Only nodes of the flat format are asked by pings, and
-//! only as long as they answer.
+//! Nodes since 2021 write and never read: they see no close frame, so what counts
+//! as life is that something arrives, and a connection is ended by closing TCP.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +19,7 @@ use super::clock;
 use super::frames::Frame;
 use super::intake::Intake;
 use super::nodes::{Moment, Nodes, Origin};
+use super::pings::{Beat, Pings};
 use super::room::Share;
 use crate::metrics::{DisconnectReason, DropReason};
 use crate::store::{Group, NewRow, RowBuffer, RowKind, UNLISTED};
@@ -32,9 +31,6 @@ const SESSION_BYTES: usize = 2_048;
 /// After the signal to stop: time for what the socket layer has read already
 /// to reach the actor.
 const STOP_GRACE: Duration = Duration::from_millis(100);
-
-/// Shortest time between two pongs.
-const PONG_INTERVAL: Duration = Duration::from_millis(500);
 
 /// From a message of a refused chain to the end of its connection, unless a
 /// node of an admitted chain is there: the nodes of one process (a parachain and
@@ -58,8 +54,7 @@ pub struct NodeSocket {
     /// Places of rows by which nodes introduce themselves: lost last of all.
     introductions: Vec<usize>,
     shown_sessions: usize,
-    ping: Ping,
-    ponged_at: Option<Instant>,
+    pings: Pings,
     chain_refused: bool,
     ending: Option<DisconnectReason>,
 }
@@ -80,17 +75,6 @@ impl Handful {
             reserved: false,
         }
     }
-}
-
-/// What is known about a peer and pings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ping {
-    /// It was not asked: nodes of today never answer.
-    Never,
-    /// It was asked once.
-    Asked,
-    /// It has answered before, so it will again.
-    Answered,
 }
 
 impl NodeSocket {
@@ -124,8 +108,7 @@ impl NodeSocket {
             rows: RowBuffer::default(),
             introductions: Vec::new(),
             shown_sessions: 0,
-            ping: Ping::Never,
-            ponged_at: None,
+            pings: Pings::default(),
             chain_refused: false,
             ending: None,
             ingest,
@@ -142,8 +125,16 @@ impl NodeSocket {
         loop {
             match self.intake.next() {
                 Ok(Some(Frame::Message(frame))) => self.message(&frame, now, ctx),
-                Ok(Some(Frame::Ping(payload))) => self.pong(&payload, now.steady, ctx),
-                Ok(Some(Frame::Pong)) => self.ping = Ping::Answered,
+                Ok(Some(Frame::TooLarge)) => {
+                    self.ingest.metrics.messages_received.inc();
+                    self.exceeded(DropReason::TooLarge, now.steady);
+                }
+                Ok(Some(Frame::Ping(payload))) => {
+                    if self.pings.may_pong(now.steady) {
+                        ctx.pong(&payload);
+                    }
+                }
+                Ok(Some(Frame::Pong)) => self.pings.answered(),
                 Ok(Some(Frame::Close)) => {
                     ctx.close(None);
                     self.end(DisconnectReason::CloseFrame);
@@ -179,18 +170,6 @@ impl NodeSocket {
         self.end(DisconnectReason::OverLimit);
     }
 
-    /// Answers a ping. A flood is answered now and then, as RFC 6455 (5.5.3)
-    /// allows: a client that reads none of it would freeze this actor.
-    fn pong(&mut self, payload: &[u8], now: Instant, ctx: &mut Context) {
-        if self
-            .ponged_at
-            .is_none_or(|ponged_at| now.duration_since(ponged_at) >= PONG_INTERVAL)
-        {
-            self.ponged_at = Some(now);
-            ctx.pong(payload);
-        }
-    }
-
     fn message(&mut self, frame: &BytesMut, now: Moment, ctx: &mut Context) {
         let metrics = &self.ingest.metrics;
         metrics.messages_received.inc();
@@ -205,19 +184,30 @@ impl NodeSocket {
             Err(error) => return self.undecodable(error, frame),
         };
         metrics.messages_of_format(message.format, 1);
-        if message.format == Format::V1 && self.ping == Ping::Never {
+        if message.format == Format::V1 && self.pings.ask_first() {
             // Old nodes read, so a vanished one can be noticed sooner.
-            self.ping = Ping::Asked;
             ctx.ping(b"");
             let interval = self.ingest.config.ingest.heartbeat_interval;
             ctx.run_interval(interval, |socket, ctx| socket.heartbeat(ctx));
         }
-        if let Err(reason) = self.record(&message, now) {
-            self.dropped(reason, 1);
-            if reason == DropReason::ChainRefused && !self.chain_refused {
-                self.chain_refused = true;
-                ctx.run_later(CHAIN_PATIENCE, Self::end_if_chain_refused);
+        match self.record(&message, now) {
+            Ok(()) => {}
+            Err(reason @ DropReason::ChainRefused) => {
+                self.dropped(reason, 1);
+                if !self.chain_refused {
+                    self.chain_refused = true;
+                    ctx.run_later(CHAIN_PATIENCE, Self::end_if_chain_refused);
+                }
             }
+            Err(reason) => self.exceeded(reason, now.steady),
+        }
+    }
+
+    /// Drops a message that is over a limit.
+    fn exceeded(&mut self, reason: DropReason, now: Instant) {
+        self.dropped(reason, 1);
+        if self.intake.exceed(now) {
+            self.shut_out(reason, now);
         }
     }
 
@@ -396,14 +386,14 @@ impl NodeSocket {
     /// Asks a peer that reads whether it still does.
     fn heartbeat(&mut self, ctx: &mut Context) {
         let silence = self.intake.silence();
-        match self.ping {
-            Ping::Answered if silence >= self.ingest.config.ingest.client_timeout => {
+        let timeout = self.ingest.config.ingest.client_timeout;
+        match self.pings.beat(silence, timeout) {
+            Beat::Ask => ctx.ping(b""),
+            Beat::GiveUp => {
                 self.end(DisconnectReason::PingTimeout);
                 self.hand_on(Instant::now(), ctx);
             }
-            Ping::Answered => ctx.ping(b""),
-            // Endless pings would fill the buffer of a node that never reads.
-            Ping::Never | Ping::Asked => {}
+            Beat::Rest => {}
         }
     }
 

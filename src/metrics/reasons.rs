@@ -37,7 +37,7 @@ reasons! {
         PingTimeout => "ping_timeout",
         /// A message was larger than `WS_MAX_PAYLOAD`.
         TooLarge => "message_too_large",
-        /// It stayed over `NODE_BYTES_PER_S_MAX` or `NODE_FRAMES_PER_S_MAX`.
+        /// It stayed over a limit: bytes, frames, node ids, or the size of messages.
         OverLimit => "over_limit",
         /// It held a large part of a message while many others did.
         TooManyParts => "too_many_parts",
@@ -97,6 +97,8 @@ reasons! {
         QueueFull => "queue_full",
         /// The connection has `NODES_PER_CONNECTION_MAX` node ids already.
         TooManyNodes => "too_many_nodes",
+        /// The message is over `WS_MAX_PAYLOAD`.
+        TooLarge => "too_large",
         /// The connection is over `NODE_BYTES_PER_S_MAX`.
         TooManyBytes => "too_many_bytes",
         /// The connection is over `NODE_FRAMES_PER_S_MAX`.

@@ -298,7 +298,7 @@ fn the_end_of_a_session_is_stored_with_its_reason() {
     leaving.leave();
     closing.send_frame(0x88, &1_000_u16.to_be_bytes());
     closing.read_to_end();
-    large.send(vec![b' '; 600_000]);
+    large.send_raw(&[&[0x82, 0xFF][..], &u64::MAX.to_be_bytes()].concat());
     large.read_to_end();
     broken.send_raw(b"\x00\x01\x02 no websocket");
     broken.read_to_end();
@@ -412,6 +412,21 @@ fn node_ids_beyond_the_limit_are_dropped_and_counted() {
     app.wait_stored(3);
     let dropped = app.metric_with("ingest_messages_dropped_total", "too_many_nodes");
     assert_eq!(dropped, 1.0);
+}
+
+#[test]
+fn a_message_that_is_too_large_costs_only_itself() {
+    let app = TestApp::start();
+    let mut node = app.node("/submit");
+    node.send(connected(1, "peer", "p"));
+    node.send(vec![b' '; 600_000]);
+    node.send_frame(2, &[b' '; 400_000]);
+    node.send_frame(0x80, &[b' '; 400_000]);
+    node.send(message(1, "after", &json!({})));
+    app.wait_stored(2);
+    let dropped = app.metric_with("ingest_messages_dropped_total", "too_large");
+    assert_eq!(dropped, 2.0);
+    assert_eq!(app.metric("ingest_connections"), 1.0);
 }
 
 #[test]

@@ -54,6 +54,38 @@ fn who_stays_over_the_limit_is_closed_and_refused_for_a_while() {
 }
 
 #[test]
+fn who_goes_on_with_messages_over_a_limit_is_closed_and_refused() {
+    let of_two_nodes = [1, 2].map(|id| json!({"id": id, "payload": {"msg": "m"}}).to_string());
+    let too_large = " ".repeat(600_000);
+    for (messages, reason) in [
+        (&of_two_nodes[..], "too_many_nodes"),
+        (&[too_large], "too_large"),
+    ] {
+        let app = TestApp::builder()
+            .env("NODES_PER_CONNECTION_MAX", 1)
+            .start();
+        let mut node = app.node("/submit");
+        let bytes = messages
+            .iter()
+            .flat_map(|message| frame(BINARY, message.as_bytes()));
+        let bytes: Vec<u8> = bytes.collect();
+        let started_at = Instant::now();
+        while push(&mut node.stream, &bytes) {
+            assert!(started_at.elapsed().as_secs() < 60, "it is never closed");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        assert!(started_at.elapsed().as_secs() >= 10, "it has its time");
+        let closed = |reason| app.metric_with("ingest_connections_closed_total", reason);
+        wait_until("it is counted", || closed("over_limit") == 1.0);
+        let (_, answer) = FakeNode::try_connect(app.port(), "/submit");
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert_eq!(app.metric("ingest_addresses_blocked_total"), 1.0);
+        let line = format!("stayed over its limit ({reason})");
+        assert_eq!(app.log().matches(&line).count(), 1);
+    }
+}
+
+#[test]
 fn there_are_so_many_telemetry_connections_in_all_and_of_one_address() {
     for (setting, reason) in [
         ("CONNECTIONS_MAX", "too_many_connections"),
