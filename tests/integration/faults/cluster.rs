@@ -2,7 +2,8 @@
 //! to disk, as one in use does.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::Path;
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -52,6 +53,22 @@ impl Cluster {
         let custom = self.dir.path().join("postgres/custom.conf");
         fs::write(&custom, settings).unwrap();
         fs::set_permissions(&custom, fs::Permissions::from_mode(0o644)).unwrap();
+    }
+
+    /// Puts tables that are made from now on into a new directory.
+    pub(super) fn put_tables_in(&self, dir: &Path) {
+        fs::create_dir(dir).unwrap();
+        let owner = fs::metadata(self.dir.path().join("postgres")).unwrap();
+        chown(dir, Some(owner.uid()), Some(owner.gid())).unwrap();
+        let mut connection = self.connect().unwrap();
+        for statement in [
+            format!("CREATE TABLESPACE elsewhere LOCATION '{}'", dir.display()),
+            "ALTER ROLE current_user SET default_tablespace = elsewhere".to_owned(),
+        ] {
+            diesel::sql_query(statement)
+                .execute(&mut connection)
+                .unwrap();
+        }
     }
 
     pub(super) fn url(&self) -> String {

@@ -1,10 +1,11 @@
-//! The disk of the spool is full.
+//! A disk is full, or cannot be read: that of the spool, that of the database.
 
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use super::{assert_accounted, wait_long};
+use super::cluster::Cluster;
+use super::{assert_accounted, assert_all_stored, wait_long};
 use crate::support::{Load, TestApp};
 
 /// A small file system in memory.
@@ -82,6 +83,37 @@ fn a_full_disk_under_the_spool_sheds_counts_and_recovers() {
     let late = "SELECT count(*) FROM telemetry_logs l JOIN peer_connections p ON p.id = l.peer_connection_id \
                 WHERE l.msg = 'system.connected' AND p.peer_id = 'late'";
     assert_eq!(app.db.count(late), 1);
+}
+
+#[test]
+fn a_full_disk_under_the_database_sends_batches_to_the_spool() {
+    let Some(disk) = SmallDisk::mount(6) else {
+        return;
+    };
+    let cluster = Cluster::start();
+    cluster.put_tables_in(&disk.0.path().join("tables"));
+    let app = TestApp::builder()
+        .env("DATABASE_URL", cluster.url())
+        .start();
+    let load = Load::start(app.port(), 0, 3_000);
+    wait_long(
+        &app,
+        "the disk is full and messages go to the other one",
+        || app.metric("store_spool_messages") > 5_000.0,
+    );
+    assert!(app.metric("ingest_messages_stored_total") > 0.0);
+    let ready = app.get("/health/ready");
+    assert_eq!(ready.status, 503);
+    assert!(ready.body.contains("53100"), "{}", ready.body);
+    disk.resize(256);
+    let sent = load.stop();
+    assert_all_stored(
+        "full disk of the database",
+        &app,
+        sent.numbers.end,
+        |query| cluster.count(query),
+    );
+    assert_eq!(app.metric("ingest_messages_rejected_total"), 0.0);
 }
 
 #[test]
