@@ -75,6 +75,16 @@ impl Cluster {
         self.postgres.as_ref().unwrap().tcp_url().to_owned()
     }
 
+    /// The password within the URL.
+    pub(super) fn password(&self) -> String {
+        let url = self.url();
+        let (_, after_user) = url
+            .trim_start_matches("postgres://")
+            .split_once(':')
+            .unwrap();
+        after_user.split_once('@').unwrap().0.to_owned()
+    }
+
     pub(super) fn connect(&self) -> ConnectionResult<PgConnection> {
         PgConnection::establish(&self.url())
     }

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use diesel::{RunQueryDsl, sql_query};
+
 use super::cluster::Cluster;
 use super::{account, assert_all_stored, wait_long};
 use crate::support::{Load, Random, TestApp};
@@ -140,6 +142,47 @@ fn postgres_restarted_with_other_connection_limits() {
         sent.numbers.end,
         |query| cluster.count(query),
     );
+}
+
+#[test]
+fn a_password_that_is_changed_is_named_once_and_messages_wait_on_disk() {
+    let cluster = Cluster::start();
+    let app = TestApp::builder()
+        .env("DATABASE_URL", cluster.url())
+        .start();
+    let load = Load::start(app.port(), 0, 1_000);
+    wait_long(&app, "messages are stored", || {
+        app.metric("ingest_messages_stored_total") > 100.0
+    });
+    let mut administrator = cluster.connect().unwrap();
+    let mut change = |password: &str| {
+        for statement in [
+            format!("ALTER ROLE current_user PASSWORD '{password}'"),
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+                .to_owned(),
+        ] {
+            sql_query(statement).execute(&mut administrator).unwrap();
+        }
+    };
+    change("another");
+    let refusal = "password authentication failed";
+    wait_long(&app, "it is named", || {
+        let ready = app.get("/health/ready");
+        ready.status == 503 && ready.body.contains(refusal)
+    });
+    wait_long(&app, "messages wait on disk", || {
+        app.metric("store_spool_messages") > 3_000.0
+    });
+    // It is tried every two seconds, and said once.
+    let log = app.log();
+    let said = log.lines().filter(|line| line.contains(refusal));
+    assert_eq!(said.count(), 1, "{log}");
+    change(&cluster.password());
+    let sent = load.stop();
+    assert_all_stored("another password", &app, sent.numbers.end, |query| {
+        cluster.count(query)
+    });
 }
 
 #[test]
