@@ -81,7 +81,7 @@ pub enum ApplicationError {
 /// # Errors
 /// If it cannot start, or if something was lost when it stopped.
 pub fn run(config: Config) -> Result<(), ApplicationError> {
-    let http_connections_max = raise_file_limit(config.http.connections_max);
+    let http_connections_max = raise_file_limit(&config);
     let system = System::new();
     let outcome = system.block_on(serve(Arc::new(config), http_connections_max));
     // Dropping it would wait for threads that wait for answers of the database,
@@ -90,12 +90,15 @@ pub fn run(config: Config) -> Result<(), ApplicationError> {
     outcome
 }
 
-/// Asks the system for a file for each connection of telemetry, and as many for
-/// HTTP. Returns how many connections there may be for HTTP: with fewer files
-/// half of those, so that strangers leave the other half to nodes.
-fn raise_file_limit(connections_max: usize) -> usize {
+/// Asks the system for a file for each connection of telemetry, as many for HTTP,
+/// and those of the feed. Returns how many connections there may be for HTTP: with
+/// fewer files half of those, so that strangers leave the other half to nodes.
+fn raise_file_limit(config: &Config) -> usize {
+    let connections_max = config.http.connections_max;
     let files = u64::try_from(connections_max).unwrap_or(u64::MAX);
-    let wanted = files.saturating_mul(2).saturating_add(OTHER_FILES);
+    let for_feed = u64::try_from(config.feed.connections_max).unwrap_or(u64::MAX);
+    let others = OTHER_FILES.saturating_add(for_feed);
+    let wanted = files.saturating_mul(2).saturating_add(others);
     match rlimit::increase_nofile_limit(wanted) {
         Ok(limit) => {
             if limit < files && connections_max != usize::MAX {
@@ -103,7 +106,7 @@ fn raise_file_limit(connections_max: usize) -> usize {
                     "the system allows {limit} open files, fewer than CONNECTIONS_MAX; raise `ulimit -n`"
                 );
             }
-            let for_connections = limit.saturating_sub(OTHER_FILES).max(limit / 2);
+            let for_connections = limit.saturating_sub(others).max(limit / 2);
             let half = usize::try_from(for_connections / 2).unwrap_or(usize::MAX);
             connections_max.min(half)
         }
