@@ -331,6 +331,73 @@ mod tests {
         }
     }
 
+    /// All that a reader makes of bytes that come in pieces.
+    fn read(bytes: &[u8], piece: impl Fn(usize) -> usize) -> Vec<Result<Frame, DisconnectReason>> {
+        let mut reader = FrameReader::new(100);
+        let mut all = Vec::new();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (come, later) = rest.split_at(piece(rest.len()).min(rest.len()));
+            rest = later;
+            reader.push(come);
+            loop {
+                match reader.next() {
+                    Ok(None) => break,
+                    Ok(Some(frame)) => all.push(Ok(frame)),
+                    Err(reason) => {
+                        all.push(Err(reason));
+                        return all;
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn whatever_comes_is_read_alike_in_one_piece_and_in_many() {
+        let mut state = 1_usize;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223) % (1 << 32);
+            (state >> 8) % below
+        };
+        let firsts = [
+            2,
+            FIN | 2,
+            0,
+            0,
+            FIN,
+            FIN | 9,
+            FIN | 10,
+            FIN | 8,
+            FIN | 0x40 | 1,
+            9,
+        ];
+        let mut seen = [0; 3];
+        for _ in 0..20_000 {
+            let mut bytes = Vec::new();
+            for _ in 0..random(8) {
+                let first = firsts[random(10)];
+                bytes.extend(frame(first, &vec![b'x'; random(200)]));
+            }
+            if random(4) == 0 && !bytes.is_empty() {
+                let place = random(bytes.len());
+                bytes[place] ^= 1 << random(8);
+            }
+            let whole = read(&bytes, |left| left);
+            let step = random(60) + 1;
+            assert_eq!(read(&bytes, |_| step), whole, "{bytes:?} by {step}");
+            for found in whole {
+                seen[match found {
+                    Ok(Frame::TooLarge) => 0,
+                    Ok(_) => 1,
+                    Err(_) => 2,
+                }] += 1;
+            }
+        }
+        assert!(seen.iter().all(|times| *times > 1_000), "{seen:?}");
+    }
+
     #[test]
     fn a_message_beyond_all_bounds_ends_the_connection() {
         let mut giant = FrameReader::new(100);
