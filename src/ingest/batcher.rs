@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::flow::{Failed, Flight, Flow, Origin, Sent, Step, Why};
 use super::room::{Room, Share};
+use super::sampler::Sampler;
 use super::spooler::{Forget, Spill, Spilled, Spooler, TakeOldest, Taken};
 use super::tap::Tap;
 use super::writer::{self, WriteBatches, Writer, WriterParts, Written};
@@ -39,6 +40,7 @@ pub struct Batcher {
     tap: Tap,
     room: Arc<Room>,
     metrics: Arc<Metrics>,
+    too_slow: Sampler,
     timer: Option<(Instant, SpawnHandle)>,
     drains: Vec<oneshot::Sender<()>>,
     mourners: Vec<oneshot::Sender<()>>,
@@ -124,6 +126,7 @@ impl Batcher {
                 tap: parts.tap,
                 room: parts.room,
                 metrics: parts.metrics,
+                too_slow: Sampler::default(),
                 timer: None,
                 drains: Vec::new(),
                 mourners: Vec::new(),
@@ -392,6 +395,11 @@ impl Handler<RoomIsShort> for Batcher {
 
     fn handle(&mut self, RoomIsShort: RoomIsShort, ctx: &mut Self::Context) {
         self.flow.overflow();
+        if let Some(left_out) = self.too_slow.admit(Instant::now()) {
+            log::warn!(
+                "messages come faster than the database stores them, and go to disk too ({left_out} such moments since the last such line)"
+            );
+        }
         self.proceed(ctx);
     }
 }
