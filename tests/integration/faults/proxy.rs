@@ -216,10 +216,10 @@ fn connections_fall_silent(times: u64, timeout_s: u64) {
     app.db.refuse_connections();
     app.db.allow_connections();
     let load = Load::start(app.port(), 0, 1_000);
-    // Connections for housekeeping may be among them.
     wait_long(&app, "all have fallen silent", || proxy.cuts().0 == times);
+    // Some of them were for housekeeping, which comes by once in a while.
     wait_long(&app, "their writers are given up", || {
-        app.metric("store_writers_abandoned_total") >= (times - 3) as f64
+        app.metric("store_writers_abandoned_total") >= (times * 3 / 4) as f64
     });
     let sent = load.stop();
     let (_, after_commit) = proxy.cuts();
