@@ -261,10 +261,10 @@ pub const SETTINGS: &[Setting] = &[
     ),
     number(
         "QUEUE_ROWS_MAX",
-        "262144",
+        "65536",
         (16_384, 1_000_000),
         "rows",
-        "Messages in memory that wait to be stored. When it is full although batches go to the spool, sockets are held back for HOLD_BACK_MS, then messages are dropped and counted. The lower limit is what a few reads of sockets may bring, each up to 3,000 messages of the smallest size; the upper limit is what one block of reserved ids covers.",
+        "Messages in memory that wait to be stored. When it is full although batches go to the spool, sockets are held back for HOLD_BACK_MS, then messages are dropped and counted. What has waited in memory for a second goes to the spool, so more than the database stores in a second is of use without a spool only. The lower limit is what a few reads of sockets may bring, each up to 3,000 messages of the smallest size; the upper limit is what one block of reserved ids covers.",
     ),
     number(
         "QUEUE_BYTES_MAX",

@@ -12,11 +12,11 @@ use actix::{
 };
 use tokio::sync::oneshot;
 
-use super::flow::{Failed, Flight, Flow, Origin, Sent, Step, Why};
+use super::flow::{Flight, Flow, Origin, Sent, Step, Why};
 use super::room::{Room, Share};
-use super::sampler::Sampler;
 use super::spooler::{Forget, Spill, Spilled, Spooler, TakeOldest, Taken};
 use super::tap::Tap;
+use super::trouble::Trouble;
 use super::writer::{self, WriteBatches, Writer, WriterParts, Written};
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -39,8 +39,8 @@ pub struct Batcher {
     spooler: Addr<Spooler>,
     tap: Tap,
     room: Arc<Room>,
+    trouble: Trouble,
     metrics: Arc<Metrics>,
-    too_slow: Sampler,
     timer: Option<(Instant, SpawnHandle)>,
     drains: Vec<oneshot::Sender<()>>,
     mourners: Vec<oneshot::Sender<()>>,
@@ -125,8 +125,8 @@ impl Batcher {
                 spooler: parts.spooler,
                 tap: parts.tap,
                 room: parts.room,
+                trouble: Trouble::new(parts.metrics.clone()),
                 metrics: parts.metrics,
-                too_slow: Sampler::default(),
                 timer: None,
                 drains: Vec::new(),
                 mourners: Vec::new(),
@@ -168,7 +168,7 @@ impl Batcher {
             }
             Step::Spill { batch, share } => {
                 if self.flow.is_stuck(now) {
-                    self.show_trouble("all writers wait for the database");
+                    self.trouble.stuck();
                 }
                 self.tap.show(&batch);
                 self.spill(batch, share, ctx);
@@ -216,12 +216,8 @@ impl Batcher {
                         Origin::Memory(share) => self.room.give_back(share),
                         Origin::Spool(numbers) => self.forget(Forget(numbers), ctx),
                     }
-                    if let Some(away) = away {
-                        log::info!("the database is back after {:.1} s", away.as_secs_f64());
-                    }
+                    self.trouble.stored(away);
                 }
-                self.metrics.database_up.set(1);
-                self.metrics.set_trouble(None);
             }
             Ok(Written::NotStored(error)) => self.not_stored(flight, &error, now),
             Err(gone) => {
@@ -233,17 +229,8 @@ impl Batcher {
     }
 
     fn not_stored(&mut self, flight: Flight, error: &StoreError, now: Instant) {
-        match self.flow.not_stored(flight, now) {
-            Some(Failed::Alone) => {
-                log::error!("messages that waited on disk cannot be stored just now: {error}");
-                return;
-            }
-            Some(Failed::Away) => {
-                log::error!("messages cannot be stored and go to disk: {error}");
-            }
-            Some(Failed::StillAway) | None => {}
-        }
-        self.show_trouble(&error.to_string());
+        let failed = self.flow.not_stored(flight, now);
+        self.trouble.failed(failed, error, now);
     }
 
     /// Lets a writer go that has not answered in time, and starts another in
@@ -291,11 +278,6 @@ impl Batcher {
             let seconds = group.received_at.elapsed().as_secs_f64();
             metrics.receive_to_commit_seconds.observe(seconds);
         }
-    }
-
-    fn show_trouble(&self, trouble: &str) {
-        self.metrics.database_up.set(0);
-        self.metrics.set_trouble(Some(trouble.to_owned()));
     }
 
     fn spill(&mut self, batch: Arc<Batch>, share: Share, ctx: &mut Context<Self>) {
@@ -395,11 +377,7 @@ impl Handler<RoomIsShort> for Batcher {
 
     fn handle(&mut self, RoomIsShort: RoomIsShort, ctx: &mut Self::Context) {
         self.flow.overflow();
-        if let Some(left_out) = self.too_slow.admit(Instant::now()) {
-            log::warn!(
-                "messages come faster than the database stores them, and go to disk too ({left_out} such moments since the last such line)"
-            );
-        }
+        self.trouble.too_slow(Instant::now());
         self.proceed(ctx);
     }
 }

@@ -27,6 +27,7 @@ mod sampler;
 mod socket;
 mod spooler;
 mod tap;
+mod trouble;
 mod writer;
 
 use std::net::IpAddr;

@@ -22,9 +22,9 @@ use spooled::Spooled;
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(2);
 
-/// When nothing was stored for so long, and messages have waited for so long, the
-/// database counts as too slow, and batches go to disk. The largest usual batch
-/// takes a third of it, a checkpoint seldom more.
+/// When a message has waited for a free writer for so long, the database counts
+/// as too slow, and batches go to disk. The largest usual batch takes a third
+/// of it, a checkpoint seldom more.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 
 /// Wait after the disk had no room.
@@ -344,15 +344,22 @@ impl Flow {
         }
     }
 
-    /// Messages have waited for a while, and nothing was stored meanwhile.
+    /// Batches wait, and nothing was stored for a while.
     pub(super) fn is_stuck(&self, now: Instant) -> bool {
+        let silent_since = self
+            .stored_at
+            .or(self.flights.values().next().map(|sent| sent.at));
+        self.is_slow(now)
+            && silent_since.is_some_and(|since| now.duration_since(since) >= STUCK_AFTER)
+    }
+
+    /// Messages have waited for a writer for too long.
+    fn is_slow(&self, now: Instant) -> bool {
         self.stuck_at().is_some_and(|stuck_at| stuck_at <= now)
     }
 
     fn stuck_at(&self) -> Option<Instant> {
-        let waits_since = self.queue.waits_since()?;
-        let silent_since = self.stored_at.map_or(waits_since, |at| at.max(waits_since));
-        Some(silent_since + STUCK_AFTER)
+        self.queue.waits_since().map(|since| since + STUCK_AFTER)
     }
 
     fn may_write(&self, now: Instant) -> bool {
@@ -376,7 +383,7 @@ impl Flow {
             return false;
         }
         let is_away = !self.ready || self.outage.is_some();
-        is_away || self.is_stuck(now) || self.overflows || self.draining == Some(DrainTo::Disk)
+        is_away || self.is_slow(now) || self.overflows || self.draining == Some(DrainTo::Disk)
     }
 
     /// The next batch from memory, if one should leave; one that asks whether

@@ -221,6 +221,38 @@ fn a_database_that_does_not_answer_sends_batches_to_disk() {
 }
 
 #[test]
+fn a_database_that_is_too_slow_sends_batches_to_disk() {
+    let start = Instant::now();
+    let mut flow = flow(0);
+    // Each batch takes half a second, and another one comes in half of that.
+    let step = Duration::from_millis(250);
+    let mut flights = VecDeque::new();
+    let mut is_spilled = false;
+    for tick in 0..20 {
+        let now = start + step * tick;
+        if tick >= 2 && tick % 2 == 0 {
+            flow.stored(flights.pop_front().unwrap(), now);
+        }
+        for _ in 0..20 {
+            push_batch(&mut flow, now);
+        }
+        while let Some(next) = flow.next_step(now) {
+            match next {
+                Step::Write { flight, .. } => flights.push_back(flight),
+                Step::Spill { .. } => {
+                    is_spilled = true;
+                    flow.spilled();
+                }
+                Step::TakeOldest { .. } => flow.nothing_taken(),
+            }
+        }
+        // It is slow, and not away.
+        assert!(!flow.is_stuck(now) || tick < 2);
+    }
+    assert!(is_spilled);
+}
+
+#[test]
 fn a_memory_that_sockets_wait_for_is_emptied_to_disk() {
     let now = Instant::now();
     let mut flow = flow(0);

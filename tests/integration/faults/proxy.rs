@@ -170,11 +170,11 @@ fn a_database_that_is_too_slow_for_the_memory_costs_nothing() {
         .env("DATABASE_URL", proxy.url(&db.url()))
         .env("DB_WRITERS", 2)
         .env("QUEUE_ROWS_MAX", 16_384)
-        .env("HOLD_BACK_MS", 400)
+        .env("HOLD_BACK_MS", 200)
         .db(db)
         .start();
     proxy.limit_bandwidth(400_000);
-    let load = Load::start(app.port(), 0, 12_000);
+    let load = Load::start(app.port(), 0, 19_000);
     wait_long(&app, "batches go to disk", || {
         app.metric("store_spool_messages") > 5_000.0
     });

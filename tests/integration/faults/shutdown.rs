@@ -13,6 +13,7 @@ const QUEUED: u32 = 100_000;
 /// is locked; the lock ends with the connection.
 fn start_with_queue(spool_bytes_max: u64, timeout_s: u64) -> (TestApp, diesel::PgConnection) {
     let app = TestApp::builder()
+        .env("QUEUE_ROWS_MAX", 2 * QUEUED)
         .env("SPOOL_MAX_BYTES", spool_bytes_max)
         .env("SHUTDOWN_TIMEOUT_S", timeout_s)
         .start();
