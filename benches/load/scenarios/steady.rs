@@ -18,9 +18,9 @@ const PAUSE: Duration = Duration::from_secs(3);
 const LEGEND: &str = "Each node says one message a second. Receive to commit is the time in \
     milliseconds from reading a message to the answer to its commit, interpolated within the buckets \
     of the server's histogram. Processor time is in microseconds per message. Memory is what the \
-    server's resident memory grew by per connection, when all were connected and after the run. \
-    In the last run each frame comes as header and payload in two writes, as the genuine client sends \
-    it.";
+    server's resident memory grew by per connection, when all were connected and after the run, with \
+    what the feed keeps of each node. In the last run each frame comes as header and payload in two \
+    writes, as the genuine client sends it.";
 const COLUMNS: [&str; 11] = [
     "connections",
     "messages",
