@@ -210,13 +210,13 @@ impl Batcher {
         self.metrics.batches_in_flight.dec();
         match written {
             Ok(Written::Stored { outcome, time }) => {
-                if let Some((sent, away)) = self.flow.stored(flight, now) {
+                if let Some(sent) = self.flow.stored(flight, now) {
                     self.count(&sent, &outcome, time);
                     match sent.origin {
                         Origin::Memory(share) => self.room.give_back(share),
                         Origin::Spool(numbers) => self.forget(Forget(numbers), ctx),
                     }
-                    self.trouble.stored(away);
+                    self.trouble.stored(now);
                 }
             }
             Ok(Written::NotStored(error)) => self.not_stored(flight, &error, now),

@@ -1,6 +1,5 @@
 //! What everybody is told while messages cannot be stored: `/health/ready` all
-//! the time, the log once. Some connections may work while others do not, so
-//! that the database seems to go and come several times a second.
+//! the time, the log once.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,18 +9,28 @@ use super::sampler::Sampler;
 use crate::metrics::Metrics;
 use crate::store::StoreError;
 
+/// Without a failure for so long, the database is back. Some connections may work
+/// while others do not: then it goes and comes several times a second.
+const CALM: Duration = Duration::from_secs(10);
+
 /// What was told of the database.
 pub(super) struct Trouble {
     metrics: Arc<Metrics>,
-    unavailable: Sampler,
-    refused: Sampler,
+    outage: Option<Outage>,
     alone: Sampler,
     too_slow: Sampler,
-    /// The log says that it is away, and not yet that it is back.
-    told: Option<Told>,
 }
 
-/// From what ends by itself to what does not; none is less than both.
+/// The log says that the database is away, and not yet that it is back.
+#[derive(Debug)]
+struct Outage {
+    told: Told,
+    /// The first failure and the last.
+    first: Instant,
+    last: Instant,
+}
+
+/// From what ends by itself to what does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Told {
     Unavailable,
@@ -33,11 +42,9 @@ impl Trouble {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
         Self {
             metrics,
-            unavailable: Sampler::default(),
-            refused: Sampler::default(),
+            outage: None,
             alone: Sampler::default(),
             too_slow: Sampler::default(),
-            told: None,
         }
     }
 
@@ -51,27 +58,32 @@ impl Trouble {
             }
             return;
         }
-        let (news, sampler) = match error {
-            StoreError::Unavailable(_) => (Told::Unavailable, &self.unavailable),
-            StoreError::Refused(_) => (Told::Refused, &self.refused),
+        let news = match error {
+            StoreError::Unavailable(_) => Told::Unavailable,
+            StoreError::Refused(_) => Told::Refused,
         };
-        if self.told < Some(news)
-            && let Some(left_out) = sampler.admit(now)
-        {
-            log::error!(
-                "messages cannot be stored and go to disk: {error} ({left_out} such failures since the last such line)"
-            );
-            self.told = Some(news);
+        let known = self.outage.as_ref().map(|outage| outage.told);
+        if known < Some(news) {
+            log::error!("messages cannot be stored and go to disk: {error}");
         }
+        let first = self.outage.as_ref().map_or(now, |outage| outage.first);
+        self.outage = Some(Outage {
+            told: known.map_or(news, |known| known.max(news)),
+            first,
+            last: now,
+        });
         self.show(&error.to_string());
     }
 
-    /// Batches are stored; how long none could be, if it was so.
-    pub(super) fn stored(&mut self, away: Option<Duration>) {
-        if let Some(away) = away
-            && self.told.take().is_some()
-        {
-            log::info!("the database is back after {:.1} s", away.as_secs_f64());
+    /// Batches are stored.
+    pub(super) fn stored(&mut self, now: Instant) {
+        let is_over = |outage: &mut Outage| now.saturating_duration_since(outage.last) >= CALM;
+        if let Some(outage) = self.outage.take_if(is_over) {
+            log::info!(
+                "the database is back, for {} s now; it was away for {:.1} s",
+                CALM.as_secs(),
+                outage.last.duration_since(outage.first).as_secs_f64()
+            );
         }
         self.metrics.database_up.set(1);
         self.metrics.set_trouble(None);
@@ -101,7 +113,7 @@ impl Trouble {
 mod tests {
     use super::*;
 
-    /// What was told after each of these errors, a second between them, when
+    /// What the log says after each of these errors, a second between them, when
     /// messages are stored after each `None`.
     fn told(errors: &[Option<StoreError>]) -> Vec<Option<Told>> {
         let start = Instant::now();
@@ -111,25 +123,25 @@ mod tests {
             let now = start + Duration::from_secs(second);
             match error {
                 Some(error) => trouble.failed(Some(Failed::Away), error, now),
-                None => trouble.stored(Some(Duration::from_secs(1))),
+                None => trouble.stored(now),
             }
-            told.push(trouble.told);
+            told.push(trouble.outage.as_ref().map(|outage| outage.told));
         }
         told
     }
 
     #[test]
-    fn worse_is_told_at_once_and_what_goes_and_comes_is_not_told_each_time() {
+    fn worse_is_told_at_once_and_better_when_it_lasts() {
         let away = || Some(StoreError::Unavailable(String::new()));
         let refused = || Some(StoreError::Refused(String::new()));
-        let both = [Some(Told::Unavailable), Some(Told::Refused)];
+        let (unavailable, worse) = (Some(Told::Unavailable), Some(Told::Refused));
         assert_eq!(
-            told(&[away(), refused(), away(), None]),
-            [both[0], both[1], both[1], None]
+            told(&[None, away(), refused(), away()]),
+            [None, unavailable, worse, worse]
         );
-        let mut often = vec![away(), None, away()];
-        assert_eq!(told(&often), [both[0], None, None]);
-        often.extend((0..10).map(|_| away()));
-        assert_eq!(told(&often).last(), Some(&both[0]), "it lasts");
+        let mut comes_and_goes: Vec<_> = (0..30).flat_map(|_| [away(), None]).collect();
+        assert_eq!(told(&comes_and_goes), [unavailable; 60]);
+        comes_and_goes.extend([const { None }; 9]);
+        assert_eq!(told(&comes_and_goes).last(), Some(&None));
     }
 }

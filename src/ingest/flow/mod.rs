@@ -83,10 +83,8 @@ pub(super) enum Why {
 /// What it means that a flight has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failed {
-    /// The database is away, which is news.
+    /// The database is away.
     Away,
-    /// It is away still.
-    StillAway,
     /// Others are stored meanwhile: these batches from disk have to wait.
     Alone,
 }
@@ -121,7 +119,6 @@ enum DrainTo {
 /// The database is away.
 #[derive(Debug)]
 struct Outage {
-    since: Instant,
     next_try: Instant,
     wait: Duration,
     /// The one flight that asks whether it is back.
@@ -236,22 +233,17 @@ impl Flow {
         (self.end_of(sent) <= now).then_some(*flight)
     }
 
-    /// A flight is stored: what it was, and how long the database was away, if
-    /// it was. None if its writer was given up: it is on its way once more.
-    pub(super) fn stored(
-        &mut self,
-        flight: Flight,
-        now: Instant,
-    ) -> Option<(Sent, Option<Duration>)> {
+    /// A flight is stored: what it was. None if its writer was given up: it is on
+    /// its way once more.
+    pub(super) fn stored(&mut self, flight: Flight, now: Instant) -> Option<Sent> {
         let sent = self.flights.remove(&flight)?;
         match &sent.origin {
             Origin::Memory(_) => self.spooled.others_stored(),
             Origin::Spool(numbers) => self.spooled.stored(numbers.len()),
         }
         self.stored_at = Some(now);
-        let outage = self.outage.take();
-        let away = outage.map(|outage| now.duration_since(outage.since));
-        Some((sent, away))
+        self.outage = None;
+        Some(sent)
     }
 
     /// A flight is not stored. None if its writer was given up before.
@@ -277,19 +269,17 @@ impl Flow {
                 outage.asking = None;
                 outage.wait = (outage.wait * 2).min(RETRY_LAST);
                 outage.next_try = now + outage.wait;
-                Some(Failed::StillAway)
             }
-            Some(_) => Some(Failed::StillAway),
+            Some(_) => {}
             None => {
                 self.outage = Some(Outage {
-                    since: now,
                     next_try: now + RETRY_FIRST,
                     wait: RETRY_FIRST,
                     asking: None,
                 });
-                Some(Failed::Away)
             }
         }
+        Some(Failed::Away)
     }
 
     /// A batch is on disk.

@@ -243,8 +243,9 @@ impl Browser {
             let files = std::fs::read_dir(&folder).into_iter().flatten();
             finished = files.map(|file| file.unwrap().path()).find(|path| {
                 let name = path.file_name().unwrap().to_str().unwrap();
-                // Until it is complete it has another name.
-                !name.starts_with('.') && !name.ends_with(".crdownload")
+                // Until it is complete it has another name, and an empty file keeps its own.
+                let is_whole = !name.starts_with('.') && !name.ends_with(".crdownload");
+                is_whole && path.metadata().is_ok_and(|file| file.len() > 0)
             });
             finished.is_some()
         });
