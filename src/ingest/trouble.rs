@@ -80,8 +80,8 @@ impl Trouble {
         let is_over = |outage: &mut Outage| now.saturating_duration_since(outage.last) >= CALM;
         if let Some(outage) = self.outage.take_if(is_over) {
             log::info!(
-                "the database is back, for {} s now; it was away for {:.1} s",
-                CALM.as_secs(),
+                "the database is back: nothing has failed for {:.0} s; it was away for {:.1} s",
+                now.duration_since(outage.last).as_secs_f64(),
                 outage.last.duration_since(outage.first).as_secs_f64()
             );
         }
