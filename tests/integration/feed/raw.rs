@@ -26,6 +26,7 @@ fn a_message_comes_with_its_own_fields_and_nothing_else() {
     );
     let item = answer["data"][0].as_object().unwrap();
     assert_eq!(answer["data"].as_array().unwrap().len(), 1);
+    app.wait_stored(3);
     let stored = app.db.texts("SELECT to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS value FROM block_imports");
     let expected = json!({"height": 7, "best": "0x07", "": "empty", "created_at": stored[0]});
     assert_eq!(json!(item), expected);
