@@ -20,6 +20,7 @@ export const LOSSES = {
       too_many_bytes: ["too many bytes from a node", "A connection is over NODE_BYTES_PER_S_MAX; the log names it. Raise the limit if it means well."],
       too_many_frames: ["too many messages from a node", "A connection is over NODE_FRAMES_PER_S_MAX; the log names it. Raise the limit if it means well."],
       too_many_nodes: ["too many nodes on a connection", "A connection has more than NODES_PER_CONNECTION_MAX node ids; the log names it."],
+      too_large: ["larger than allowed", "A message is over WS_MAX_PAYLOAD; the log names it. Raise the limit if it means well."],
       spool_torn: ["torn spool file", "A crash or the disk has torn a file of the spool. Look at the disk and at the log."],
       shutdown: ["server stopped", "The server stopped before they could be stored. Give it more time (SHUTDOWN_TIMEOUT_S)."],
       chain_refused: ["chain may not send", "ALLOWED_CHAINS or DENIED_CHAINS refuse them, as set."],

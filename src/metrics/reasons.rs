@@ -35,7 +35,7 @@ reasons! {
         Idle => "idle",
         /// A peer that used to answer pings no longer does.
         PingTimeout => "ping_timeout",
-        /// A message was larger than `WS_MAX_PAYLOAD`.
+        /// A message was so large that not even its end was waited for (64 MiB).
         TooLarge => "message_too_large",
         /// It stayed over a limit: bytes, frames, node ids, or the size of messages.
         OverLimit => "over_limit",

@@ -369,3 +369,20 @@ fn each_fault_has_its_finding() {
         assert!(!found[0]["advice"].as_str().unwrap().is_empty());
     }
 }
+
+#[test]
+fn each_reason_to_lose_a_message_has_words() {
+    let app = TestApp::start();
+    let browser = Browser::start();
+    browser.open(&app.url(PATH));
+    let metrics = app.get("/metrics").body;
+    let told = "Object.values(m.LOSSES).map(l => [`${l.name}{${l.label}=\"`, Object.keys(l.reasons).sort()])";
+    let told = evaluate(&browser, "server-verdict.js", told);
+    for loss in told.as_array().unwrap() {
+        let start = loss[0].as_str().unwrap();
+        let series = metrics.lines().filter_map(|line| line.strip_prefix(start));
+        let mut reasons: Vec<_> = series.map(|rest| rest.split('"').next().unwrap()).collect();
+        reasons.sort_unstable();
+        assert_eq!(loss[1], json!(reasons), "{start}");
+    }
+}
