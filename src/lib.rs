@@ -13,18 +13,21 @@
 //! | [`retention`], [`liveness`] | purging; signs of life of the servers |
 //! | [`feed`] | live fan-out to subscribers |
 //! | [`store`] | everything that changes rows |
+//! | [`database`], [`postgres`] | the way to the database; running one of our own |
 //! | [`telemetry`], [`metrics`], [`config`], [`ids`] | leaves |
 
 #![forbid(unsafe_code)]
 
 pub mod application;
 pub mod config;
+pub mod database;
 pub mod feed;
 pub mod http;
 pub mod ids;
 pub mod ingest;
 pub mod liveness;
 pub mod metrics;
+pub mod postgres;
 pub mod query;
 pub mod relay;
 pub mod retention;

@@ -10,7 +10,7 @@
 
 use std::process::{Command, ExitCode};
 
-use tetcore_analytics::store::embedded::{EmbeddedOptions, EmbeddedPostgres};
+use tetcore_analytics::postgres::{EmbeddedOptions, EmbeddedPostgres};
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);

@@ -10,10 +10,11 @@ use chrono::{DateTime, Utc};
 
 use super::ApplicationError;
 use crate::config::{Config, DatabaseUrl};
+use crate::database::{DatabaseError, Pools, migrations};
 use crate::metrics::Metrics;
+use crate::postgres::{EmbeddedOptions, EmbeddedPostgres};
 use crate::retention::prepare_partitions;
-use crate::store::embedded::{EmbeddedOptions, EmbeddedPostgres};
-use crate::store::{IdBlocks, Kinds, Pools, StoreError, close_left_open, heartbeat, migrations};
+use crate::store::{IdBlocks, Kinds, close_left_open, heartbeat};
 
 /// Waits between tries: from the first to the last, doubling.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
@@ -102,7 +103,7 @@ pub(super) async fn bring_up(parts: BringUp) -> Result<Database, ApplicationErro
 
 impl BringUp {
     /// What is done once, before the first batch.
-    fn prepare(&self, pools: &Pools, started_at: DateTime<Utc>) -> Result<(), StoreError> {
+    fn prepare(&self, pools: &Pools, started_at: DateTime<Utc>) -> Result<(), DatabaseError> {
         let mut conn = pools.control()?;
         migrations::run(&mut conn)?;
         heartbeat(&mut conn, &self.server_id, started_at)?;

@@ -56,7 +56,7 @@ pub enum ApplicationError {
     Spool(#[from] crate::store::SpoolError),
     /// The PostgreSQL of its own does not start.
     #[error("{0}")]
-    Embedded(#[from] crate::store::embedded::EmbeddedError),
+    Embedded(#[from] crate::postgres::EmbeddedError),
     /// The certificate cannot be used.
     #[error("{0}")]
     Tls(#[from] tls::TlsError),

@@ -10,11 +10,11 @@ use diesel::PgConnection;
 
 use super::AppError;
 use crate::config::Config;
+use crate::database::Pools;
 use crate::feed::Hub;
 use crate::ingest::{Ingest, Sampler};
 use crate::metrics::Metrics;
 use crate::query::{Clock, Queries, QueryError};
-use crate::store::Pools;
 
 /// The state of one server.
 pub struct AppState {

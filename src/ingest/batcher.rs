@@ -19,8 +19,9 @@ use super::tap::Tap;
 use super::trouble::Trouble;
 use super::writer::{self, WriteBatches, Writer, WriterParts, Written};
 use crate::config::Config;
+use crate::database::DatabaseError;
 use crate::metrics::Metrics;
-use crate::store::{Batch, Group, IdBlocks, Outcome, StoreError};
+use crate::store::{Batch, Group, IdBlocks, Outcome};
 
 /// Writers that were given up and hang still, for each one that works: their
 /// threads and connections cannot be ended from within this process.
@@ -221,14 +222,14 @@ impl Batcher {
             }
             Ok(Written::NotStored(error)) => self.not_stored(flight, &error, now),
             Err(gone) => {
-                let error = StoreError::Unavailable(format!("a writer is gone: {gone}"));
+                let error = DatabaseError::Unavailable(format!("a writer is gone: {gone}"));
                 self.not_stored(flight, &error, now);
             }
         }
         self.proceed(ctx);
     }
 
-    fn not_stored(&mut self, flight: Flight, error: &StoreError, now: Instant) {
+    fn not_stored(&mut self, flight: Flight, error: &DatabaseError, now: Instant) {
         let failed = self.flow.not_stored(flight, now);
         self.trouble.failed(failed, error, now);
     }
@@ -239,7 +240,7 @@ impl Batcher {
     fn give_up(&mut self, flight: Flight, now: Instant) {
         let timeout = self.writer_parts.timeout.as_secs_f64();
         let error =
-            StoreError::Unavailable(format!("it has not answered a writer for {timeout} s"));
+            DatabaseError::Unavailable(format!("it has not answered a writer for {timeout} s"));
         self.not_stored(flight, &error, now);
         let Some(writer) = self.busy.remove(&flight) else {
             return;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::flow::Failed;
 use super::sampler::Sampler;
+use crate::database::DatabaseError;
 use crate::metrics::Metrics;
-use crate::store::StoreError;
 
 /// Without a failure for so long, the database is back. Some connections may work
 /// while others do not: then it goes and comes several times a second.
@@ -49,7 +49,7 @@ impl Trouble {
     }
 
     /// Batches are not stored; what that means, unless their writer was given up.
-    pub(super) fn failed(&mut self, failed: Option<Failed>, error: &StoreError, now: Instant) {
+    pub(super) fn failed(&mut self, failed: Option<Failed>, error: &DatabaseError, now: Instant) {
         if failed == Some(Failed::Alone) {
             if let Some(left_out) = self.alone.admit(now) {
                 log::error!(
@@ -59,8 +59,8 @@ impl Trouble {
             return;
         }
         let news = match error {
-            StoreError::Unavailable(_) => Told::Unavailable,
-            StoreError::Refused(_) => Told::Refused,
+            DatabaseError::Unavailable(_) => Told::Unavailable,
+            DatabaseError::Refused(_) => Told::Refused,
         };
         let known = self.outage.as_ref().map(|outage| outage.told);
         if known < Some(news) {
@@ -115,7 +115,7 @@ mod tests {
 
     /// What the log says after each of these errors, a second between them, when
     /// messages are stored after each `None`.
-    fn told(errors: &[Option<StoreError>]) -> Vec<Option<Told>> {
+    fn told(errors: &[Option<DatabaseError>]) -> Vec<Option<Told>> {
         let start = Instant::now();
         let mut trouble = Trouble::new(Arc::new(Metrics::new().unwrap()));
         let mut told = Vec::new();
@@ -132,8 +132,8 @@ mod tests {
 
     #[test]
     fn worse_is_told_at_once_and_better_when_it_lasts() {
-        let away = || Some(StoreError::Unavailable(String::new()));
-        let refused = || Some(StoreError::Refused(String::new()));
+        let away = || Some(DatabaseError::Unavailable(String::new()));
+        let refused = || Some(DatabaseError::Refused(String::new()));
         let (unavailable, worse) = (Some(Told::Unavailable), Some(Told::Refused));
         assert_eq!(
             told(&[None, away(), refused(), away()]),

@@ -8,9 +8,8 @@ use actix::{Actor, Addr, Handler, Message, SyncArbiter, SyncContext};
 use diesel::PgConnection;
 
 use crate::config::DatabaseUrl;
-use crate::store::{
-    Batch, BatchOrigin, IdBlocks, Kinds, Outcome, StoreError, connect_writer, store_batches,
-};
+use crate::database::{DatabaseError, connect_writer};
+use crate::store::{Batch, BatchOrigin, IdBlocks, Kinds, Outcome, store_batches};
 
 /// What writers need from outside.
 #[derive(Debug, Clone)]
@@ -44,7 +43,7 @@ pub(super) enum Written {
     /// They are stored, and took so long.
     Stored { outcome: Outcome, time: Duration },
     /// Nothing of them is known to be stored: they have to be sent again.
-    NotStored(StoreError),
+    NotStored(DatabaseError),
 }
 
 /// Starts a thread.
@@ -85,7 +84,7 @@ impl Handler<WriteBatches> for Writer {
         let stored =
             catch_unwind(AssertUnwindSafe(|| self.store(&mut batches))).unwrap_or_else(|_panic| {
                 let message = "the writer panicked, which is a mistake in it";
-                Err(StoreError::Unavailable(message.to_owned()))
+                Err(DatabaseError::Unavailable(message.to_owned()))
             });
         actix::MessageResult(match stored {
             Ok(outcome) => {
@@ -101,13 +100,13 @@ impl Handler<WriteBatches> for Writer {
 }
 
 impl Writer {
-    fn store(&mut self, batches: &mut [Arc<Batch>]) -> Result<Outcome, StoreError> {
+    fn store(&mut self, batches: &mut [Arc<Batch>]) -> Result<Outcome, DatabaseError> {
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
             None => {
                 let url = self.parts.database_url.get();
                 let url = url.ok_or_else(|| {
-                    StoreError::Unavailable("the database is not up yet".to_owned())
+                    DatabaseError::Unavailable("the database is not up yet".to_owned())
                 })?;
                 connect_writer(url, self.number, self.parts.timeout)?
             }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use chrono::{DateTime, Utc};
 
-use crate::store::{Pools, StoreError, close_left_open, heartbeat};
+use crate::database::{DatabaseError, Pools};
+use crate::store::{close_left_open, heartbeat};
 
 /// Time between two signs of life; the others wait for five of them.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -33,7 +34,7 @@ impl Heartbeat {
     fn beat(&self, ctx: &mut Context<Self>) {
         let (server_id, started_at, pools) =
             (self.server_id.clone(), self.started_at, self.pools.clone());
-        let done = actix_web::web::block(move || -> Result<usize, StoreError> {
+        let done = actix_web::web::block(move || -> Result<usize, DatabaseError> {
             let mut conn = pools.control()?;
             heartbeat(&mut conn, &server_id, started_at)?;
             Ok(close_left_open(&mut conn, &server_id, false)?)

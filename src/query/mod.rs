@@ -33,8 +33,8 @@ use diesel::result::{DatabaseErrorKind, Error};
 use tokio::sync::Semaphore;
 
 use crate::config::StoreConfig;
+use crate::database::{DatabaseError, Pools};
 use crate::metrics::Metrics;
-use crate::store::{Pools, StoreError};
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -71,10 +71,12 @@ impl QueryError {
     }
 }
 
-impl From<StoreError> for QueryError {
-    fn from(error: StoreError) -> Self {
+impl From<DatabaseError> for QueryError {
+    fn from(error: DatabaseError) -> Self {
         match error {
-            StoreError::Unavailable(cause) | StoreError::Refused(cause) => Self::Unavailable(cause),
+            DatabaseError::Unavailable(cause) | DatabaseError::Refused(cause) => {
+                Self::Unavailable(cause)
+            }
         }
     }
 }

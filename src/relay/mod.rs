@@ -14,8 +14,8 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use tokio::sync::watch;
 
+use crate::database::{DatabaseError, Pools};
 use crate::feed::{Demand, Hub, Relayed, Seed};
-use crate::store::{Pools, StoreError};
 use board::Seeding;
 use poll::Poll;
 
@@ -128,7 +128,7 @@ impl RelayParts {
                     ))?;
                     work(&mut state, conn)
                 })
-                .map_err(StoreError::from)
+                .map_err(DatabaseError::from)
             });
             (state, found)
         });

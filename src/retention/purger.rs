@@ -11,9 +11,10 @@ use diesel::sql_types::{BigInt, Bool};
 
 use super::policy::{BATCH_MEMORY, Policy};
 use crate::config::Config;
+use crate::database::{DatabaseError, Pools};
 use crate::metrics::Metrics;
+use crate::store::expired;
 use crate::store::partitions::{self, Partition};
-use crate::store::{Pools, StoreError, expired};
 
 /// Rows of one slice: some tens of milliseconds of work.
 const SLICE_ROWS: i64 = 10_000;
@@ -106,7 +107,7 @@ pub fn prepare_partitions(
     conn: &mut PgConnection,
     config: &Config,
     metrics: &Metrics,
-) -> Result<(), StoreError> {
+) -> Result<(), DatabaseError> {
     diesel::sql_query("SELECT pg_advisory_lock($1)")
         .bind::<BigInt, _>(LOCK_KEY)
         .execute(conn)?;
@@ -137,7 +138,7 @@ fn purge(
     metrics: &Metrics,
     pools: &Pools,
     now: DateTime<Utc>,
-) -> Result<(), StoreError> {
+) -> Result<(), DatabaseError> {
     let mut conn = pools.control()?;
     let lock: Locked = diesel::sql_query("SELECT pg_try_advisory_lock($1) AS locked")
         .bind::<BigInt, _>(LOCK_KEY)
@@ -155,7 +156,7 @@ fn purge_alone(
     config: &Config,
     metrics: &Metrics,
     now: DateTime<Utc>,
-) -> Result<(), StoreError> {
+) -> Result<(), DatabaseError> {
     let policy = policy(config);
     make_missing(conn, &policy, now)?;
     let started_at = Instant::now();
@@ -190,7 +191,7 @@ fn make_missing(
     conn: &mut PgConnection,
     policy: &Policy,
     now: DateTime<Utc>,
-) -> Result<(), StoreError> {
+) -> Result<(), DatabaseError> {
     let existing = partitions::list(conn)?;
     for audit in [false, true] {
         let of_kind: Vec<&Partition> = existing.iter().filter(|p| p.audit == audit).collect();
@@ -213,7 +214,11 @@ fn in_slices(mut slice: impl FnMut() -> QueryResult<usize>) -> QueryResult<usize
     Ok(total)
 }
 
-fn show(conn: &mut PgConnection, metrics: &Metrics, now: DateTime<Utc>) -> Result<(), StoreError> {
+fn show(
+    conn: &mut PgConnection,
+    metrics: &Metrics,
+    now: DateTime<Utc>,
+) -> Result<(), DatabaseError> {
     let partitions = partitions::list(conn)?;
     let audit = partitions
         .iter()

@@ -15,12 +15,12 @@ use diesel::result::Error;
 use diesel::sql_types::{BigInt, Binary, Bool, Nullable, SmallInt, Text, Timestamptz};
 
 use super::batch::Span;
-use super::pools::WRITER_LOCK_TIMEOUT;
 use super::rows::{COPY_HEADER, COPY_TRAILER, RowView};
 use super::schema::{
     ingest_batches, rejected_messages, telemetry_messages, telemetry_messages_audit,
 };
-use super::{Batch, Kinds, SessionRow, StoreError, sessions};
+use super::{Batch, Kinds, SessionRow, sessions};
+use crate::database::{DatabaseError, WRITER_LOCK_TIMEOUT};
 use crate::metrics::RejectReason;
 
 /// Bytes of a refused message that are kept.
@@ -71,14 +71,14 @@ struct TriedRow {
 /// Stores batches, all in one transaction.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] or [`StoreError::Refused`] if nothing of them is
+/// [`DatabaseError::Unavailable`] or [`DatabaseError::Refused`] if nothing of them is
 /// known to be stored: then they should be sent again, as they are.
 pub fn store_batches(
     conn: &mut PgConnection,
     kinds: &Kinds,
     batches: &mut [Arc<Batch>],
     origin: &BatchOrigin,
-) -> Result<Outcome, StoreError> {
+) -> Result<Outcome, DatabaseError> {
     for batch in &mut *batches {
         let pending = batch.pending_kinds();
         if pending.is_empty() {
@@ -92,7 +92,7 @@ pub fn store_batches(
     }
     match store_whole(conn, batches, origin) {
         Ok(outcome) => Ok(outcome),
-        Err(error) if StoreError::concerns_connection(&error) => Err(error.into()),
+        Err(error) if DatabaseError::concerns_connection(&error) => Err(error.into()),
         // Only the database knows whether a message is at fault or it itself.
         Err(_unclear) => store_in_pieces(conn, kinds, batches, origin),
     }
@@ -215,7 +215,7 @@ fn store_in_pieces(
     kinds: &Kinds,
     batches: &[Arc<Batch>],
     origin: &BatchOrigin,
-) -> Result<Outcome, StoreError> {
+) -> Result<Outcome, DatabaseError> {
     conn.transaction(|conn| {
         let (mut outcome, new) = enter(conn, batches, origin)?;
         for (number, batch) in &new {
@@ -251,7 +251,7 @@ fn newest_sessions(new: &[NewBatch<'_>]) -> Vec<SessionRow> {
 fn store_sessions_in_pieces(
     conn: &mut PgConnection,
     new: &[NewBatch<'_>],
-) -> Result<(), StoreError> {
+) -> Result<(), DatabaseError> {
     for session in newest_sessions(new) {
         let asked_at = Instant::now();
         let stored =
@@ -261,7 +261,7 @@ fn store_sessions_in_pieces(
         };
         // The code is hidden here, but who waits for a lock is not at fault.
         let was_busy = asked_at.elapsed() >= WRITER_LOCK_TIMEOUT;
-        if was_busy || StoreError::concerns_connection(&error) {
+        if was_busy || DatabaseError::concerns_connection(&error) {
             return Err(error.into());
         }
         log::warn!(
@@ -278,7 +278,7 @@ fn store_rows_in_pieces(
     audit: bool,
     rows: &[&[u8]],
     outcome: &mut Outcome,
-) -> Result<(), StoreError> {
+) -> Result<(), DatabaseError> {
     match rows {
         [] => return Ok(()),
         [row] => return store_row(conn, kinds, audit, row, outcome),
@@ -289,7 +289,7 @@ fn store_rows_in_pieces(
             outcome.stored += rows.len();
             Ok(())
         }
-        Err(error) if StoreError::concerns_connection(&error) => Err(error.into()),
+        Err(error) if DatabaseError::concerns_connection(&error) => Err(error.into()),
         Err(_unclear) => {
             let (left, right) = rows.split_at(rows.len() / 2);
             store_rows_in_pieces(conn, kinds, audit, left, outcome)?;
@@ -304,7 +304,7 @@ fn store_row(
     audit: bool,
     row: &[u8],
     outcome: &mut Outcome,
-) -> Result<(), StoreError> {
+) -> Result<(), DatabaseError> {
     let Some(view) = RowView::read(row) else {
         debug_assert!(false, "rows are written by this program");
         outcome.rejected.push(RejectReason::Data);
@@ -327,7 +327,7 @@ fn store_row(
     };
     let cause = tried.reason.unwrap_or_default();
     let Some(reason) = reject_reason(&sqlstate) else {
-        return Err(StoreError::from_sqlstate(&sqlstate, cause));
+        return Err(DatabaseError::from_sqlstate(&sqlstate, cause));
     };
     log::debug!("message {} was refused: {sqlstate} {cause}", view.id.0);
     keep_rejected(conn, kinds, &view, &format!("{sqlstate}: {cause}"))?;

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use diesel::connection::SimpleConnection;
 use tetcore_analytics::config::DatabaseUrl;
+use tetcore_analytics::database::connect_writer;
 use tetcore_analytics::ids::{MessageId, SessionId};
 use tetcore_analytics::metrics::Metrics;
 use tetcore_analytics::store::{
-    Batch, BatchOrigin, Group, Kinds, NewRow, Outcome, RowBuffer, connect_writer, store_batches,
+    Batch, BatchOrigin, Group, Kinds, NewRow, Outcome, RowBuffer, store_batches,
 };
 
 use crate::support::{TestDb, wait_until};

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use tetcore_analytics::store::migrations;
+use tetcore_analytics::database::migrations;
 
 use crate::support::TestDb;
 

@@ -6,11 +6,22 @@ use std::path::{Path, PathBuf};
 use tetcore_analytics::config::settings::{self, SETTINGS};
 
 /// The rooms, from the lowest layer up; see docs/ARCHITECTURE.md.
-const LAYERS: [&[&str]; 6] = [
-    &["ids", "config", "metrics", "telemetry"],
-    &["store"],
-    &["feed"],
-    &["ingest", "query", "retention", "liveness", "relay"],
+const LAYERS: [&[&str]; 8] = [
+    &["ids", "config", "metrics", "server_state", "telemetry"],
+    &["postgres", "database"],
+    &["store", "cluster"],
+    &["messages", "changes"],
+    &["projections", "feed"],
+    &[
+        "ingest",
+        "query",
+        "retention",
+        "archive",
+        "status",
+        "notify",
+        "liveness",
+        "relay",
+    ],
     &["http"],
     &["application", "main"],
 ];

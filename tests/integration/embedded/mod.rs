@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
 use diesel::sql_types::Text;
-use tetcore_analytics::store::embedded::{EmbeddedOptions, EmbeddedPostgres};
+use tetcore_analytics::postgres::{EmbeddedOptions, EmbeddedPostgres};
 
 /// How long any condition of these tests may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
-use tetcore_analytics::store::embedded::EmbeddedPostgres;
+use tetcore_analytics::postgres::EmbeddedPostgres;
 
 use super::{
     DataDir, answers, as_owner_of, finds_the_row, is_running, keep_a_row, kill, options, wait_for,

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use tetcore_analytics::store::embedded::{EmbeddedOptions, EmbeddedPostgres};
+use tetcore_analytics::postgres::{EmbeddedOptions, EmbeddedPostgres};
 
 use super::{DataDir, finds_the_row, keep_a_row};
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use diesel::prelude::*;
-use tetcore_analytics::store::embedded::{EmbeddedError, EmbeddedOptions, EmbeddedPostgres};
+use tetcore_analytics::postgres::{EmbeddedError, EmbeddedOptions, EmbeddedPostgres};
 
 use super::{DataDir, answers, ask, finds_the_row, keep_a_row};
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use tetcore_analytics::store::embedded::{EmbeddedOptions, EmbeddedPostgres};
+use tetcore_analytics::postgres::{EmbeddedOptions, EmbeddedPostgres};
 
 pub(super) struct Cluster {
     dir: tempfile::TempDir,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use tetcore_analytics::store::migrations;
+use tetcore_analytics::database::migrations;
 
 /// Key of the advisory lock under which the template is made.
 const LOCK_KEY: i64 = 0x7465_7374;

@@ -4,38 +4,40 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::StoreError;
+use super::DatabaseError;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 
 /// Key of the advisory lock under which one server migrates at a time: "tetcore" in ASCII.
 const LOCK_KEY: i64 = 0x0074_6574_636f_7265;
 
-/// Runs what has not run yet; servers that start at the same time take turns.
+/// Runs the pending migrations; servers that start at the same time take turns.
 ///
 /// # Errors
-/// If a migration fails; nothing of it remains then.
-pub fn run(conn: &mut PgConnection) -> Result<(), StoreError> {
+/// If a migration fails; it is rolled back.
+pub fn run(conn: &mut PgConnection) -> Result<(), DatabaseError> {
     diesel::sql_query("SELECT pg_advisory_lock($1)")
         .bind::<BigInt, _>(LOCK_KEY)
         .execute(conn)?;
     let result = conn.run_pending_migrations(MIGRATIONS).map(|versions| {
         for version in versions {
-            log::info!("database schema: migration {version} is done");
+            log::info!("database schema: migration {version} applied");
         }
     });
     diesel::sql_query("SELECT pg_advisory_unlock($1)")
         .bind::<BigInt, _>(LOCK_KEY)
         .execute(conn)?;
-    result.map_err(|error| StoreError::Refused(format!("a migration failed: {error}")))
+    result.map_err(|error| DatabaseError::Refused(format!("a migration failed: {error}")))
 }
 
-/// Takes all migrations back, newest first. For tests.
+/// Reverts all migrations, newest first. For tests.
 ///
 /// # Errors
-/// If a migration cannot be taken back.
-pub fn revert_all(conn: &mut PgConnection) -> Result<(), StoreError> {
+/// If a migration cannot be reverted.
+pub fn revert_all(conn: &mut PgConnection) -> Result<(), DatabaseError> {
     conn.revert_all_migrations(MIGRATIONS)
         .map(|_versions| ())
-        .map_err(|error| StoreError::Refused(format!("a migration could not be reverted: {error}")))
+        .map_err(|error| {
+            DatabaseError::Refused(format!("a migration could not be reverted: {error}"))
+        })
 }

@@ -1,8 +1,8 @@
--- Does: names this connection, and throws out others of that name.
+-- Does: terminates other connections of this name, then takes the name.
 -- Params: $1 the name.
 -- Index: none.
 -- Cost: one row for each connection of the cluster.
--- Order: the others go first.
+-- Order: termination comes first.
 WITH others AS MATERIALIZED (
     SELECT count(pg_terminate_backend(pid))
     FROM pg_stat_activity

@@ -1,6 +1,6 @@
-//! Connections to the database: a pool for queries, a small one for the
-//! server's own housekeeping and entries, and one connection for each writer.
-//! They are apart, so that no query can hold up ingestion.
+//! Connections to the database: a pool for queries, a small one for
+//! housekeeping and what users enter, and one connection for each writer.
+//! They are separate, so that no query can hold up ingestion.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, LazyLock};
@@ -10,28 +10,28 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
-use super::StoreError;
-use super::lane::{Connection, Lane, LaneOptions};
+use super::DatabaseError;
+use super::resilient_pool::{Connection, PoolOptions, ResilientPool};
 use crate::config::{DatabaseUrl, StoreConfig};
 use crate::metrics::Metrics;
 
-/// Connections for housekeeping (retention, heartbeat) and for entries by HTTP.
+/// Connections for housekeeping (retention, heartbeat) and for rows written by HTTP.
 const CONTROL_CONNECTIONS: u32 = 3;
 
-/// Longest time that these usually keep a connection. A purge that takes longer
-/// costs the others a few more connections.
+/// Longest time that these usually hold a connection. A longer purge only costs
+/// a few more connections.
 const CONTROL_BUSY_MAX: Duration = Duration::from_secs(120);
 
-/// Time for making a connection, and a little more.
+/// Time to open a connection: `connect_timeout` and a margin.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(6);
 
 /// How long a writer waits for a lock before the batch counts as not stored:
 /// long enough for a partition to be dropped, short enough for the queue.
-pub(super) const WRITER_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+pub const WRITER_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What libpq is told about connections: a database that vanished without a
-/// word (its machine lost power, a firewall forgot the connection) is noticed
-/// within half a minute. Parameters that stand in the URL win.
+/// Parameters of libpq that detect a dead connection (power loss of the database's
+/// machine, a firewall that dropped its state) within 30 s. Parameters given in the
+/// URL take precedence.
 const CONNECTION_PARAMETERS: [(&str, &str); 5] = [
     ("connect_timeout", "5"),
     ("keepalives_idle", "10"),
@@ -40,34 +40,33 @@ const CONNECTION_PARAMETERS: [(&str, &str); 5] = [
     ("tcp_user_timeout", "20000"),
 ];
 
-/// What the database is told about connections, so that it too notices within
-/// half a minute that nobody is there any more, and lets go of what he held.
+/// The same for the database's end, which then releases the locks of a client that
+/// is gone.
 const SESSION_SETTINGS: &str = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; \
      SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000; \
      SET idle_in_transaction_session_timeout = '1min'";
 
-/// Tells the writers of this process from those of others.
+/// Distinguishes the writers of this process from those of others.
 static PROCESS: LazyLock<String> =
     LazyLock::new(|| format!("{:016x}", RandomState::new().build_hasher().finish()));
 
-/// Pools for everything but the writers. Connections are made when they are
-/// first needed, so pools exist also while the database is away.
+/// Pools for everything but the writers. Connections are opened on demand, so
+/// the pools exist while the database is unavailable.
 #[derive(Debug, Clone)]
 pub struct Pools {
-    read: Arc<Lane>,
-    control: Arc<Lane>,
+    read: Arc<ResilientPool>,
+    control: Arc<ResilientPool>,
 }
 
 impl Pools {
     /// Pools for the databases of `config`; `url` is where to write.
     pub fn new(url: &DatabaseUrl, config: &StoreConfig) -> Self {
-        let read = LaneOptions {
-            what_for: "queries",
+        let read = PoolOptions {
+            purpose: "queries",
             url: with_parameters(config.read_database_url.as_ref().unwrap_or(url)),
             settings: format!(
-                // A plan that knows the parameters leaves out all other partitions; the
-                // rest keeps PostgreSQL from compiling short queries, and from reading
-                // whole tables for fear of disks that turn.
+                // A plan made for the parameters prunes partitions; short queries don't pay
+                // for compilation; random reads of an SSD cost about as much as sequential.
                 "SET application_name = 'tetcore-analytics read'; SET statement_timeout = {}; \
                  SET plan_cache_mode = force_custom_plan; SET default_transaction_read_only = on; \
                  SET jit = off; SET random_page_cost = 1.1; {SESSION_SETTINGS}",
@@ -75,15 +74,15 @@ impl Pools {
             ),
             size: config.read_pool_size,
             wait_max: config.read_pool_timeout,
-            // A question of several statements begins the last one within the time of one.
+            // A query of several statements starts the last one within the time of one.
             busy_max: config.read_pool_timeout + config.statement_timeout * 2 + CONNECT_TIME_MAX,
         };
-        let control = LaneOptions {
-            what_for: "housekeeping",
+        let control = PoolOptions {
+            purpose: "housekeeping",
             url: with_parameters(url),
             settings: format!(
-                // A session that holds the lock of purging must not outlive us; servers
-                // before 14 do not know that limit.
+                // A session that holds the purge lock must not outlive this process.
+                // PostgreSQL before 14 lacks the setting.
                 "SET application_name = 'tetcore-analytics control'; {SESSION_SETTINGS}; \
                  SELECT set_config(name, '15min', false) FROM pg_settings \
                  WHERE name = 'idle_session_timeout'"
@@ -93,17 +92,17 @@ impl Pools {
             busy_max: CONTROL_BUSY_MAX,
         };
         Self {
-            read: Arc::new(Lane::new(read)),
-            control: Arc::new(Lane::new(control)),
+            read: Arc::new(ResilientPool::new(read)),
+            control: Arc::new(ResilientPool::new(control)),
         }
     }
 
-    /// A connection that only reads. Blocks for up to `DB_POOL_TIMEOUT_S`, and
-    /// longer if the database has fallen silent, see [`Self::read_time_max`].
+    /// A read-only connection. Blocks for up to `DB_POOL_TIMEOUT_S`, longer if the
+    /// database stops answering: see [`Self::read_time_max`].
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if none is free in time, or the database is away.
-    pub fn read(&self, metrics: &Metrics) -> Result<Connection, StoreError> {
+    /// [`DatabaseError::Unavailable`] if none is free in time, or the database is down.
+    pub fn read(&self, metrics: &Metrics) -> Result<Connection, DatabaseError> {
         let asked_at = Instant::now();
         let connection = self.read.get();
         let waited = asked_at.elapsed().as_secs_f64();
@@ -112,8 +111,8 @@ impl Pools {
         connection
     }
 
-    /// Longest time from asking for a connection that reads to giving it back:
-    /// whoever takes longer waits for an answer that was lost on its way.
+    /// Longest regular time from requesting a read connection to returning it; beyond
+    /// it the connection counts as hung.
     pub fn read_time_max(&self) -> Duration {
         self.read.options().busy_max
     }
@@ -121,12 +120,12 @@ impl Pools {
     /// A connection that may write. Blocks as [`Self::read`] does.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if none is free in time, or the database is away.
-    pub fn control(&self) -> Result<Connection, StoreError> {
+    /// [`DatabaseError::Unavailable`] if none is free in time, or the database is down.
+    pub fn control(&self) -> Result<Connection, DatabaseError> {
         self.control.get()
     }
 
-    /// Shows the read pool in the metrics.
+    /// Sets the metrics of the read pool.
     pub fn show(&self, metrics: &Metrics) {
         let state = self.read.state();
         let most = i64::from(self.read.options().size);
@@ -159,19 +158,18 @@ fn with_parameters(url: &DatabaseUrl) -> String {
     url
 }
 
-/// A connection for a writer; the database may work for `timeout` on one statement.
+/// A connection for writer `number`, with `timeout` for one statement.
 ///
-/// Whoever had that number before in this process is thrown out: the database
-/// may not know yet that nobody is there any more, and a transaction that was
-/// left open would lock the batch that is now sent again.
+/// Terminates the previous connection of that writer: the database may not have
+/// noticed its end, and its open transaction would lock the batch that is sent again.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] if the database is away or refuses.
+/// [`DatabaseError`] if the database is down or refuses.
 pub fn connect_writer(
     url: &DatabaseUrl,
     number: usize,
     timeout: Duration,
-) -> Result<PgConnection, StoreError> {
+) -> Result<PgConnection, DatabaseError> {
     let mut conn = <PgConnection as diesel::Connection>::establish(&with_parameters(url))?;
     diesel::sql_query(include_str!("take_over_writer.sql"))
         .bind::<Text, _>(format!("tetcore-analytics writer {number} {}", *PROCESS))

@@ -1,6 +1,8 @@
-//! A pool of connections that gets over those that hang: who waits for an
-//! answer that was lost on its way waits in a call that cannot be ended, and
-//! would keep a place in the pool for good.
+//! A connection pool that recovers from connections that hang.
+//!
+//! libpq waits without limit for an answer that was lost in the network, and a
+//! blocked call can't be cancelled: such a connection would occupy its slot in
+//! the pool for good.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,64 +17,64 @@ use diesel::r2d2::{
     event::{CheckinEvent, CheckoutEvent},
 };
 
-use super::StoreError;
+use super::DatabaseError;
 
 /// A pooled connection.
 pub type Connection = PooledConnection<ConnectionManager<PgConnection>>;
 
-/// What a lane is for, and its limits.
+/// The purpose of a pool, and its limits.
 #[derive(Debug, Clone)]
-pub(super) struct LaneOptions {
-    pub(super) what_for: &'static str,
+pub(super) struct PoolOptions {
+    /// What the connections are for, as the log names it.
+    pub(super) purpose: &'static str,
     pub(super) url: String,
     /// Statements that every new connection begins with.
     pub(super) settings: String,
     pub(super) size: u32,
-    /// How long to wait for a free connection.
+    /// Longest wait for a free connection.
     pub(super) wait_max: Duration,
-    /// Whoever waits for a connection and uses it for longer counts as lost,
-    /// and all connections are replaced. Whoever is only slow is not disturbed.
+    /// A connection that is waited for or used for longer counts as hung, and the
+    /// pool is replaced. Callers that are only slow keep their connection.
     pub(super) busy_max: Duration,
 }
 
-/// The pool, which is replaced when one of its connections does not come back.
+/// A pool that is replaced as a whole when one of its connections hangs.
 #[derive(Debug)]
-pub(super) struct Lane {
-    options: LaneOptions,
+pub(super) struct ResilientPool {
+    options: PoolOptions,
     current: Mutex<Current>,
 }
 
 #[derive(Debug, Clone)]
 struct Current {
     pool: Pool<ConnectionManager<PgConnection>>,
-    busy: Arc<Busy>,
+    usage: Arc<Usage>,
 }
 
 /// Since when connections are waited for or used.
 #[derive(Debug, Default)]
-struct Busy {
+struct Usage {
     since: Mutex<BTreeMap<Use, Instant>>,
-    next_call: AtomicU64,
+    next_wait: AtomicU64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Use {
-    /// Somebody waits for a connection, which is tested before he gets it; or
-    /// one is being made.
-    Call(u64),
+    /// A connection is waited for, tested before it is handed out, or being made.
+    Wait(u64),
     /// A connection is used.
     Connection(u64),
 }
 
-/// Ends with a call.
-struct Call<'a> {
-    busy: &'a Busy,
+/// One [`Use::Wait`]; ends when it is dropped.
+struct Wait<'a> {
+    usage: &'a Usage,
     number: u64,
 }
 
-impl Lane {
+impl ResilientPool {
     /// Connections are made when they are first needed.
-    pub(super) fn new(options: LaneOptions) -> Self {
+    pub(super) fn new(options: PoolOptions) -> Self {
         Self {
             current: Mutex::new(Current::open(&options)),
             options,
@@ -80,30 +82,30 @@ impl Lane {
     }
 
     /// A connection, or why there is none.
-    pub(super) fn get(&self) -> Result<Connection, StoreError> {
+    pub(super) fn get(&self) -> Result<Connection, DatabaseError> {
         let current = self.current(Instant::now());
-        let _call = current.busy.call();
+        let _wait = current.usage.wait();
         let connection = current.pool.get();
-        connection.map_err(|error| StoreError::Unavailable(error.to_string()))
+        connection.map_err(|error| DatabaseError::Unavailable(error.to_string()))
     }
 
     pub(super) fn state(&self) -> State {
         lock(&self.current).pool.state()
     }
 
-    pub(super) fn options(&self) -> &LaneOptions {
+    pub(super) fn options(&self) -> &PoolOptions {
         &self.options
     }
 
     fn current(&self, now: Instant) -> Current {
         let mut current = lock(&self.current);
-        let busy_since = lock(&current.busy.since).values().min().copied();
-        let is_lost =
+        let busy_since = lock(&current.usage.since).values().min().copied();
+        let is_hung =
             busy_since.is_some_and(|since| now.duration_since(since) > self.options.busy_max);
-        if is_lost {
+        if is_hung {
             log::warn!(
-                "a connection for {} has been busy for more than {} s: all are replaced",
-                self.options.what_for,
+                "a connection for {} has been busy for more than {} s: replacing the pool",
+                self.options.purpose,
                 self.options.busy_max.as_secs()
             );
             *current = Current::open(&self.options);
@@ -113,60 +115,63 @@ impl Lane {
 }
 
 impl Current {
-    fn open(options: &LaneOptions) -> Self {
-        let busy = Arc::new(Busy::default());
-        let begin = Begin {
+    fn open(options: &PoolOptions) -> Self {
+        let usage = Arc::new(Usage::default());
+        let initialise = Initialise {
             settings: options.settings.clone(),
-            busy: busy.clone(),
+            usage: usage.clone(),
         };
         let pool = Pool::builder()
             .max_size(options.size)
             .min_idle(Some(0))
             .idle_timeout(Some(Duration::from_secs(300)))
             .connection_timeout(options.wait_max)
-            .connection_customizer(Box::new(begin))
-            // Whoever asked is told, and logs it.
+            .connection_customizer(Box::new(initialise))
+            // The caller gets the error and logs it.
             .error_handler(Box::new(NopErrorHandler))
-            .event_handler(Box::new(Watch(busy.clone())))
+            .event_handler(Box::new(TrackUsage(usage.clone())))
             .build_unchecked(ConnectionManager::new(&options.url));
-        Self { pool, busy }
+        Self { pool, usage }
     }
 }
 
-impl Busy {
-    fn call(&self) -> Call<'_> {
-        let number = self.next_call.fetch_add(1, Ordering::Relaxed);
-        lock(&self.since).insert(Use::Call(number), Instant::now());
-        Call { busy: self, number }
+impl Usage {
+    fn wait(&self) -> Wait<'_> {
+        let number = self.next_wait.fetch_add(1, Ordering::Relaxed);
+        lock(&self.since).insert(Use::Wait(number), Instant::now());
+        Wait {
+            usage: self,
+            number,
+        }
     }
 }
 
-impl Drop for Call<'_> {
+impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        lock(&self.busy.since).remove(&Use::Call(self.number));
+        lock(&self.usage.since).remove(&Use::Wait(self.number));
     }
 }
 
-/// Begins a new connection with the settings of the lane.
+/// Applies the settings of the pool to a new connection.
 #[derive(Debug)]
-struct Begin {
+struct Initialise {
     settings: String,
-    busy: Arc<Busy>,
+    usage: Arc<Usage>,
 }
 
-impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Begin {
+impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Initialise {
     fn on_acquire(&self, conn: &mut PgConnection) -> Result<(), diesel::r2d2::Error> {
-        let _call = self.busy.call();
+        let _wait = self.usage.wait();
         conn.batch_execute(&self.settings)
             .map_err(diesel::r2d2::Error::QueryError)
     }
 }
 
-/// Keeps [`Busy`] up to date.
+/// Keeps [`Usage`] up to date.
 #[derive(Debug)]
-struct Watch(Arc<Busy>);
+struct TrackUsage(Arc<Usage>);
 
-impl HandleEvent for Watch {
+impl HandleEvent for TrackUsage {
     fn handle_checkout(&self, event: CheckoutEvent) {
         lock(&self.0.since).insert(Use::Connection(event.connection_id()), Instant::now());
     }
@@ -176,7 +181,7 @@ impl HandleEvent for Watch {
     }
 }
 
-/// What is behind these locks is whole also if somebody panicked with it.
+/// The data behind these locks is consistent even after a panic of a holder.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -186,10 +191,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pool_is_replaced_when_somebody_waits_for_too_long() {
+    fn a_pool_is_replaced_when_a_connection_is_waited_for_too_long() {
         let busy_max = Duration::from_secs(10);
-        let lane = Lane::new(LaneOptions {
-            what_for: "tests",
+        let pool = ResilientPool::new(PoolOptions {
+            purpose: "tests",
             url: String::new(),
             settings: String::new(),
             size: 1,
@@ -197,19 +202,19 @@ mod tests {
             busy_max,
         });
         let start = Instant::now();
-        let first = lane.current(start);
-        let call = first.busy.call();
+        let first = pool.current(start);
+        let wait = first.usage.wait();
         assert!(Arc::ptr_eq(
-            &lane.current(start + busy_max).busy,
-            &first.busy
+            &pool.current(start + busy_max).usage,
+            &first.usage
         ));
         let late = Instant::now() + busy_max * 2;
-        let second = lane.current(late);
-        assert!(!Arc::ptr_eq(&second.busy, &first.busy));
-        assert!(Arc::ptr_eq(&lane.current(late).busy, &second.busy));
-        // Who comes back in time, or after all, changes nothing.
-        drop(call);
-        drop(second.busy.call());
-        assert!(Arc::ptr_eq(&lane.current(late).busy, &second.busy));
+        let second = pool.current(late);
+        assert!(!Arc::ptr_eq(&second.usage, &first.usage));
+        assert!(Arc::ptr_eq(&pool.current(late).usage, &second.usage));
+        // Returning in time, or after the replacement, changes nothing.
+        drop(wait);
+        drop(second.usage.wait());
+        assert!(Arc::ptr_eq(&pool.current(late).usage, &second.usage));
     }
 }

@@ -1,0 +1,17 @@
+//! The way to the database: connections, deadlines, migrations, and what its errors mean.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `pools` | a pool for queries, one for housekeeping, one connection for each writer |
+//! | `resilient_pool` | a pool that recovers from connections that hang |
+//! | `migrations` | bringing the schema up to date |
+//! | `error` | retry, or give up |
+
+mod error;
+pub mod migrations;
+mod pools;
+mod resilient_pool;
+
+pub use error::DatabaseError;
+pub use pools::{Pools, WRITER_LOCK_TIMEOUT, connect_writer};
+pub use resilient_pool::Connection;
