@@ -13,7 +13,7 @@ use actix::{
 use tokio::sync::oneshot;
 
 use super::flow::{Flight, Flow, Origin, Sent, Step, Why};
-use super::room::{Room, Share};
+use super::memory_budget::{MemoryBudget, Reservation};
 use super::spooler::{Forget, Spill, Spilled, Spooler, TakeOldest, Taken};
 use super::tap::Tap;
 use super::trouble::Trouble;
@@ -39,7 +39,7 @@ pub struct Batcher {
     ids: Arc<IdBlocks>,
     spooler: Addr<Spooler>,
     tap: Tap,
-    room: Arc<Room>,
+    budget: Arc<MemoryBudget>,
     trouble: Trouble,
     metrics: Arc<Metrics>,
     timer: Option<(Instant, SpawnHandle)>,
@@ -57,7 +57,7 @@ struct NumberedWriter {
 pub(super) struct BatcherParts {
     pub(super) config: Arc<Config>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) room: Arc<Room>,
+    pub(super) budget: Arc<MemoryBudget>,
     pub(super) writer_parts: WriterParts,
     pub(super) spooler: Addr<Spooler>,
     pub(super) tap: Tap,
@@ -65,21 +65,21 @@ pub(super) struct BatcherParts {
     pub(super) spooled: usize,
 }
 
-/// Hands over what a socket has read; from sockets, which have taken its share
-/// of the room before.
+/// Hands over what a socket has read; from sockets, which have reserved its
+/// memory before.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Append {
     /// The messages and sessions.
     pub group: Group,
-    /// What they take of the room.
-    pub share: Share,
+    /// Their part of the memory budget.
+    pub reservation: Reservation,
 }
 
-/// A socket has waited for room for half of `HOLD_BACK_MS`; from sockets.
+/// A socket has waited for the memory budget for half of `HOLD_BACK_MS`; from sockets.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct RoomIsShort;
+pub struct MemoryPressure;
 
 /// Asks to empty the memory, from now on, however little waits; answered when
 /// nothing is left in it. From the application, when it stops.
@@ -107,8 +107,8 @@ pub struct DatabaseReady;
 impl Batcher {
     /// Starts it on a thread of its own, before those who send to it.
     pub(super) fn start_in(arbiter: &Arbiter, parts: BatcherParts) -> Addr<Self> {
-        // The room is the bound; the mailbox must only be able to hold it, and
-        // beside groups of one row each those of sessions alone.
+        // The memory budget is the limit: the mailbox only has to hold all of it,
+        // as groups of one row each, and as many of sessions alone.
         let mailbox = parts.config.ingest.queue_rows_max.saturating_mul(2);
         Self::start_in_arbiter(&arbiter.handle(), move |ctx: &mut Context<Self>| {
             ctx.set_mailbox_capacity(mailbox);
@@ -125,7 +125,7 @@ impl Batcher {
                 writer_parts: parts.writer_parts,
                 spooler: parts.spooler,
                 tap: parts.tap,
-                room: parts.room,
+                budget: parts.budget,
                 trouble: Trouble::new(parts.metrics.clone()),
                 metrics: parts.metrics,
                 timer: None,
@@ -167,12 +167,12 @@ impl Batcher {
                 }
                 self.write(flight, batches, ctx);
             }
-            Step::Spill { batch, share } => {
+            Step::Spill { batch, reservation } => {
                 if self.flow.is_stuck(now) {
                     self.trouble.stuck();
                 }
                 self.tap.show(&batch);
-                self.spill(batch, share, ctx);
+                self.spill(batch, reservation, ctx);
             }
             Step::TakeOldest { most, except } => {
                 self.take_oldest(TakeOldest { most, except }, ctx);
@@ -214,7 +214,7 @@ impl Batcher {
                 if let Some(sent) = self.flow.stored(flight, now) {
                     self.count(&sent, &outcome, time);
                     match sent.origin {
-                        Origin::Memory(share) => self.room.give_back(share),
+                        Origin::Memory(reservation) => self.budget.release(reservation),
                         Origin::Spool(numbers) => self.forget(Forget(numbers), ctx),
                     }
                     self.trouble.stored(now);
@@ -281,22 +281,25 @@ impl Batcher {
         }
     }
 
-    fn spill(&mut self, batch: Arc<Batch>, share: Share, ctx: &mut Context<Self>) {
-        let spilled = self.spooler.send(Spill { batch, share }).into_actor(self);
+    fn spill(&mut self, batch: Arc<Batch>, reservation: Reservation, ctx: &mut Context<Self>) {
+        let spilled = self
+            .spooler
+            .send(Spill { batch, reservation })
+            .into_actor(self);
         ctx.spawn(spilled.map(|spilled, batcher, ctx| {
             let now = Instant::now();
             match spilled {
-                Ok(Spilled::OnDisk { share }) => {
-                    batcher.room.give_back(share);
+                Ok(Spilled::OnDisk { reservation }) => {
+                    batcher.budget.release(reservation);
                     batcher.flow.spilled();
                 }
                 Ok(Spilled::NotSpilled {
                     batch,
-                    share,
+                    reservation,
                     error,
                 }) => {
-                    if batcher.flow.not_spilled(batch, share, now) {
-                        log::error!("{error}; messages stay in memory as long as there is room");
+                    if batcher.flow.not_spilled(batch, reservation, now) {
+                        log::error!("{error}; messages stay within the memory budget");
                     }
                 }
                 Err(gone) => log::error!("the spool is gone: {gone}"),
@@ -364,19 +367,26 @@ impl Actor for Batcher {
 impl Handler<Append> for Batcher {
     type Result = ();
 
-    fn handle(&mut self, Append { mut group, share }: Append, ctx: &mut Self::Context) {
+    fn handle(
+        &mut self,
+        Append {
+            mut group,
+            reservation,
+        }: Append,
+        ctx: &mut Self::Context,
+    ) {
         // Here, so that numbers grow from batch to batch: a place in what this
         // server received is one number.
         group.rows.number(|| self.ids.next_message());
-        self.flow.push(group, share);
+        self.flow.push(group, reservation);
         self.proceed(ctx);
     }
 }
 
-impl Handler<RoomIsShort> for Batcher {
+impl Handler<MemoryPressure> for Batcher {
     type Result = ();
 
-    fn handle(&mut self, RoomIsShort: RoomIsShort, ctx: &mut Self::Context) {
+    fn handle(&mut self, MemoryPressure: MemoryPressure, ctx: &mut Self::Context) {
         self.flow.overflow();
         self.trouble.too_slow(Instant::now());
         self.proceed(ctx);

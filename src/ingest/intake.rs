@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::frames::{Frame, FrameReader};
 use super::limits::{Limits, Verdict};
-use super::room::signed;
+use super::memory_budget::signed;
 use crate::config::IngestConfig;
 use crate::metrics::{DisconnectReason, DropReason, Metrics};
 

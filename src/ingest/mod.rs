@@ -7,9 +7,8 @@
 //!                         Spooler ──► disk
 //! ```
 //!
-//! Data flows one way, and is bounded at one place: a message takes its share
-//! of the [`Room`] before it leaves its socket, and gives it back when it is
-//! stored. The pipeline is started from its end, so that each stage is handed
+//! Data flows one way, and is bounded at one place: a socket reserves part of
+//! the [`MemoryBudget`] for its messages, which is released when they are stored. The pipeline is started from its end, so that each stage is handed
 //! the address of the next.
 
 mod addresses;
@@ -19,10 +18,10 @@ mod flow;
 mod frames;
 mod intake;
 mod limits;
+mod memory_budget;
 mod nodes;
 mod pings;
 mod queue;
-mod room;
 mod sampler;
 mod socket;
 mod spooler;
@@ -40,7 +39,7 @@ use tokio::sync::watch;
 
 pub use addresses::{Addresses, Place};
 pub use batcher::{Batcher, DatabaseReady, Drain, UntilBroken};
-pub use room::Room;
+pub use memory_budget::MemoryBudget;
 pub use sampler::Sampler;
 pub use socket::NodeSocket;
 use tap::Tap;
@@ -59,7 +58,7 @@ pub struct Ingest {
     metrics: Arc<Metrics>,
     kinds: Arc<Kinds>,
     ids: Arc<IdBlocks>,
-    room: Arc<Room>,
+    budget: Arc<MemoryBudget>,
     batcher: Addr<Batcher>,
     database_url: Arc<OnceLock<DatabaseUrl>>,
     server_id: Arc<str>,
@@ -105,7 +104,7 @@ impl Ingest {
             server_id,
         } = parts;
         let database_url = Arc::new(OnceLock::new());
-        let room = Arc::new(Room::new(&config.ingest, metrics.clone()));
+        let budget = Arc::new(MemoryBudget::new(&config.ingest, metrics.clone()));
         let writer_parts = writer::WriterParts {
             count: config.store.writers,
             timeout: config.store.write_timeout,
@@ -120,7 +119,7 @@ impl Ingest {
         let batcher_parts = BatcherParts {
             config: config.clone(),
             metrics: metrics.clone(),
-            room: room.clone(),
+            budget: budget.clone(),
             writer_parts,
             spooled: spool.len(),
             spooler: spooler::start(spool, metrics.clone()),
@@ -136,7 +135,7 @@ impl Ingest {
             metrics,
             kinds,
             ids,
-            room,
+            budget,
             batcher,
             database_url,
             server_id,

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::room::Share;
+use super::memory_budget::Reservation;
 use crate::config::IngestConfig;
 use crate::metrics::FlushReason;
 use crate::store::Group;
@@ -20,44 +20,44 @@ const BATCH_BYTES: usize = 1 << 20;
 /// Groups in the order of their arrival.
 #[derive(Debug)]
 pub(super) struct Queue {
-    waiting: VecDeque<(Group, Share)>,
-    total: Share,
+    waiting: VecDeque<(Group, Reservation)>,
+    total: Reservation,
     batch_rows: usize,
     age_max: Duration,
     /// The largest batch.
-    batch_max: Share,
+    batch_max: Reservation,
     /// Up to where it is emptied when it is too long.
-    short: Share,
+    short: Reservation,
 }
 
 impl Queue {
-    /// Batches that so many writers have at once take at most half of the room:
+    /// Batches that so many writers have at once take at most half of the memory budget:
     /// the other half is here, and can go to disk however slow the writers are.
     pub(super) fn new(config: &IngestConfig, writers: usize) -> Self {
         let (rows_max, bytes_max) = (config.queue_rows_max, config.queue_bytes_max);
         Self {
             waiting: VecDeque::new(),
-            total: Share::default(),
+            total: Reservation::default(),
             batch_rows: config.batch_rows,
             age_max: config.batch_age_max,
-            batch_max: Share {
+            batch_max: Reservation {
                 rows: (config.batch_rows * GROWTH_MAX).min(rows_max / 2 / writers),
                 bytes: (BATCH_BYTES * GROWTH_MAX).min(bytes_max / 2 / writers),
-                reserved: false,
+                is_priority: false,
             },
-            short: Share {
+            short: Reservation {
                 rows: rows_max / 4,
                 bytes: bytes_max / 4,
-                reserved: false,
+                is_priority: false,
             },
         }
     }
 
     /// Adds a group at the end.
-    pub(super) fn push(&mut self, group: Group, share: Share) {
-        self.total.rows += share.rows;
-        self.total.bytes += share.bytes;
-        self.waiting.push_back((group, share));
+    pub(super) fn push(&mut self, group: Group, reservation: Reservation) {
+        self.total.rows += reservation.rows;
+        self.total.bytes += reservation.bytes;
+        self.waiting.push_back((group, reservation));
     }
 
     /// Whether a batch should leave now, and why.
@@ -72,13 +72,13 @@ impl Queue {
 
     /// When a batch leaves at the latest; none if nothing waits.
     pub(super) fn due_at(&self) -> Option<Instant> {
-        let (oldest, _share) = self.waiting.front()?;
+        let (oldest, _reservation) = self.waiting.front()?;
         Some(oldest.received_at + self.age_max)
     }
 
     /// Since when a batch is due, or will be; none if nothing waits.
     pub(super) fn waits_since(&self) -> Option<Instant> {
-        let (oldest, _share) = self.waiting.front()?;
+        let (oldest, _reservation) = self.waiting.front()?;
         if self.is_large() {
             Some(oldest.received_at)
         } else {
@@ -87,18 +87,18 @@ impl Queue {
     }
 
     /// Takes the groups of one batch: all that wait, within the largest batch.
-    pub(super) fn take(&mut self) -> (Vec<Group>, Share) {
-        let mut taken = Share::default();
+    pub(super) fn take(&mut self) -> (Vec<Group>, Reservation) {
+        let mut taken = Reservation::default();
         let mut groups = Vec::new();
-        while let Some((_, share)) = self.waiting.front() {
-            let too_many_rows = taken.rows + share.rows > self.batch_max.rows;
-            let too_many_bytes = taken.bytes + share.bytes > self.batch_max.bytes;
+        while let Some((_, reservation)) = self.waiting.front() {
+            let too_many_rows = taken.rows + reservation.rows > self.batch_max.rows;
+            let too_many_bytes = taken.bytes + reservation.bytes > self.batch_max.bytes;
             if !groups.is_empty() && (too_many_rows || too_many_bytes) {
                 break;
             }
-            if let Some((group, share)) = self.waiting.pop_front() {
-                taken.rows += share.rows;
-                taken.bytes += share.bytes;
+            if let Some((group, reservation)) = self.waiting.pop_front() {
+                taken.rows += reservation.rows;
+                taken.bytes += reservation.bytes;
                 groups.push(group);
             }
         }
@@ -107,7 +107,7 @@ impl Queue {
         (groups, taken)
     }
 
-    /// Whether it takes more than a quarter of the room.
+    /// Whether it takes more than a quarter of the memory budget.
     pub(super) fn is_long(&self) -> bool {
         self.total.rows > self.short.rows || self.total.bytes > self.short.bytes
     }
@@ -144,11 +144,11 @@ mod tests {
         }
     }
 
-    fn rows(rows: usize) -> Share {
-        Share {
+    fn rows(rows: usize) -> Reservation {
+        Reservation {
             rows,
             bytes: rows,
-            reserved: false,
+            is_priority: false,
         }
     }
 
@@ -171,12 +171,12 @@ mod tests {
     fn a_batch_leaves_by_bytes_too() {
         let start = Instant::now();
         let mut queue = queue(10);
-        let share = Share {
+        let reservation = Reservation {
             rows: 1,
             bytes: BATCH_BYTES,
-            reserved: false,
+            is_priority: false,
         };
-        queue.push(group(start), share);
+        queue.push(group(start), reservation);
         assert_eq!(queue.due(start), Some(FlushReason::Size));
     }
 
@@ -187,17 +187,17 @@ mod tests {
         for _ in 0..5 {
             queue.push(group(start), rows(50));
         }
-        let (groups, share) = queue.take();
-        assert_eq!((groups.len(), share.rows), (3, 150));
-        let (groups, share) = queue.take();
-        assert_eq!((groups.len(), share.rows), (2, 100));
+        let (groups, reservation) = queue.take();
+        assert_eq!((groups.len(), reservation.rows), (3, 150));
+        let (groups, reservation) = queue.take();
+        assert_eq!((groups.len(), reservation.rows), (2, 100));
         assert!(queue.is_empty());
         queue.push(group(start), rows(1_000));
         assert_eq!(queue.take().1.rows, 1_000, "a group is never split");
     }
 
     #[test]
-    fn what_the_writers_have_leaves_half_of_the_room() {
+    fn what_the_writers_have_leaves_half_of_the_memory_budget() {
         let start = Instant::now();
         let mut config = Config::from_lookup(&|_| None).unwrap().ingest;
         config.queue_rows_max = 1_024;
@@ -207,10 +207,10 @@ mod tests {
             queue.push(group(start), rows(1));
         }
         assert_eq!(queue.take().1.rows, 128);
-        let large = Share {
+        let large = Reservation {
             rows: 1,
             bytes: 50_000,
-            reserved: false,
+            is_priority: false,
         };
         let mut queue = Queue::new(&config, 4);
         for _ in 0..10 {

@@ -14,18 +14,18 @@ use bytes::{Bytes, BytesMut};
 
 use super::Ingest;
 use super::addresses::Place;
-use super::batcher::{Append, RoomIsShort};
+use super::batcher::{Append, MemoryPressure};
 use super::clock;
 use super::frames::Frame;
 use super::intake::Intake;
+use super::memory_budget::Reservation;
 use super::nodes::{Moment, Nodes, Origin};
 use super::pings::{Beat, Pings};
-use super::room::Share;
 use crate::metrics::{DisconnectReason, DropReason};
 use crate::store::{Group, NewRow, RowBuffer, RowKind, UNLISTED};
 use crate::telemetry::{DecodeError, Format, HardwareBenchmark, Message, NodeFacts, decode};
 
-/// What a session takes of the room, in bytes: its texts are bounded.
+/// What a session takes of the memory budget, in bytes: its texts are bounded.
 const SESSION_BYTES: usize = 2_048;
 
 /// After the signal to stop: time for what the socket layer has read already
@@ -67,12 +67,12 @@ struct Handful {
 }
 
 impl Handful {
-    /// What it takes of the room.
-    fn share(&self) -> Share {
-        Share {
+    /// What it takes of the memory budget.
+    fn reservation(&self) -> Reservation {
+        Reservation {
             rows: self.group.rows.count(),
             bytes: self.group.rows.len() + self.group.sessions.len() * SESSION_BYTES,
-            reserved: false,
+            is_priority: false,
         }
     }
 }
@@ -267,33 +267,36 @@ impl NodeSocket {
         Ok(())
     }
 
-    /// Hands on what was read together; waits for room if there is none.
+    /// Hands on what was read together; waits while the memory budget is exhausted.
     fn hand_on(&mut self, received_at: Instant, ctx: &mut Context) {
         self.show_sessions();
         let Some(handful) = self.take_handful(received_at) else {
             return self.stop_if_ending(ctx);
         };
         let ingest = self.ingest.clone();
-        let share = handful.share();
-        if ingest.room.try_take(share) {
-            self.append(handful.group, share);
+        let reservation = handful.reservation();
+        if ingest.budget.try_reserve(reservation) {
+            self.append(handful.group, reservation);
             return self.stop_if_ending(ctx);
         }
         // Nothing else of this socket is read meanwhile.
-        let patience = ingest.config.ingest.hold_back;
+        let timeout = ingest.config.ingest.hold_back;
         let taken = async move {
-            let complain = || {
-                if ingest.batcher.try_send(RoomIsShort).is_err() {
-                    log::debug!("the batcher has heard enough of it, or is gone");
+            let report_pressure = || {
+                if ingest.batcher.try_send(MemoryPressure).is_err() {
+                    log::debug!("the batcher's mailbox is full, or it has ended");
                 }
             };
-            ingest.room.take(share, patience, complain).await
+            ingest
+                .budget
+                .reserve(reservation, timeout, report_pressure)
+                .await
         };
         let paused_at = Instant::now();
         ctx.wait(taken.into_actor(self).map(move |taken, socket, ctx| {
             socket.intake.paused(paused_at.elapsed());
             if taken {
-                socket.append(handful.group, share);
+                socket.append(handful.group, reservation);
             } else {
                 socket.shed(handful);
             }
@@ -325,14 +328,18 @@ impl NodeSocket {
         })
     }
 
-    /// There is no room: only sessions and introductions find some in the reserve.
+    /// There is no budget: only sessions and introductions find some in the reserve.
     fn shed(&mut self, mut handful: Handful) {
         let all = handful.group.rows.count();
         handful.group.rows.keep(&handful.introductions);
         let kept = handful.group.rows.count();
         self.dropped(DropReason::QueueFull, all - kept);
-        match self.ingest.room.try_take_reserve(handful.share()) {
-            Some(share) => self.append(handful.group, share),
+        match self
+            .ingest
+            .budget
+            .try_reserve_priority(handful.reservation())
+        {
+            Some(reservation) => self.append(handful.group, reservation),
             None => {
                 self.dropped(DropReason::QueueFull, kept);
                 self.nodes.put_back(handful.group.sessions);
@@ -340,21 +347,21 @@ impl NodeSocket {
         }
     }
 
-    /// Sends to the batcher; the share of the room is taken.
-    fn append(&mut self, group: Group, share: Share) {
-        // The mailbox holds all that the room lets in, so this fails only when
+    /// Sends to the batcher; its memory is reserved.
+    fn append(&mut self, group: Group, reservation: Reservation) {
+        // The mailbox holds all of the memory budget, so this fails only when
         // the batcher is gone: then the process ends.
-        let pending = i64::try_from(share.rows).unwrap_or(i64::MAX);
+        let pending = i64::try_from(reservation.rows).unwrap_or(i64::MAX);
         self.ingest.metrics.pending.add(pending);
         if self
             .ingest
             .batcher
-            .try_send(Append { group, share })
+            .try_send(Append { group, reservation })
             .is_err()
         {
             self.ingest.metrics.pending.sub(pending);
-            self.ingest.room.give_back(share);
-            self.dropped(DropReason::Shutdown, share.rows);
+            self.ingest.budget.release(reservation);
+            self.dropped(DropReason::Shutdown, reservation.rows);
         }
     }
 
@@ -448,9 +455,9 @@ impl Actor for NodeSocket {
         self.end(DisconnectReason::ConnectionLost);
         self.show_sessions();
         if let Some(handful) = self.take_handful(Instant::now()) {
-            let share = handful.share();
-            if self.ingest.room.try_take(share) {
-                self.append(handful.group, share);
+            let reservation = handful.reservation();
+            if self.ingest.budget.try_reserve(reservation) {
+                self.append(handful.group, reservation);
             } else {
                 self.shed(handful);
             }

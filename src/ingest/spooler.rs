@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use actix::{Actor, Addr, Handler, Message, MessageResult, SyncArbiter, SyncContext};
 
-use super::room::Share;
+use super::memory_budget::Reservation;
 use crate::metrics::Metrics;
 use crate::store::{Batch, Spool, SpoolError, SpoolNumber, SpooledBatch};
 
@@ -21,18 +21,18 @@ pub(super) struct Spooler {
 #[rtype(result = "Spilled")]
 pub(super) struct Spill {
     pub(super) batch: Arc<Batch>,
-    pub(super) share: Share,
+    pub(super) reservation: Reservation,
 }
 
 /// What became of it.
 #[derive(Debug)]
 pub(super) enum Spilled {
     /// It is safe on disk.
-    OnDisk { share: Share },
+    OnDisk { reservation: Reservation },
     /// It is not; it stays in memory.
     NotSpilled {
         batch: Arc<Batch>,
-        share: Share,
+        reservation: Reservation,
         error: SpoolError,
     },
 }
@@ -80,7 +80,11 @@ impl Actor for Spooler {
 impl Handler<Spill> for Spooler {
     type Result = MessageResult<Spill>;
 
-    fn handle(&mut self, Spill { batch, share }: Spill, _ctx: &mut Self::Context) -> Self::Result {
+    fn handle(
+        &mut self,
+        Spill { batch, reservation }: Spill,
+        _ctx: &mut Self::Context,
+    ) -> Self::Result {
         let pushed = match &mut self.spool {
             // A panic would end this thread for good; see actix's SyncArbiter.
             Some(spool) => catch_unwind(AssertUnwindSafe(|| spool.push(&batch)))
@@ -88,12 +92,12 @@ impl Handler<Spill> for Spooler {
             None => Err(SpoolError::Full),
         };
         MessageResult(match pushed {
-            Ok(()) => Spilled::OnDisk { share },
+            Ok(()) => Spilled::OnDisk { reservation },
             Err(error) => {
                 self.metrics.spool_failures.inc();
                 Spilled::NotSpilled {
                     batch,
-                    share,
+                    reservation,
                     error,
                 }
             }

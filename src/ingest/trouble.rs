@@ -94,7 +94,7 @@ impl Trouble {
         self.show("all writers wait for the database");
     }
 
-    /// Sockets have waited for room.
+    /// Sockets have waited for the memory budget.
     pub(super) fn too_slow(&self, now: Instant) {
         if let Some(left_out) = self.too_slow.admit(now) {
             log::warn!(

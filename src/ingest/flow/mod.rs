@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::memory_budget::Reservation;
 use super::queue::Queue;
-use super::room::Share;
 use crate::config::Config;
 use crate::metrics::FlushReason;
 use crate::store::{Batch, Group, SpoolNumber, SpooledBatch};
@@ -27,7 +27,7 @@ const RETRY_LAST: Duration = Duration::from_secs(2);
 /// of it, a checkpoint seldom more.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 
-/// Wait after the disk had no room.
+/// Wait after the disk was full.
 const SPOOL_RETRY: Duration = Duration::from_secs(1);
 
 /// Number of a flight; later ones have higher numbers.
@@ -38,7 +38,7 @@ pub(super) struct Flight(u64);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Origin {
     /// One, from sockets.
-    Memory(Share),
+    Memory(Reservation),
     /// From disk, in one transaction.
     Spool(Vec<SpoolNumber>),
 }
@@ -61,7 +61,10 @@ pub(super) enum Step {
         why: Why,
     },
     /// Put a batch on disk.
-    Spill { batch: Arc<Batch>, share: Share },
+    Spill {
+        batch: Arc<Batch>,
+        reservation: Reservation,
+    },
     /// Take the oldest batches from disk, at most so many, and none of those.
     TakeOldest {
         most: usize,
@@ -94,7 +97,7 @@ pub(super) enum Failed {
 pub(super) struct Flow {
     queue: Queue,
     /// Batches that could not be stored, the oldest first.
-    again: VecDeque<(Arc<Batch>, Share)>,
+    again: VecDeque<(Arc<Batch>, Reservation)>,
     flights: BTreeMap<Flight, Sent>,
     next_flight: u64,
     writers: usize,
@@ -102,7 +105,7 @@ pub(super) struct Flow {
     outage: Option<Outage>,
     stored_at: Option<Instant>,
     ready: bool,
-    /// Sockets wait for room, so the memory is emptied to disk as well.
+    /// Sockets wait for the memory budget, so batches go to disk as well.
     overflows: bool,
     spooled: Spooled,
     spilling: bool,
@@ -148,11 +151,11 @@ impl Flow {
     }
 
     /// A socket has read something.
-    pub(super) fn push(&mut self, group: Group, share: Share) {
-        self.queue.push(group, share);
+    pub(super) fn push(&mut self, group: Group, reservation: Reservation) {
+        self.queue.push(group, reservation);
     }
 
-    /// A socket has waited for room for too long.
+    /// A socket has waited for the memory budget for too long.
     pub(super) fn overflow(&mut self) {
         self.overflows = true;
     }
@@ -172,9 +175,9 @@ impl Flow {
         self.draining = Some(DrainTo::Disk);
         let live = self.flights.values().filter(|sent| sent.is_live());
         let copies = live.flat_map(|sent| sent.batches.clone());
-        // Their share of the room stays with the writer.
+        // The writer keeps their reservation.
         self.again
-            .extend(copies.map(|batch| (batch, Share::default())));
+            .extend(copies.map(|batch| (batch, Reservation::default())));
     }
 
     /// The next thing to do, if there is one now.
@@ -187,21 +190,21 @@ impl Flow {
                 return Some(self.take_oldest(now));
             }
             let asks = self.outage.is_some();
-            if let Some((batch, share, why)) = self.next_batch(asks, now) {
+            if let Some((batch, reservation, why)) = self.next_batch(asks, now) {
                 self.spooled.give_turn();
-                return Some(self.fly(vec![batch], Origin::Memory(share), why, now));
+                return Some(self.fly(vec![batch], Origin::Memory(reservation), why, now));
             }
             if may_take {
                 return Some(self.take_oldest(now));
             }
         }
-        // Far enough that there is room for a while.
+        // Far enough that the budget lasts for a while.
         self.overflows &= self.queue.is_long();
         if self.should_spill(now)
-            && let Some((batch, share, _)) = self.next_batch(false, now)
+            && let Some((batch, reservation, _)) = self.next_batch(false, now)
         {
             self.spilling = true;
-            return Some(Step::Spill { batch, share });
+            return Some(Step::Spill { batch, reservation });
         }
         None
     }
@@ -251,10 +254,10 @@ impl Flow {
         let sent = self.flights.remove(&flight)?;
         let meanwhile = self.stored_at.is_some_and(|at| at > sent.at);
         match sent.origin {
-            Origin::Memory(share) => {
+            Origin::Memory(reservation) => {
                 let batches = sent.batches.into_iter().rev();
                 for batch in batches {
-                    self.again.push_front((batch, share));
+                    self.again.push_front((batch, reservation));
                 }
             }
             // They are still on disk.
@@ -290,9 +293,14 @@ impl Flow {
     }
 
     /// A batch could not be put on disk; whether that is news.
-    pub(super) fn not_spilled(&mut self, batch: Arc<Batch>, share: Share, now: Instant) -> bool {
+    pub(super) fn not_spilled(
+        &mut self,
+        batch: Arc<Batch>,
+        reservation: Reservation,
+        now: Instant,
+    ) -> bool {
         self.spilling = false;
-        self.again.push_front((batch, share));
+        self.again.push_front((batch, reservation));
         self.spill_blocked_until
             .replace(now + SPOOL_RETRY)
             .is_none()
@@ -378,9 +386,9 @@ impl Flow {
 
     /// The next batch from memory, if one should leave; one that asks whether
     /// the database is back leaves however small it is.
-    fn next_batch(&mut self, asks: bool, now: Instant) -> Option<(Arc<Batch>, Share, Why)> {
-        if let Some((batch, share)) = self.again.pop_front() {
-            return Some((batch, share, Why::Again));
+    fn next_batch(&mut self, asks: bool, now: Instant) -> Option<(Arc<Batch>, Reservation, Why)> {
+        if let Some((batch, reservation)) = self.again.pop_front() {
+            return Some((batch, reservation, Why::Again));
         }
         if self.queue.is_empty() {
             return None;
@@ -390,8 +398,8 @@ impl Flow {
             None => asks.then_some(FlushReason::Age),
         };
         let due = self.queue.due(now).or(early)?;
-        let (groups, share) = self.queue.take();
-        Some((Arc::new(Batch::new(groups)), share, Why::Due(due)))
+        let (groups, reservation) = self.queue.take();
+        Some((Arc::new(Batch::new(groups)), reservation, Why::Due(due)))
     }
 
     fn take_oldest(&mut self, now: Instant) -> Step {

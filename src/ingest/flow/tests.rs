@@ -3,10 +3,10 @@
 use super::*;
 use crate::store::RowBuffer;
 
-const ROW: Share = Share {
+const ROW: Reservation = Reservation {
     rows: 1,
     bytes: 100,
-    reserved: false,
+    is_priority: false,
 };
 
 /// `DB_WRITE_TIMEOUT_S` of these tests: its default.
@@ -261,11 +261,11 @@ fn a_memory_that_sockets_wait_for_is_emptied_to_disk() {
     }
     // Three quarters of `QUEUE_BYTES_MAX`.
     for _ in 0..4 {
-        let share = Share {
+        let reservation = Reservation {
             bytes: 12 << 20,
             ..ROW
         };
-        flow.push(group(now), share);
+        flow.push(group(now), reservation);
     }
     assert!(
         flow.next_step(now).is_none(),
