@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal as listen_for};
 use super::ApplicationError;
 use crate::config::Config;
 use crate::http::AppState;
-use crate::ingest::{Drain, UntilBroken};
+use crate::ingest::{Drain, UntilFailed};
 use crate::metrics::{DropReason, Metrics};
 
 /// How often is looked whether all sockets have ended.
@@ -43,7 +43,7 @@ pub(super) async fn wait(
             };
             Stopped::Failed(cause.into())
         }
-        _ = state.ingest.batcher().send(UntilBroken) => {
+        _ = state.ingest.batcher().send(UntilFailed) => {
             Stopped::Failed(ApplicationError::WritersHang)
         }
     };

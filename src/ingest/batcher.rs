@@ -1,6 +1,6 @@
 //! The batcher: gathers what sockets read, and sends it to the writers in
-//! batches, never more at once than there are writers. What cannot be stored
-//! goes to disk, and comes back from there when it can.
+//! batches, never more at once than there are writers. What can't be stored goes
+//! to the spool, and comes back from there later. `dispatch` decides, it performs.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,42 +12,42 @@ use actix::{
 };
 use tokio::sync::oneshot;
 
-use super::flow::{Flight, Flow, Origin, Sent, Step, Why};
+use super::dispatch::{Dispatch, InFlight, InFlightId, Source, Step, WriteReason};
+use super::feed_publisher::FeedPublisher;
 use super::memory_budget::{MemoryBudget, Reservation};
-use super::spooler::{Forget, Spill, Spilled, Spooler, TakeOldest, Taken};
-use super::tap::Tap;
-use super::trouble::Trouble;
+use super::spooler::{Delete, OldestRead, ReadOldest, Spill, Spilled, Spooler};
+use super::storage_health::StorageHealth;
 use super::writer::{self, WriteBatches, Writer, WriterParts, Written};
 use crate::config::Config;
 use crate::database::DatabaseError;
 use crate::metrics::Metrics;
 use crate::store::{Batch, Group, IdBlocks, Outcome};
 
-/// Writers that were given up and hang still, for each one that works: their
-/// threads and connections cannot be ended from within this process.
-const SILENT_MAX: usize = 10;
+/// Replaced writers that still hang, for each one that works: their threads and
+/// connections can't be ended from within this process.
+const HUNG_WRITERS_MAX: usize = 10;
 
 /// Gathers groups into batches.
 pub struct Batcher {
-    flow: Flow,
-    /// They take turns, so that no connection is idle for long.
+    dispatch: Dispatch,
+    /// Used in rotation, so that no connection is idle for long.
     idle: VecDeque<NumberedWriter>,
-    busy: HashMap<Flight, NumberedWriter>,
-    /// Writers that were given up, and have not come back since.
-    silent: usize,
+    busy: HashMap<InFlightId, NumberedWriter>,
+    /// Replaced writers that have not answered since.
+    hung_writers: usize,
     writer_parts: WriterParts,
     ids: Arc<IdBlocks>,
     spooler: Addr<Spooler>,
-    tap: Tap,
+    feed: FeedPublisher,
     budget: Arc<MemoryBudget>,
-    trouble: Trouble,
+    health: StorageHealth,
     metrics: Arc<Metrics>,
     timer: Option<(Instant, SpawnHandle)>,
-    drains: Vec<oneshot::Sender<()>>,
-    mourners: Vec<oneshot::Sender<()>>,
+    drain_waiters: Vec<oneshot::Sender<()>>,
+    failure_waiters: Vec<oneshot::Sender<()>>,
 }
 
-/// A writer; whoever takes its place gets its number.
+/// A writer; its replacement gets its number.
 struct NumberedWriter {
     number: usize,
     address: Addr<Writer>,
@@ -60,8 +60,8 @@ pub(super) struct BatcherParts {
     pub(super) budget: Arc<MemoryBudget>,
     pub(super) writer_parts: WriterParts,
     pub(super) spooler: Addr<Spooler>,
-    pub(super) tap: Tap,
-    /// Batches that wait on disk since the last run.
+    pub(super) feed: FeedPublisher,
+    /// Batches in the spool from the last run.
     pub(super) spooled: usize,
 }
 
@@ -81,23 +81,23 @@ pub struct Append {
 #[rtype(result = "()")]
 pub struct MemoryPressure;
 
-/// Asks to empty the memory, from now on, however little waits; answered when
-/// nothing is left in it. From the application, when it stops.
+/// Empties the memory, from now on, however little waits; answered when it is
+/// empty. From the application, when it stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub enum Drain {
-    /// Into the database if that works, else to disk.
+    /// Into the database if it is available, else to disk.
     ToDatabase,
-    /// To disk, also what is with a writer just now: if it is stored after
-    /// all, that will be recognised.
+    /// To disk, including what is in flight: if it is stored after all, its number is
+    /// recognised later.
     ToDisk,
 }
 
-/// Asks to be told when this server cannot help itself any more: too many
-/// writers hang. From the application, which ends in order then.
+/// Answered when this process can't recover by itself: too many writers hang. From
+/// the application, which then stops in order.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct UntilBroken;
+pub struct UntilFailed;
 
 /// The database is ready; from the application. Until then batches go to disk.
 #[derive(Debug, Message)]
@@ -105,7 +105,7 @@ pub struct UntilBroken;
 pub struct DatabaseReady;
 
 impl Batcher {
-    /// Starts it on a thread of its own, before those who send to it.
+    /// Starts it on a thread of its own, before the sockets.
     pub(super) fn start_in(arbiter: &Arbiter, parts: BatcherParts) -> Addr<Self> {
         // The memory budget is the limit: the mailbox only has to hold all of it,
         // as groups of one row each, and as many of sessions alone.
@@ -115,149 +115,148 @@ impl Batcher {
             let writers = parts.config.store.writers;
             parts.metrics.writers.set(signed(writers));
             Self {
-                flow: Flow::new(&parts.config, parts.spooled),
+                dispatch: Dispatch::new(&parts.config, parts.spooled),
                 idle: (0..writers)
                     .map(|number| NumberedWriter::start(number, &parts.writer_parts))
                     .collect(),
                 busy: HashMap::new(),
-                silent: 0,
+                hung_writers: 0,
                 ids: parts.writer_parts.ids.clone(),
                 writer_parts: parts.writer_parts,
                 spooler: parts.spooler,
-                tap: parts.tap,
+                feed: parts.feed,
                 budget: parts.budget,
-                trouble: Trouble::new(parts.metrics.clone()),
+                health: StorageHealth::new(parts.metrics.clone()),
                 metrics: parts.metrics,
                 timer: None,
-                drains: Vec::new(),
-                mourners: Vec::new(),
+                drain_waiters: Vec::new(),
+                failure_waiters: Vec::new(),
             }
         })
     }
 
-    /// Does what can be done now.
+    /// Performs all steps that are due.
     fn proceed(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
-        while let Some(flight) = self.flow.overdue(now) {
-            self.give_up(flight, now);
+        while let Some(id) = self.dispatch.overdue(now) {
+            self.replace_writer(id, now);
         }
-        while let Some(step) = self.flow.next_step(now) {
+        while let Some(step) = self.dispatch.next_step(now) {
             self.perform(step, now, ctx);
         }
         self.set_timer(now, ctx);
-        if self.flow.is_drained() {
-            tell(&mut self.drains);
+        if self.dispatch.is_drained() {
+            answer_all(&mut self.drain_waiters);
         }
     }
 
     fn perform(&mut self, step: Step, now: Instant, ctx: &mut Context<Self>) {
         match step {
             Step::Write {
-                flight,
+                id,
                 batches,
-                why,
+                reason,
             } => {
-                match why {
-                    Why::Due(reason) => self.metrics.batch_flushed(reason),
-                    Why::Again => self.metrics.write_retries.inc(),
-                    Why::FromDisk => {}
+                match reason {
+                    WriteReason::Due(flush) => self.metrics.batch_flushed(flush),
+                    WriteReason::Retry => self.metrics.write_retries.inc(),
+                    WriteReason::Spool => {}
                 }
-                if !matches!(why, Why::FromDisk) {
-                    batches.iter().for_each(|batch| self.tap.show(batch));
+                if !matches!(reason, WriteReason::Spool) {
+                    batches.iter().for_each(|batch| self.feed.publish(batch));
                 }
-                self.write(flight, batches, ctx);
+                self.write(id, batches, ctx);
             }
             Step::Spill { batch, reservation } => {
-                if self.flow.is_stuck(now) {
-                    self.trouble.stuck();
+                if self.dispatch.is_stalled(now) {
+                    self.health.stalled();
                 }
-                self.tap.show(&batch);
+                self.feed.publish(&batch);
                 self.spill(batch, reservation, ctx);
             }
-            Step::TakeOldest { most, except } => {
-                self.take_oldest(TakeOldest { most, except }, ctx);
+            Step::ReadOldest { limit, except } => {
+                self.read_oldest(ReadOldest { limit, except }, ctx);
             }
         }
     }
 
-    fn write(&mut self, flight: Flight, batches: Vec<Arc<Batch>>, ctx: &mut Context<Self>) {
+    fn write(&mut self, id: InFlightId, batches: Vec<Arc<Batch>>, ctx: &mut Context<Self>) {
         let Some(writer) = self.idle.pop_front() else {
-            // The flow counts them, so this is a mistake; the batches stay where they are.
+            // Dispatch counts the writers, so this is a bug; the batches are kept.
             log::error!("no writer is free for a batch");
-            self.flow.not_stored(flight, Instant::now());
+            self.dispatch.not_stored(id, Instant::now());
             return;
         };
         let written = writer.address.send(WriteBatches(batches)).into_actor(self);
-        self.busy.insert(flight, writer);
+        self.busy.insert(id, writer);
         self.metrics.batches_in_flight.inc();
-        ctx.spawn(written.map(move |written, batcher, ctx| batcher.written(flight, written, ctx)));
+        ctx.spawn(written.map(move |written, batcher, ctx| batcher.written(id, written, ctx)));
     }
 
     fn written(
         &mut self,
-        flight: Flight,
+        id: InFlightId,
         written: Result<Written, MailboxError>,
         ctx: &mut Context<Self>,
     ) {
         let now = Instant::now();
-        match self.busy.remove(&flight) {
+        match self.busy.remove(&id) {
             Some(writer) => self.idle.push_back(writer),
-            // It was given up; what it wrote is on its way once more.
+            // It was replaced; its batches are sent again.
             None => {
-                self.silent -= 1;
+                self.hung_writers -= 1;
                 return;
             }
         }
         self.metrics.batches_in_flight.dec();
         match written {
             Ok(Written::Stored { outcome, time }) => {
-                if let Some(sent) = self.flow.stored(flight, now) {
+                if let Some(sent) = self.dispatch.stored(id, now) {
                     self.count(&sent, &outcome, time);
-                    match sent.origin {
-                        Origin::Memory(reservation) => self.budget.release(reservation),
-                        Origin::Spool(numbers) => self.forget(Forget(numbers), ctx),
+                    match sent.source {
+                        Source::Memory(reservation) => self.budget.release(reservation),
+                        Source::Spool(numbers) => self.delete(Delete(numbers), ctx),
                     }
-                    self.trouble.stored(now);
+                    self.health.stored(now);
                 }
             }
-            Ok(Written::NotStored(error)) => self.not_stored(flight, &error, now),
+            Ok(Written::NotStored(error)) => self.not_stored(id, &error, now),
             Err(gone) => {
                 let error = DatabaseError::Unavailable(format!("a writer is gone: {gone}"));
-                self.not_stored(flight, &error, now);
+                self.not_stored(id, &error, now);
             }
         }
         self.proceed(ctx);
     }
 
-    fn not_stored(&mut self, flight: Flight, error: &DatabaseError, now: Instant) {
-        let failed = self.flow.not_stored(flight, now);
-        self.trouble.failed(failed, error, now);
+    fn not_stored(&mut self, id: InFlightId, error: &DatabaseError, now: Instant) {
+        let failed = self.dispatch.not_stored(id, now);
+        self.health.failed(failed, error, now);
     }
 
-    /// Lets a writer go that has not answered in time, and starts another in
-    /// its place. It hangs in a call that cannot be ended; what it stores after
-    /// all is recognised when it comes again.
-    fn give_up(&mut self, flight: Flight, now: Instant) {
+    /// Replaces a writer that has not answered in time. It hangs in a call that can't
+    /// be cancelled; what it stores after all is recognised when it is sent again.
+    fn replace_writer(&mut self, id: InFlightId, now: Instant) {
         let timeout = self.writer_parts.timeout.as_secs_f64();
         let error =
             DatabaseError::Unavailable(format!("it has not answered a writer for {timeout} s"));
-        self.not_stored(flight, &error, now);
-        let Some(writer) = self.busy.remove(&flight) else {
+        self.not_stored(id, &error, now);
+        let Some(writer) = self.busy.remove(&id) else {
             return;
         };
         self.metrics.batches_in_flight.dec();
         self.metrics.writers_abandoned.inc();
-        log::error!("{error}; another takes its place");
-        self.silent += 1;
-        if self.silent > SILENT_MAX * self.writer_parts.count {
-            log::error!("{} writers hang: the server ends", self.silent);
-            tell(&mut self.mourners);
+        log::error!("{error}: the writer is replaced");
+        self.hung_writers += 1;
+        if self.hung_writers > HUNG_WRITERS_MAX * self.writer_parts.count {
+            log::error!("{} writers hang: the server ends", self.hung_writers);
+            answer_all(&mut self.failure_waiters);
         }
         self.idle
             .push_back(NumberedWriter::start(writer.number, &self.writer_parts));
     }
 
-    fn count(&self, sent: &Sent, outcome: &Outcome, time: Duration) {
+    fn count(&self, sent: &InFlight, outcome: &Outcome, time: Duration) {
         let metrics = &self.metrics;
         let rows = sent.batches.iter().map(|batch| batch.rows()).sum();
         metrics.pending.sub(signed(rows));
@@ -271,7 +270,7 @@ impl Batcher {
         metrics.batch_seconds.observe(time.as_secs_f64());
         let rows = u32::try_from(rows).unwrap_or(u32::MAX);
         metrics.batch_rows.observe(f64::from(rows));
-        if matches!(sent.origin, Origin::Spool(_)) {
+        if matches!(sent.source, Source::Spool(_)) {
             return;
         }
         let groups = sent.batches.iter().flat_map(|batch| &batch.groups);
@@ -291,14 +290,14 @@ impl Batcher {
             match spilled {
                 Ok(Spilled::OnDisk { reservation }) => {
                     batcher.budget.release(reservation);
-                    batcher.flow.spilled();
+                    batcher.dispatch.spilled();
                 }
                 Ok(Spilled::NotSpilled {
                     batch,
                     reservation,
                     error,
                 }) => {
-                    if batcher.flow.not_spilled(batch, reservation, now) {
+                    if batcher.dispatch.not_spilled(batch, reservation, now) {
                         log::error!("{error}; messages stay within the memory budget");
                     }
                 }
@@ -308,19 +307,19 @@ impl Batcher {
         }));
     }
 
-    fn take_oldest(&mut self, take: TakeOldest, ctx: &mut Context<Self>) {
-        let taken = self.spooler.send(take).into_actor(self);
-        ctx.spawn(taken.map(|taken, batcher, ctx| {
+    fn read_oldest(&mut self, read: ReadOldest, ctx: &mut Context<Self>) {
+        let read = self.spooler.send(read).into_actor(self);
+        ctx.spawn(read.map(|read, batcher, ctx| {
             let now = Instant::now();
-            match taken {
-                Ok(Taken::Oldest(oldest)) => {
-                    let step = batcher.flow.taken(oldest, now);
+            match read {
+                Ok(OldestRead::Batches(oldest)) => {
+                    let step = batcher.dispatch.spool_read(oldest, now);
                     batcher.perform(step, now, ctx);
                 }
-                Ok(Taken::Nothing) => batcher.flow.nothing_taken(),
-                Ok(Taken::Unreadable(why)) => {
-                    if batcher.flow.not_taken(now) {
-                        log::error!("{why}; it is tried again");
+                Ok(OldestRead::Empty) => batcher.dispatch.nothing_to_read(),
+                Ok(OldestRead::Unreadable(why)) => {
+                    if batcher.dispatch.read_failed(now) {
+                        log::error!("{why}; trying again");
                     }
                 }
                 Err(gone) => log::error!("the spool is gone: {gone}"),
@@ -329,17 +328,17 @@ impl Batcher {
         }));
     }
 
-    fn forget(&mut self, forget: Forget, ctx: &mut Context<Self>) {
-        let forgotten = self.spooler.send(forget).into_actor(self);
-        ctx.spawn(forgotten.map(|left, batcher, ctx| {
-            batcher.flow.forgotten(left.unwrap_or(0));
+    fn delete(&mut self, delete: Delete, ctx: &mut Context<Self>) {
+        let deleted = self.spooler.send(delete).into_actor(self);
+        ctx.spawn(deleted.map(|left, batcher, ctx| {
+            batcher.dispatch.deleted(left.unwrap_or(0));
             batcher.proceed(ctx);
         }));
     }
 
-    /// Wakes up when something becomes due.
+    /// Schedules the next wake-up.
     fn set_timer(&mut self, now: Instant, ctx: &mut Context<Self>) {
-        let wake_at = self.flow.wake_at(now);
+        let wake_at = self.dispatch.wake_at(now);
         if self.timer.map(|(at, _)| at) == wake_at {
             return;
         }
@@ -375,10 +374,10 @@ impl Handler<Append> for Batcher {
         }: Append,
         ctx: &mut Self::Context,
     ) {
-        // Here, so that numbers grow from batch to batch: a place in what this
-        // server received is one number.
+        // Here, so that numbers grow from batch to batch: one number is a position in
+        // what this server received.
         group.rows.number(|| self.ids.next_message());
-        self.flow.push(group, reservation);
+        self.dispatch.push(group, reservation);
         self.proceed(ctx);
     }
 }
@@ -387,8 +386,8 @@ impl Handler<MemoryPressure> for Batcher {
     type Result = ();
 
     fn handle(&mut self, MemoryPressure: MemoryPressure, ctx: &mut Self::Context) {
-        self.flow.overflow();
-        self.trouble.too_slow(Instant::now());
+        self.dispatch.memory_pressure();
+        self.health.too_slow(Instant::now());
         self.proceed(ctx);
     }
 }
@@ -397,7 +396,7 @@ impl Handler<DatabaseReady> for Batcher {
     type Result = ();
 
     fn handle(&mut self, DatabaseReady: DatabaseReady, ctx: &mut Self::Context) {
-        self.flow.database_ready();
+        self.dispatch.database_ready();
         self.proceed(ctx);
     }
 }
@@ -407,8 +406,8 @@ impl Handler<Drain> for Batcher {
 
     fn handle(&mut self, drain: Drain, ctx: &mut Self::Context) -> Self::Result {
         let (drained, wait) = oneshot::channel();
-        self.drains.push(drained);
-        self.flow.drain(drain == Drain::ToDisk);
+        self.drain_waiters.push(drained);
+        self.dispatch.drain(drain == Drain::ToDisk);
         self.proceed(ctx);
         Box::pin(async move {
             if wait.await.is_err() {
@@ -418,15 +417,15 @@ impl Handler<Drain> for Batcher {
     }
 }
 
-impl Handler<UntilBroken> for Batcher {
+impl Handler<UntilFailed> for Batcher {
     type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, UntilBroken: UntilBroken, _ctx: &mut Self::Context) -> Self::Result {
-        let (broken, wait) = oneshot::channel();
-        self.mourners.push(broken);
+    fn handle(&mut self, UntilFailed: UntilFailed, _ctx: &mut Self::Context) -> Self::Result {
+        let (failed, wait) = oneshot::channel();
+        self.failure_waiters.push(failed);
         Box::pin(async move {
             if wait.await.is_err() {
-                log::debug!("the batcher ended in good health");
+                log::debug!("the batcher ended without a failure");
             }
         })
     }
@@ -441,11 +440,11 @@ impl NumberedWriter {
     }
 }
 
-/// Tells those who wait for something.
-fn tell(waiting: &mut Vec<oneshot::Sender<()>>) {
-    for told in waiting.drain(..) {
-        if told.send(()).is_err() {
-            log::debug!("nobody waits for the batcher any more");
+/// Answers all requests that wait.
+fn answer_all(waiters: &mut Vec<oneshot::Sender<()>>) {
+    for waiter in waiters.drain(..) {
+        if waiter.send(()).is_err() {
+            log::debug!("a request to the batcher was cancelled");
         }
     }
 }

@@ -1,20 +1,21 @@
 //! From the socket of a node to a stored batch.
 //!
 //! ```text
-//! NodeSocket ──Append──► Batcher ──WriteBatch──► Writer ──COPY──► PostgreSQL
+//! NodeSocket ──Append──► Batcher ──WriteBatches─► Writer ──COPY──► PostgreSQL
 //!                           │ ▲
-//!                      Spill▼ │TakeOldest
+//!                      Spill▼ │ReadOldest
 //!                         Spooler ──► disk
 //! ```
 //!
 //! Data flows one way, and is bounded at one place: a socket reserves part of
-//! the [`MemoryBudget`] for its messages, which is released when they are stored. The pipeline is started from its end, so that each stage is handed
-//! the address of the next.
+//! the [`MemoryBudget`] for its messages, which is released when they are stored. The
+//! pipeline is started from its end, so that each stage gets the address of the next.
 
 mod addresses;
 mod batcher;
 mod clock;
-mod flow;
+mod dispatch;
+mod feed_publisher;
 mod frames;
 mod intake;
 mod limits;
@@ -25,8 +26,7 @@ mod queue;
 mod sampler;
 mod socket;
 mod spooler;
-mod tap;
-mod trouble;
+mod storage_health;
 mod writer;
 
 use std::net::IpAddr;
@@ -38,11 +38,11 @@ use actix::{Addr, Arbiter};
 use tokio::sync::watch;
 
 pub use addresses::{Addresses, Place};
-pub use batcher::{Batcher, DatabaseReady, Drain, UntilBroken};
+pub use batcher::{Batcher, DatabaseReady, Drain, UntilFailed};
+use feed_publisher::FeedPublisher;
 pub use memory_budget::MemoryBudget;
 pub use sampler::Sampler;
 pub use socket::NodeSocket;
-use tap::Tap;
 
 use crate::config::{Config, DatabaseUrl};
 use crate::feed::Hub;
@@ -123,7 +123,7 @@ impl Ingest {
             writer_parts,
             spooled: spool.len(),
             spooler: spooler::start(spool, metrics.clone()),
-            tap: Tap::new(hub),
+            feed: FeedPublisher::new(hub),
         };
         let batcher = Batcher::start_in(arbiter, batcher_parts);
         let addresses = Addresses::new(config.ingest.connections_per_ip_max, config.ingest.block);

@@ -1,5 +1,5 @@
-//! The spooler: one thread that puts batches on disk and takes them back, so
-//! that the batcher never waits for a disk.
+//! The spooler: one thread that writes batches to the spool and reads them back,
+//! so that the batcher never waits for a disk.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub(super) struct Spooler {
     metrics: Arc<Metrics>,
 }
 
-/// Asks to put a batch on disk; from the batcher, one at a time.
+/// Appends a batch to the spool; from the batcher, one at a time.
 #[derive(Debug, Message)]
 #[rtype(result = "Spilled")]
 pub(super) struct Spill {
@@ -24,12 +24,12 @@ pub(super) struct Spill {
     pub(super) reservation: Reservation,
 }
 
-/// What became of it.
+/// The result of [`Spill`].
 #[derive(Debug)]
 pub(super) enum Spilled {
-    /// It is safe on disk.
+    /// The batch is on disk.
     OnDisk { reservation: Reservation },
-    /// It is not; it stays in memory.
+    /// The batch stays in memory.
     NotSpilled {
         batch: Arc<Batch>,
         reservation: Reservation,
@@ -37,30 +37,30 @@ pub(super) enum Spilled {
     },
 }
 
-/// Asks for the oldest batches on disk, at most so many and none of those; from
-/// the batcher, when they can be stored.
+/// Reads the oldest batches, at most `limit` and without `except`; from the batcher,
+/// when they can be stored.
 #[derive(Debug, Message)]
-#[rtype(result = "Taken")]
-pub(super) struct TakeOldest {
-    pub(super) most: usize,
+#[rtype(result = "OldestRead")]
+pub(super) struct ReadOldest {
+    pub(super) limit: usize,
     pub(super) except: Vec<SpoolNumber>,
 }
 
-/// What was found.
+/// The result of [`ReadOldest`].
 #[derive(Debug)]
-pub(super) enum Taken {
-    /// The oldest batches, one at least; they stay on disk until they are forgotten.
-    Oldest(Vec<SpooledBatch>),
-    /// Nothing waits that may be taken.
-    Nothing,
-    /// Something waits that cannot be read now.
+pub(super) enum OldestRead {
+    /// One batch at least; they stay on disk until [`Delete`].
+    Batches(Vec<SpooledBatch>),
+    /// No batch that may be read.
+    Empty,
+    /// The spool can't be read now.
     Unreadable(String),
 }
 
-/// Batches from disk are stored; from the batcher. Answers how many are left.
+/// Deletes stored batches; from the batcher. Answers how many are left.
 #[derive(Debug, Message)]
 #[rtype(result = "usize")]
-pub(super) struct Forget(pub(super) Vec<SpoolNumber>);
+pub(super) struct Delete(pub(super) Vec<SpoolNumber>);
 
 /// Starts the thread.
 pub(super) fn start(spool: Spool, metrics: Arc<Metrics>) -> Addr<Spooler> {
@@ -105,32 +105,32 @@ impl Handler<Spill> for Spooler {
     }
 }
 
-impl Handler<TakeOldest> for Spooler {
-    type Result = MessageResult<TakeOldest>;
+impl Handler<ReadOldest> for Spooler {
+    type Result = MessageResult<ReadOldest>;
 
     fn handle(
         &mut self,
-        TakeOldest { most, except }: TakeOldest,
+        ReadOldest { limit, except }: ReadOldest,
         _ctx: &mut Self::Context,
     ) -> Self::Result {
         let Some(spool) = &mut self.spool else {
-            return MessageResult(Taken::Nothing);
+            return MessageResult(OldestRead::Empty);
         };
-        let why = match catch_unwind(AssertUnwindSafe(|| spool.load(most, &except))) {
-            Ok(Ok(none)) if none.is_empty() => return MessageResult(Taken::Nothing),
-            Ok(Ok(oldest)) => return MessageResult(Taken::Oldest(oldest)),
+        let why = match catch_unwind(AssertUnwindSafe(|| spool.load(limit, &except))) {
+            Ok(Ok(none)) if none.is_empty() => return MessageResult(OldestRead::Empty),
+            Ok(Ok(oldest)) => return MessageResult(OldestRead::Batches(oldest)),
             Ok(Err(error)) => error.to_string(),
-            Err(_panic) => "reading the spool panicked, which is a mistake in it".to_owned(),
+            Err(_panic) => "reading the spool panicked, which is a bug".to_owned(),
         };
         self.metrics.spool_failures.inc();
-        MessageResult(Taken::Unreadable(why))
+        MessageResult(OldestRead::Unreadable(why))
     }
 }
 
-impl Handler<Forget> for Spooler {
+impl Handler<Delete> for Spooler {
     type Result = usize;
 
-    fn handle(&mut self, Forget(numbers): Forget, _ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Delete(numbers): Delete, _ctx: &mut Self::Context) -> Self::Result {
         let Some(spool) = &mut self.spool else {
             return 0;
         };

@@ -1,5 +1,5 @@
-//! Shows the live feed each batch that leaves. It never waits for the feed, and
-//! what the feed has no room for is counted there.
+//! Publishes each batch to the live feed when it leaves the batcher. Never waits:
+//! what the feed's mailbox can't take is counted as missed.
 
 use std::sync::Arc;
 
@@ -8,19 +8,21 @@ use actix::Addr;
 use crate::feed::{Departed, Hub};
 use crate::store::{Batch, SessionRow};
 
-/// Sessions that wait until the feed has room again; those of two full servers.
+/// Most session changes kept for the next batch: those of two full servers.
 const SESSIONS_MAX: usize = 40_000;
 
-/// The way to the live feed.
+/// The sending end of the live feed.
 #[derive(Debug)]
-pub(super) struct Tap {
+pub(super) struct FeedPublisher {
     hub: Addr<Hub>,
-    /// What the feed has to know of batches that it had no room for.
+    /// Session changes of batches that the feed could not take: the next one
+    /// carries them.
     sessions: Vec<SessionRow>,
+    /// Messages that the feed missed since the last batch it took.
     missed: u64,
 }
 
-impl Tap {
+impl FeedPublisher {
     pub(super) fn new(hub: Addr<Hub>) -> Self {
         Self {
             hub,
@@ -29,8 +31,8 @@ impl Tap {
         }
     }
 
-    /// Shows a batch that leaves.
-    pub(super) fn show(&mut self, batch: &Arc<Batch>) {
+    /// Publishes a batch.
+    pub(super) fn publish(&mut self, batch: &Arc<Batch>) {
         let departed = Departed {
             batch: batch.clone(),
             sessions: std::mem::take(&mut self.sessions),
