@@ -10,22 +10,22 @@
 //! | [`ingest`] | from the socket of a node to a stored batch |
 //! | [`query`] | everything that only reads |
 //! | [`relay`] | what other servers of the database received, for the feed |
-//! | [`retention`], [`liveness`] | purging; signs of life of the servers |
+//! | [`retention`] | making and dropping partitions |
 //! | [`feed`] | live fan-out to subscribers |
-//! | [`store`] | everything that changes rows |
+//! | [`store`], [`cluster`] | everything that changes rows; the servers of one database, and who has which job |
 //! | [`database`], [`postgres`] | the way to the database; running one of our own |
 //! | [`telemetry`], [`metrics`], [`config`], [`ids`] | leaves |
 
 #![forbid(unsafe_code)]
 
 pub mod application;
+pub mod cluster;
 pub mod config;
 pub mod database;
 pub mod feed;
 pub mod http;
 pub mod ids;
 pub mod ingest;
-pub mod liveness;
 pub mod metrics;
 pub mod postgres;
 pub mod query;

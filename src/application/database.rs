@@ -14,7 +14,7 @@ use crate::database::{DatabaseError, Pools, migrations};
 use crate::metrics::Metrics;
 use crate::postgres::{EmbeddedOptions, EmbeddedPostgres};
 use crate::retention::prepare_partitions;
-use crate::store::{IdBlocks, Kinds, close_left_open, heartbeat};
+use crate::store::{IdBlocks, Kinds, end_sessions};
 
 /// Waits between tries: from the first to the last, doubling.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
@@ -82,9 +82,8 @@ pub(super) async fn bring_up(parts: BringUp) -> Result<Database, ApplicationErro
     let mut wait = RETRY_FIRST;
     let mut said = String::new();
     loop {
-        let (again, pools, started_at) =
-            (parts.clone(), database.pools.clone(), database.started_at);
-        match blocking(move || again.prepare(&pools, started_at)).await? {
+        let (again, pools) = (parts.clone(), database.pools.clone());
+        match blocking(move || again.prepare(&pools)).await? {
             Ok(()) => return Ok(database),
             Err(error) => {
                 let error = error.to_string();
@@ -103,11 +102,10 @@ pub(super) async fn bring_up(parts: BringUp) -> Result<Database, ApplicationErro
 
 impl BringUp {
     /// What is done once, before the first batch.
-    fn prepare(&self, pools: &Pools, started_at: DateTime<Utc>) -> Result<(), DatabaseError> {
+    fn prepare(&self, pools: &Pools) -> Result<(), DatabaseError> {
         let mut conn = pools.control()?;
         migrations::run(&mut conn)?;
-        heartbeat(&mut conn, &self.server_id, started_at)?;
-        let left_open = close_left_open(&mut conn, &self.server_id, true)?;
+        let left_open = end_sessions(&mut conn, &[self.server_id.to_string()])?;
         if left_open > 0 {
             log::info!("ended {left_open} sessions that were left open");
         }

@@ -6,6 +6,7 @@
 mod announce;
 mod database;
 mod identity;
+mod jobs;
 mod listen;
 mod panics;
 mod stop;
@@ -16,20 +17,19 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, Arbiter, System};
+use actix::{Arbiter, System};
 use actix_web::web;
 
 use crate::config::Config;
 use crate::feed::{Hub, HubParts};
 use crate::http::{AppState, StoreHandle};
 use crate::ingest::{Ingest, IngestParts};
-use crate::liveness::Heartbeat;
 use crate::metrics::Metrics;
 use crate::relay::{self, RelayParts};
-use crate::retention::Purger;
 use crate::store::{IdBlocks, Kinds, Spool};
-use database::{BringUp, Database};
+use database::BringUp;
 use identity::Identity;
+use jobs::Jobs;
 use stop::Stopped;
 
 /// File descriptors beside those of sockets: connections to the database, files, the log.
@@ -179,10 +179,11 @@ async fn serve(config: Arc<Config>, http_connections_max: usize) -> Result<(), A
         ids,
         server_id: identity.server_id.clone(),
     });
+    let mut jobs = None;
     let (database, stopped) = tokio::select! {
         up = up => match up {
             Ok(database) => {
-                start_housekeeping(&config, &metrics, &identity, &database);
+                jobs = Some(Jobs::start(&config, &metrics, &identity.server_id, &database)?);
                 actix_web::rt::spawn(relay::run(RelayParts {
                     server_id: identity.server_id.clone(),
                     pools: database.pools.clone(),
@@ -202,29 +203,15 @@ async fn serve(config: Arc<Config>, http_connections_max: usize) -> Result<(), A
     };
     let outcome = stop::orderly(&config, &state, &metrics, stopped).await;
     handle.stop(false).await;
+    if let Some(jobs) = jobs {
+        jobs.stop().await;
+    }
     if let Some(database) = database {
         database.stop().await;
     }
     pipeline.stop();
     watchers.stop();
     outcome
-}
-
-/// The timers that need the database.
-fn start_housekeeping(
-    config: &Arc<Config>,
-    metrics: &Arc<Metrics>,
-    identity: &Identity,
-    database: &Database,
-) {
-    let pools = &database.pools;
-    Purger::new(config.clone(), metrics.clone(), pools.clone()).start();
-    Heartbeat::new(
-        identity.server_id.clone(),
-        database.started_at,
-        pools.clone(),
-    )
-    .start();
 }
 
 /// Asks the server on this machine whether it lives.

@@ -13,5 +13,5 @@ mod pools;
 mod resilient_pool;
 
 pub use error::DatabaseError;
-pub use pools::{Pools, WRITER_LOCK_TIMEOUT, connect_writer};
+pub use pools::{Pools, WRITER_LOCK_TIMEOUT, connect, connect_writer};
 pub use resilient_pool::Connection;

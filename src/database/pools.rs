@@ -158,6 +158,25 @@ fn with_parameters(url: &DatabaseUrl) -> String {
     url
 }
 
+/// A connection of its own for something that must not wait for a pool, with
+/// `timeout` for one statement.
+///
+/// # Errors
+/// [`DatabaseError`] if the database is down or refuses.
+pub fn connect(
+    url: &DatabaseUrl,
+    purpose: &str,
+    timeout: Duration,
+) -> Result<PgConnection, DatabaseError> {
+    let mut conn = <PgConnection as diesel::Connection>::establish(&with_parameters(url))?;
+    conn.batch_execute(&format!(
+        "SET application_name = 'tetcore-analytics {purpose}'; SET lock_timeout = {0}; \
+         SET statement_timeout = {0}; SET jit = off; {SESSION_SETTINGS}",
+        timeout.as_millis()
+    ))?;
+    Ok(conn)
+}
+
 /// A connection for writer `number`, with `timeout` for one statement.
 ///
 /// Terminates the previous connection of that writer: the database may not have

@@ -19,6 +19,7 @@ mod profiling;
 mod reputation;
 mod routes;
 mod series;
+mod servers;
 mod state;
 mod stats;
 mod subscription;

@@ -8,7 +8,8 @@ use utoipa::OpenApi;
 
 use super::error::ErrorBody;
 use super::{
-    AppError, benchmarks, health, metrics, nodes, pages, profiling, reputation, series, stats,
+    AppError, benchmarks, health, metrics, nodes, pages, profiling, reputation, series, servers,
+    stats,
 };
 
 /// All routes. What `routes` has and this list lacks, or the other way round,
@@ -39,7 +40,7 @@ use super::{
         reputation::all, reputation::logged, reputation::of_peer,
         benchmarks::host_systems, benchmarks::enter_host_system, benchmarks::list, benchmarks::enter,
         benchmarks::enter_event, benchmarks::targets, benchmarks::events,
-        stats::database, stats::version, metrics::scrape, health::live, health::ready,
+        stats::database, servers::list, stats::version, metrics::scrape, health::live, health::ready,
         pages::api, describe,
     )
 )]

@@ -4,7 +4,7 @@ use actix_web::guard::{self, Guard, GuardContext};
 use actix_web::http::Method;
 use actix_web::{Resource, Route, web};
 
-use super::{AppError, access, asked, feed_socket, profiling, series};
+use super::{AppError, access, asked, feed_socket, profiling, series, servers};
 use super::{
     benchmarks, health, metrics, nodes, openapi, pages, reputation, stats, telemetry_socket,
 };
@@ -52,6 +52,7 @@ pub fn configure(app: &mut web::ServiceConfig) {
 
     // The server itself
     app.service(only("/stats/db", READ).route(get().to(stats::database)))
+        .service(only("/api/v1/servers", READ).route(get().to(servers::list)))
         .service(only("/stats/version", READ).route(get().to(stats::version)))
         .service(only("/metrics", READ).route(get().to(metrics::scrape)))
         .service(only("/health/live", READ).route(get().to(health::live)))

@@ -6,6 +6,7 @@
 //! `received = stored + rejected + undecodable + dropped + pending`
 //! holds at any moment up to messages that are being moved just then.
 
+mod cluster;
 mod feed;
 mod host;
 mod http;
@@ -19,6 +20,7 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
+pub use cluster::ClusterMetrics;
 pub use feed::{FeedMetrics, MissReason};
 pub use http::HttpMetrics;
 pub use labels::{ChainCounts, ChainPlace, KindCounts};
@@ -49,6 +51,8 @@ pub struct Metrics {
     host: HostMetrics,
     /// The live feed.
     pub feed: FeedMetrics,
+    /// Heartbeats and leases.
+    pub cluster: ClusterMetrics,
 
     /// Telemetry connections that are open.
     pub connections: IntGauge,
@@ -238,6 +242,7 @@ impl Metrics {
         Ok(Self {
             host: HostMetrics::new(&make)?,
             feed: FeedMetrics::new(&make)?,
+            cluster: ClusterMetrics::new(&make)?,
             connections: make.gauge("ingest_connections", "Telemetry connections that are open.")?,
             connections_opened: make.counter("ingest_connections_opened_total", "Telemetry connections that were opened.")?,
             connections_closed: make.counters("ingest_connections_closed_total", "Telemetry connections that ended, by reason.", "reason", DisconnectReason::ALL.map(DisconnectReason::label))?,

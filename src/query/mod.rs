@@ -19,6 +19,7 @@ pub mod profiling;
 pub mod ready;
 pub mod reputation;
 pub mod series;
+pub mod servers;
 pub mod stats;
 mod tails;
 mod walk;

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool};
+use diesel::sql_types::BigInt;
 
 use super::policy::{BATCH_MEMORY, Policy};
+use crate::cluster::{Job, Lease, LeaseError, Leases};
 use crate::config::Config;
 use crate::database::{DatabaseError, Pools};
 use crate::metrics::Metrics;
@@ -28,61 +29,75 @@ const RETRY_WAIT: Duration = Duration::from_secs(10);
 /// A run that takes longer waits for an answer that was lost on its way.
 const RUN_MAX: Duration = Duration::from_secs(3_600);
 
-/// Key of the advisory lock that makes one server purge at a time: "purge" in ASCII.
+/// How often is looked whether a run is due.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// A run that is due waits for the lease for so long; without it this server
+/// only refreshes its metrics.
+const LEASE_WAIT: Duration = Duration::from_secs(5);
+
+/// Key of the advisory lock under which servers that start together make
+/// partitions: "purge" in ASCII.
 const LOCK_KEY: i64 = 0x0070_7572_6765;
 
-/// Purges each `PURGE_INTERVAL_S`.
+/// Purges each `PURGE_INTERVAL_S`, while this server holds the lease.
 #[derive(Debug)]
 pub struct Purger {
     config: Arc<Config>,
     metrics: Arc<Metrics>,
     pools: Pools,
+    leases: Leases,
+    due_at: Instant,
     running: bool,
-}
-
-#[derive(QueryableByName)]
-struct Locked {
-    #[diesel(sql_type = Bool)]
-    locked: bool,
 }
 
 impl Purger {
     /// The first run comes at once.
-    pub fn new(config: Arc<Config>, metrics: Arc<Metrics>, pools: Pools) -> Self {
+    pub fn new(config: Arc<Config>, metrics: Arc<Metrics>, pools: Pools, leases: Leases) -> Self {
         Self {
             config,
             metrics,
             pools,
+            leases,
+            due_at: Instant::now(),
             running: false,
         }
     }
 
-    fn run(&mut self, ctx: &mut Context<Self>) {
-        if std::mem::replace(&mut self.running, true) {
+    fn look(&mut self, ctx: &mut Context<Self>) {
+        let now = Instant::now();
+        let lease = self.leases.held(Job::Retention);
+        let waits = lease.is_none() && now < self.due_at + LEASE_WAIT;
+        if self.running || now < self.due_at || waits {
             return;
         }
+        self.running = true;
         let (config, metrics, pools) = (
             self.config.clone(),
             self.metrics.clone(),
             self.pools.clone(),
         );
-        let done = actix_web::web::block(move || purge(&config, &metrics, &pools, Utc::now()));
+        let done =
+            actix_web::web::block(move || purge(&config, &metrics, &pools, lease, Utc::now()));
         let done = tokio::time::timeout(RUN_MAX, done);
-        ctx.spawn(done.into_actor(self).map(|done, purger, ctx| {
+        ctx.spawn(done.into_actor(self).map(move |done, purger, _ctx| {
             purger.running = false;
+            purger.due_at = now + purger.config.retention.interval;
             let problem = match done {
                 Ok(Ok(Ok(()))) => return,
+                // Another server goes on with it.
+                Ok(Ok(Err(LeaseError::Lost(_)))) => return,
                 Ok(Ok(Err(error))) => error.to_string(),
                 Ok(Err(cancelled)) => cancelled.to_string(),
                 Err(late) => late.to_string(),
             };
             purger.metrics.purge_failures.inc();
             let wait = purger.config.retention.interval.min(RETRY_WAIT);
+            purger.due_at = Instant::now() + wait;
             log::warn!(
                 "retention failed, next try in {} s: {problem}",
                 wait.as_secs()
             );
-            ctx.run_later(wait, Self::run);
         }));
     }
 }
@@ -91,10 +106,7 @@ impl Actor for Purger {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.run(ctx);
-        ctx.run_interval(self.config.retention.interval, |purger, ctx| {
-            purger.run(ctx)
-        });
+        ctx.run_interval(LOOK_INTERVAL, Self::look);
     }
 }
 
@@ -108,20 +120,13 @@ pub fn prepare_partitions(
     config: &Config,
     metrics: &Metrics,
 ) -> Result<(), DatabaseError> {
-    diesel::sql_query("SELECT pg_advisory_lock($1)")
-        .bind::<BigInt, _>(LOCK_KEY)
-        .execute(conn)?;
-    let made = make_missing(conn, &policy(config), Utc::now());
-    unlock(conn)?;
-    made?;
+    conn.transaction(|conn| {
+        diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
+            .bind::<BigInt, _>(LOCK_KEY)
+            .execute(conn)?;
+        make_missing(conn, &policy(config), Utc::now())
+    })?;
     show(conn, metrics, Utc::now())
-}
-
-fn unlock(conn: &mut PgConnection) -> QueryResult<()> {
-    diesel::sql_query("SELECT pg_advisory_unlock($1)")
-        .bind::<BigInt, _>(LOCK_KEY)
-        .execute(conn)?;
-    Ok(())
 }
 
 fn policy(config: &Config) -> Policy {
@@ -137,32 +142,39 @@ fn purge(
     config: &Config,
     metrics: &Metrics,
     pools: &Pools,
+    lease: Option<Lease>,
     now: DateTime<Utc>,
-) -> Result<(), DatabaseError> {
+) -> Result<(), LeaseError> {
     let mut conn = pools.control()?;
-    let lock: Locked = diesel::sql_query("SELECT pg_try_advisory_lock($1) AS locked")
-        .bind::<BigInt, _>(LOCK_KEY)
-        .get_result(&mut conn)?;
-    if lock.locked {
-        let done = purge_alone(&mut conn, config, metrics, now);
-        unlock(&mut conn)?;
-        done?;
+    if let Some(lease) = lease {
+        purge_alone(&mut conn, config, metrics, &lease, now)?;
     }
-    show(&mut conn, metrics, now)
+    show(&mut conn, metrics, now)?;
+    Ok(())
+}
+
+/// One step of a run; it commits only while this server holds the lease.
+fn step<T>(
+    conn: &mut PgConnection,
+    lease: &Lease,
+    work: impl FnOnce(&mut PgConnection) -> QueryResult<T>,
+) -> Result<T, LeaseError> {
+    lease.transaction(conn, |conn| Ok(work(conn)?))
 }
 
 fn purge_alone(
     conn: &mut PgConnection,
     config: &Config,
     metrics: &Metrics,
+    lease: &Lease,
     now: DateTime<Utc>,
-) -> Result<(), DatabaseError> {
+) -> Result<(), LeaseError> {
     let policy = policy(config);
-    make_missing(conn, &policy, now)?;
+    step(conn, lease, |conn| make_missing(conn, &policy, now))?;
     let started_at = Instant::now();
     let partitions = partitions::list(conn)?;
     for partition in policy.expired(&partitions, now) {
-        partitions::drop(conn, partition)?;
+        step(conn, lease, |conn| partitions::drop(conn, partition))?;
         metrics.purged_partitions.inc();
         log::info!(
             "purged {}: messages up to {}",
@@ -171,15 +183,27 @@ fn purge_alone(
         );
     }
     if let Some(cutoff) = policy.cutoff(now) {
-        in_slices(|| partitions::delete_strays(conn, cutoff, SLICE_ROWS))?;
+        in_slices(|| {
+            step(conn, lease, |conn| {
+                partitions::delete_strays(conn, cutoff, SLICE_ROWS)
+            })
+        })?;
     }
     if let Some(cutoff) = policy.session_cutoff(now) {
-        let sessions = in_slices(|| expired::delete_sessions(conn, cutoff, SLICE_ROWS))?;
+        let sessions = in_slices(|| {
+            step(conn, lease, |conn| {
+                expired::delete_sessions(conn, cutoff, SLICE_ROWS)
+            })
+        })?;
         metrics
             .purged_sessions
             .inc_by(u64::try_from(sessions).unwrap_or(0));
     }
-    in_slices(|| expired::delete_batches(conn, now - BATCH_MEMORY, SLICE_ROWS))?;
+    in_slices(|| {
+        step(conn, lease, |conn| {
+            expired::delete_batches(conn, now - BATCH_MEMORY, SLICE_ROWS)
+        })
+    })?;
     metrics
         .purge_seconds
         .observe(started_at.elapsed().as_secs_f64());
@@ -187,11 +211,7 @@ fn purge_alone(
     Ok(())
 }
 
-fn make_missing(
-    conn: &mut PgConnection,
-    policy: &Policy,
-    now: DateTime<Utc>,
-) -> Result<(), DatabaseError> {
+fn make_missing(conn: &mut PgConnection, policy: &Policy, now: DateTime<Utc>) -> QueryResult<()> {
     let existing = partitions::list(conn)?;
     for audit in [false, true] {
         let of_kind: Vec<&Partition> = existing.iter().filter(|p| p.audit == audit).collect();
@@ -202,7 +222,7 @@ fn make_missing(
     Ok(())
 }
 
-fn in_slices(mut slice: impl FnMut() -> QueryResult<usize>) -> QueryResult<usize> {
+fn in_slices(mut slice: impl FnMut() -> Result<usize, LeaseError>) -> Result<usize, LeaseError> {
     let mut total = 0;
     for _ in 0..SLICES_MAX {
         let deleted = slice()?;

@@ -21,6 +21,6 @@ pub use batch::{Batch, Group};
 pub use id_blocks::IdBlocks;
 pub use kinds::{Kinds, UNLISTED, UNLISTED_NAME};
 pub use rows::{NewRow, RowBuffer, RowKind, RowView};
-pub use sessions::{SessionRow, close_left_open, heartbeat};
+pub use sessions::{SessionRow, end_sessions};
 pub use spool::{Spool, SpoolError, SpoolNumber, SpooledBatch};
 pub use write::{BatchOrigin, Outcome, store_batches};

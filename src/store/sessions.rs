@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{Array, Text};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ConnectionId, SessionId};
@@ -61,36 +61,15 @@ pub(super) fn upsert(conn: &mut PgConnection, sessions: &[SessionRow]) -> QueryR
     Ok(())
 }
 
-/// Ends the sessions that this server left open when it was last gone, and
-/// those of servers whose heartbeat stopped. Returns how many.
+/// Ends the open sessions of some servers, each with the last sign of its node.
+/// The revision stays, so that a server that was cut off for a while opens its
+/// sessions again. Returns how many.
 ///
 /// # Errors
 /// If the database cannot be written.
-pub fn close_left_open(
-    conn: &mut PgConnection,
-    server_id: &str,
-    starting: bool,
-) -> QueryResult<usize> {
-    diesel::sql_query(include_str!("close_left_open.sql"))
-        .bind::<Text, _>(server_id)
-        .bind::<diesel::sql_types::Bool, _>(starting)
+pub fn end_sessions(conn: &mut PgConnection, servers: &[String]) -> QueryResult<usize> {
+    diesel::sql_query(include_str!("end_sessions.sql"))
+        .bind::<Array<Text>, _>(servers)
         .bind::<Text, _>(DisconnectReason::ServerLost.label())
         .execute(conn)
-}
-
-/// Says that this server lives.
-///
-/// # Errors
-/// If the database cannot be written.
-pub fn heartbeat(
-    conn: &mut PgConnection,
-    server_id: &str,
-    started_at: DateTime<Utc>,
-) -> QueryResult<()> {
-    diesel::sql_query(include_str!("heartbeat.sql"))
-        .bind::<Text, _>(server_id)
-        .bind::<Text, _>(env!("CARGO_PKG_VERSION"))
-        .bind::<diesel::sql_types::Timestamptz, _>(started_at)
-        .execute(conn)?;
-    Ok(())
 }

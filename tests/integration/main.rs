@@ -20,6 +20,7 @@ mod access;
 mod access_nodes;
 mod access_tls;
 mod benchmarks;
+mod cluster;
 mod documents;
 mod embedded;
 mod exactly_once;

@@ -1,0 +1,62 @@
+//! What runs beside ingestion once the database is up: the membership in the
+//! cluster, and the jobs that it gives to this server.
+
+use std::sync::Arc;
+
+use actix::Actor;
+use diesel::PgConnection;
+
+use super::ApplicationError;
+use super::database::Database;
+use crate::cluster::{Activity, Member, MemberParts};
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::retention::Purger;
+use crate::store::end_sessions;
+
+/// The jobs of this server.
+#[derive(Debug)]
+pub(super) struct Jobs {
+    member: Member,
+}
+
+impl Jobs {
+    /// Starts them.
+    pub(super) fn start(
+        config: &Arc<Config>,
+        metrics: &Arc<Metrics>,
+        server_id: &Arc<str>,
+        database: &Database,
+    ) -> Result<Self, ApplicationError> {
+        let counters = metrics.clone();
+        let member = Member::start(MemberParts {
+            url: database.url.clone(),
+            server_id: server_id.clone(),
+            name: sysinfo::System::host_name().unwrap_or_default(),
+            started_at: database.started_at,
+            metrics: metrics.clone(),
+            activity: Box::new(move || Activity {
+                sessions: counters.sessions.get(),
+                messages: counters.messages_received.get(),
+            }),
+            end_sessions: |conn: &mut PgConnection, servers: &[String]| end_sessions(conn, servers),
+        })?;
+        let leases = member.leases();
+        Purger::new(
+            config.clone(),
+            metrics.clone(),
+            database.pools.clone(),
+            leases.clone(),
+        )
+        .start();
+        Ok(Self { member })
+    }
+
+    /// Gives the leases up and records the stop.
+    pub(super) async fn stop(self) {
+        let stopped = tokio::task::spawn_blocking(move || self.member.stop()).await;
+        if let Err(error) = stopped {
+            log::error!("the jobs of this server did not stop: {error}");
+        }
+    }
+}

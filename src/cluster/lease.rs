@@ -1,0 +1,191 @@
+//! The right to do a job, for a while.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Double, Text};
+
+use crate::database::DatabaseError;
+
+/// How long a lease lasts unless it is renewed: three heartbeats.
+pub(super) const DURATION: Duration = Duration::from_secs(3);
+
+/// A transaction of a job commits within this time of its last statement, or the
+/// database ends it; so a lease that is valid for longer covers the commit.
+const COMMIT_MAX: Duration = Duration::from_secs(1);
+
+/// What exactly one server of a database does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Job {
+    /// Makes partitions and drops expired ones.
+    Retention,
+    /// Ends the sessions of servers that are lost.
+    Supervision,
+    /// Maintains the projection `nodes`.
+    Nodes,
+    /// Maintains the projection `node_hours`.
+    NodeHours,
+    /// Maintains the projection `span_hours`.
+    SpanHours,
+}
+
+impl Job {
+    /// All jobs.
+    pub const ALL: [Self; 5] = [
+        Self::Retention,
+        Self::Supervision,
+        Self::Nodes,
+        Self::NodeHours,
+        Self::SpanHours,
+    ];
+
+    /// Name of its lease, and label in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Retention => "retention",
+            Self::Supervision => "supervision",
+            Self::Nodes => "projection:nodes",
+            Self::NodeHours => "projection:node_hours",
+            Self::SpanHours => "projection:span_hours",
+        }
+    }
+}
+
+/// Why something could not be done under a lease.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// Another server has it, or it ends too soon. Nothing was committed.
+    #[error("the lease of {0} was lost")]
+    Lost(&'static str),
+    /// The database failed. Nothing was committed.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+impl From<diesel::result::Error> for LeaseError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+/// A lease that this server holds.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    job: Job,
+    holder: Arc<str>,
+    token: i64,
+    valid_until: Instant,
+}
+
+/// The leases that this server holds; shared by the jobs.
+#[derive(Debug, Clone, Default)]
+pub struct Leases(Arc<Mutex<HashMap<Job, Lease>>>);
+
+#[derive(QueryableByName)]
+struct IsValid {
+    #[diesel(sql_type = Bool)]
+    is_valid: bool,
+}
+
+impl Lease {
+    pub(super) fn new(job: Job, holder: Arc<str>, token: i64, asked_at: Instant) -> Self {
+        Self {
+            job,
+            holder,
+            token,
+            valid_until: asked_at + DURATION,
+        }
+    }
+
+    /// The fencing token: a later holder has a higher one.
+    pub fn token(&self) -> i64 {
+        self.token
+    }
+
+    /// The job.
+    pub fn job(&self) -> Job {
+        self.job
+    }
+
+    /// Does something in one transaction, which commits only while this server
+    /// holds the lease. `work` should spend no time outside of statements: the
+    /// database ends a transaction that is idle for a second.
+    ///
+    /// # Errors
+    /// [`LeaseError`]; nothing was committed then.
+    pub fn transaction<T>(
+        &self,
+        conn: &mut PgConnection,
+        work: impl FnOnce(&mut PgConnection) -> Result<T, LeaseError>,
+    ) -> Result<T, LeaseError> {
+        conn.transaction(|conn| {
+            conn.batch_execute(&format!(
+                "SET LOCAL idle_in_transaction_session_timeout = {}",
+                COMMIT_MAX.as_millis()
+            ))?;
+            let done = work(conn)?;
+            self.confirm(conn)?;
+            Ok(done)
+        })
+    }
+
+    /// Checks that this server holds the lease for long enough to commit. A
+    /// server that is paused after it cannot commit late: the database has ended
+    /// the idle transaction by then.
+    fn confirm(&self, conn: &mut PgConnection) -> Result<(), LeaseError> {
+        let found: Option<IsValid> = diesel::sql_query(include_str!("confirm.sql"))
+            .bind::<Text, _>(self.job.name())
+            .bind::<Text, _>(&*self.holder)
+            .bind::<BigInt, _>(self.token)
+            .bind::<Double, _>(COMMIT_MAX.as_secs_f64())
+            .get_result(conn)
+            .optional()?;
+        match found {
+            Some(IsValid { is_valid: true }) => Ok(()),
+            _ => Err(LeaseError::Lost(self.job.name())),
+        }
+    }
+}
+
+impl Leases {
+    /// The lease of a job, if this server holds it now.
+    pub fn held(&self, job: Job) -> Option<Lease> {
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lease = held.get(&job)?;
+        (Instant::now() < lease.valid_until).then(|| lease.clone())
+    }
+
+    /// Replaces all by those that were acquired or renewed just now.
+    pub(super) fn replace(&self, leases: impl IntoIterator<Item = Lease>) {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = leases.into_iter().map(|lease| (lease.job, lease)).collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_ends_by_itself() {
+        let leases = Leases::default();
+        assert!(leases.held(Job::Retention).is_none());
+        let now = Instant::now();
+        let lease = |asked_at| Lease::new(Job::Retention, "server".into(), 7, asked_at);
+        leases.replace([lease(now)]);
+        assert_eq!(
+            leases.held(Job::Retention).map(|lease| lease.token),
+            Some(7)
+        );
+        assert!(leases.held(Job::Nodes).is_none());
+        if let Some(long_ago) = now.checked_sub(DURATION) {
+            leases.replace([lease(long_ago)]);
+            assert!(leases.held(Job::Retention).is_none());
+        }
+        leases.replace([]);
+        assert!(leases.held(Job::Retention).is_none());
+    }
+}

@@ -1,0 +1,263 @@
+//! The thread by which this server takes part: a heartbeat each second, with
+//! which leases are renewed and other servers are watched. It has a connection of
+//! its own, so that no other work of this server delays it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Bool, Double, Text, Timestamptz};
+
+use super::lease::{self, Job, Lease, Leases};
+use super::observation::{Observation, Seen};
+use crate::config::DatabaseUrl;
+use crate::database::{DatabaseError, connect};
+use crate::metrics::Metrics;
+
+/// Time between heartbeats.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Limit of each statement: a lease that cannot be renewed within it is lost anyway.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What a server is doing, for its row.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Activity {
+    /// Open sessions.
+    pub sessions: i64,
+    /// Messages received since the start.
+    pub messages: u64,
+}
+
+/// Ends the sessions of lost servers; returns how many there were.
+pub type EndSessions = fn(&mut PgConnection, &[String]) -> QueryResult<usize>;
+
+/// What taking part needs from outside.
+pub struct MemberParts {
+    /// The database.
+    pub url: DatabaseUrl,
+    /// This server.
+    pub server_id: Arc<str>,
+    /// Its name for people.
+    pub name: String,
+    /// Its start.
+    pub started_at: DateTime<Utc>,
+    /// All metrics.
+    pub metrics: Arc<Metrics>,
+    /// What it is doing.
+    pub activity: Box<dyn Fn() -> Activity + Send>,
+    /// What to do about lost servers.
+    pub end_sessions: EndSessions,
+}
+
+/// This server, as a member of the cluster.
+#[derive(Debug)]
+pub struct Member {
+    leases: Leases,
+    stop: mpsc::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+#[derive(QueryableByName)]
+struct Acquired {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = BigInt)]
+    token: i64,
+}
+
+#[derive(QueryableByName)]
+struct Other {
+    #[diesel(sql_type = Text)]
+    id: String,
+    #[diesel(sql_type = Timestamptz)]
+    heartbeat_at: DateTime<Utc>,
+    #[diesel(sql_type = Bool)]
+    is_frequent: bool,
+}
+
+impl Member {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// If the system allows no more threads.
+    pub fn start(parts: MemberParts) -> std::io::Result<Self> {
+        let leases = Leases::default();
+        let (stop, stopped) = mpsc::channel();
+        let mut beat = Heartbeat {
+            leases: leases.clone(),
+            observation: Observation::default(),
+            conn: None,
+            counted: None,
+            parts,
+        };
+        let thread = std::thread::Builder::new()
+            .name("cluster".to_owned())
+            .spawn(move || {
+                loop {
+                    let started_at = Instant::now();
+                    beat.beat(started_at);
+                    let pause = INTERVAL.saturating_sub(started_at.elapsed());
+                    // The sender is dropped when it is time to stop.
+                    if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                        return beat.leave();
+                    }
+                }
+            })?;
+        Ok(Self {
+            leases,
+            stop,
+            thread,
+        })
+    }
+
+    /// The leases of this server.
+    pub fn leases(&self) -> &Leases {
+        &self.leases
+    }
+
+    /// Gives the leases up, and records an orderly stop. Blocks for some seconds
+    /// if the database does not answer.
+    pub fn stop(self) {
+        drop(self.stop);
+        if self.thread.join().is_err() {
+            log::error!("the heartbeat of this server had panicked");
+        }
+    }
+}
+
+/// The work of the thread.
+struct Heartbeat {
+    parts: MemberParts,
+    leases: Leases,
+    observation: Observation,
+    conn: Option<PgConnection>,
+    /// Messages at the last heartbeat.
+    counted: Option<(u64, Instant)>,
+}
+
+impl Heartbeat {
+    fn beat(&mut self, now: Instant) {
+        if let Err(error) = self.try_beat(now) {
+            log::debug!("heartbeat failed: {error}");
+            self.parts.metrics.cluster.heartbeat_failures.inc();
+            // Leases end by themselves if this goes on.
+            self.conn = None;
+            self.observation.interrupt();
+        }
+        for job in Job::ALL {
+            let is_held = self.leases.held(job).is_some();
+            self.parts.metrics.cluster.show_lease(job.name(), is_held);
+        }
+    }
+
+    fn try_beat(&mut self, now: Instant) -> Result<(), DatabaseError> {
+        let mut conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => connect(&self.parts.url, "cluster", STATEMENT_TIMEOUT)?,
+        };
+        let activity = (self.parts.activity)();
+        let messages_per_s = match self.counted {
+            Some((before, at)) if now > at => {
+                let messages = u32::try_from(activity.messages.saturating_sub(before));
+                f64::from(messages.unwrap_or(u32::MAX)) / (now - at).as_secs_f64()
+            }
+            _ => 0.0,
+        };
+        let server_id = self.parts.server_id.clone();
+        diesel::sql_query(include_str!("heartbeat.sql"))
+            .bind::<Text, _>(&*server_id)
+            .bind::<Text, _>(env!("CARGO_PKG_VERSION"))
+            .bind::<Timestamptz, _>(self.parts.started_at)
+            .bind::<Text, _>(&self.parts.name)
+            .bind::<Double, _>(INTERVAL.as_secs_f64())
+            .bind::<BigInt, _>(activity.sessions)
+            .bind::<Double, _>(messages_per_s)
+            .execute(&mut conn)?;
+        self.counted = Some((activity.messages, now));
+        let asked_at = Instant::now();
+        let acquired: Vec<Acquired> = diesel::sql_query(include_str!("acquire.sql"))
+            .bind::<Text, _>(&*server_id)
+            .bind::<Array<Text>, _>(Job::ALL.map(Job::name).as_slice())
+            .bind::<Double, _>(lease::DURATION.as_secs_f64())
+            .load(&mut conn)?;
+        self.leases.replace(acquired.into_iter().filter_map(|row| {
+            let job = Job::ALL.into_iter().find(|job| job.name() == row.name)?;
+            Some(Lease::new(job, server_id.clone(), row.token, asked_at))
+        }));
+        self.supervise(&mut conn, now)?;
+        self.conn = Some(conn);
+        Ok(())
+    }
+
+    /// Watches the other servers, and ends the sessions of those that are lost.
+    fn supervise(&mut self, conn: &mut PgConnection, now: Instant) -> Result<(), DatabaseError> {
+        let others: Vec<Other> = diesel::sql_query(include_str!("others.sql"))
+            .bind::<Text, _>(&*self.parts.server_id)
+            .load(conn)?;
+        let seen = others.into_iter().map(|other| Seen {
+            id: other.id,
+            heartbeat_at: other.heartbeat_at,
+            is_frequent: other.is_frequent,
+        });
+        let lost = self.observation.look(seen.collect(), now);
+        let Some(lease) = self
+            .leases
+            .held(Job::Supervision)
+            .filter(|_| !lost.is_empty())
+        else {
+            return Ok(());
+        };
+        let end_sessions = self.parts.end_sessions;
+        let ended = lease.transaction(conn, |conn| {
+            let ended = end_sessions(conn, &lost)?;
+            diesel::sql_query(include_str!("sessions_ended.sql"))
+                .bind::<Array<Text>, _>(&lost)
+                .execute(conn)?;
+            Ok(ended)
+        });
+        match ended {
+            Ok(0) => Ok(()),
+            Ok(ended) => {
+                log::warn!(
+                    "{ended} sessions ended, whose servers are lost: {}",
+                    lost.join(", ")
+                );
+                Ok(())
+            }
+            Err(lease::LeaseError::Lost(_)) => Ok(()),
+            Err(lease::LeaseError::Database(error)) => Err(error),
+        }
+    }
+
+    fn leave(mut self) {
+        self.leases.replace([]);
+        let server_id = self.parts.server_id.clone();
+        let left = match self.conn.take() {
+            Some(conn) => Ok(conn),
+            None => connect(&self.parts.url, "cluster", STATEMENT_TIMEOUT),
+        }
+        .and_then(|mut conn| {
+            let left = diesel::sql_query(include_str!("leave.sql"))
+                .bind::<Text, _>(&*server_id)
+                .execute(&mut conn);
+            Ok(left?)
+        });
+        if let Err(error) = left {
+            log::warn!("the stop of this server could not be recorded: {error}");
+        }
+    }
+}
+
+impl fmt::Debug for Heartbeat {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Heartbeat")
+            .field("server_id", &self.parts.server_id)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,23 @@
+//! `/api/v1/servers`: who serves this database.
+
+use actix_web::web;
+
+use super::error::ReadErrors;
+use super::{AppError, AppState};
+use crate::query::params::{ListParams, ListQuery};
+use crate::query::servers::{self, Server};
+
+/// The servers of the database, the last heartbeat first, each with the jobs that
+/// it has.
+#[utoipa::path(
+    get, operation_id = "list_servers", path = "/api/v1/servers", tag = "server", params(ListParams),
+    responses((status = 200, description = "The servers.", body = [Server]), ReadErrors)
+)]
+pub(super) async fn list(
+    state: web::Data<AppState>,
+    asked: web::Query<ListParams>,
+) -> Result<web::Json<Vec<Server>>, AppError> {
+    let query = ListQuery::try_from(asked.into_inner())?;
+    let servers = state.ask(move |conn| servers::fetch(conn, &query)).await?;
+    Ok(web::Json(servers))
+}
