@@ -23,7 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::ApplicationError;
 use crate::config::HttpConfig;
-use crate::http::{self, AppState, Connection, Connections, KEEP_ALIVE};
+use crate::http::{self, AppState, Connections, HttpConnection, KEEP_ALIVE};
 
 /// After so much silence the kernel asks whether the other machine still is
 /// there, three times at this interval; it ends what `NODE_IDLE_TIMEOUT_S` does not.
@@ -100,7 +100,7 @@ fn bind_to(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Cuts connections that take too long, for ever.
+/// Cuts overdue connections, once a second.
 async fn sweep(connections: Arc<Connections>) {
     loop {
         tokio::time::sleep(SWEEP_INTERVAL).await;
@@ -116,7 +116,7 @@ fn admit(
 ) -> Result<Watched, ()> {
     // It fails if the connection is gone already.
     let peer = tcp.peer_addr().map_err(|_gone| ())?;
-    let connection = connections.enter(peer.ip(), Instant::now()).ok_or(())?;
+    let connection = connections.admit(peer.ip(), Instant::now()).ok_or(())?;
     let socket = SockRef::from(&tcp);
     let keepalive = TcpKeepalive::new()
         .with_time(TCP_KEEPALIVE)
@@ -132,8 +132,8 @@ fn admit(
     })
 }
 
-/// Whoever takes nothing of what waits for it freezes the task of its
-/// connection, so the kernel has to end that.
+/// A client that acknowledges nothing of what was sent blocks the task of its
+/// connection, so the kernel closes it after `time`.
 #[cfg(target_os = "linux")]
 fn limit_unread_time(socket: &SockRef<'_>, time: Duration) {
     if let Err(error) = socket.set_tcp_user_timeout(Some(time)) {
@@ -182,15 +182,15 @@ where
     .and_then(service)
 }
 
-/// A TCP connection that comes to its end once it is cut.
+/// A TCP connection that ends when it is cut.
 struct Watched {
     tcp: TcpStream,
     peer: SocketAddr,
-    connection: Arc<Connection>,
+    connection: Arc<HttpConnection>,
 }
 
 impl Watched {
-    /// Once it is cut, it waits for nobody who does not read.
+    /// Records progress; once the connection is cut, a write that would wait fails.
     fn written(
         &self,
         written: Poll<io::Result<usize>>,

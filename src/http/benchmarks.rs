@@ -4,8 +4,8 @@ use actix_web::web;
 use chrono::Utc;
 use serde_json::{Map, Value};
 
-use super::asked::{Fields, required};
 use super::error::{EntryErrors, ErrorBody, ReadErrors};
+use super::extractors::{Fields, required};
 use super::{AppError, AppState};
 use crate::query::QueryError;
 use crate::query::benchmarks::{self, Target};

@@ -2,12 +2,11 @@
 //! errors to answers.
 
 mod access;
-mod answered;
-mod asked;
 mod benchmarks;
 mod client_ip;
 mod connections;
 mod error;
+mod extractors;
 mod feed_socket;
 mod guard;
 mod health;
@@ -17,6 +16,7 @@ mod openapi;
 mod pages;
 mod profiling;
 mod reputation;
+mod request_metrics;
 mod routes;
 mod series;
 mod servers;
@@ -25,9 +25,9 @@ mod stats;
 mod subscription;
 mod telemetry_socket;
 
-pub use answered::middleware;
-pub use connections::{Connection, Connections, KEEP_ALIVE};
+pub use connections::{Connections, HttpConnection, KEEP_ALIVE};
 pub use error::AppError;
 pub use guard::{cors, guard};
+pub use request_metrics::middleware;
 pub use routes::configure;
 pub use state::{AppState, StoreHandle};

@@ -4,7 +4,7 @@ use actix_web::guard::{self, Guard, GuardContext};
 use actix_web::http::Method;
 use actix_web::{Resource, Route, web};
 
-use super::{AppError, access, asked, feed_socket, profiling, series, servers};
+use super::{AppError, access, extractors, feed_socket, profiling, series, servers};
 use super::{
     benchmarks, health, metrics, nodes, openapi, pages, reputation, stats, telemetry_socket,
 };
@@ -12,9 +12,9 @@ use super::{
 /// Adds all routes, and the answer for everything else.
 #[rustfmt::skip]
 pub fn configure(app: &mut web::ServiceConfig) {
-    app.app_data(asked::query_config())
-        .app_data(asked::path_config())
-        .app_data(asked::json_config());
+    app.app_data(extractors::query_config())
+        .app_data(extractors::path_config())
+        .app_data(extractors::json_config());
 
     // Telemetry of nodes
     app.service(only("/", READ).route(upgrade().to(telemetry_socket::submit)).route(get().to(pages::start)))

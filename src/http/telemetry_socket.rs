@@ -10,7 +10,7 @@ use futures::stream;
 
 use super::access::{Caller, admit_node};
 use super::{AppError, AppState};
-use crate::ingest::{NodeSocket, Place};
+use crate::ingest::{AddressPermit, NodeSocket};
 use crate::metrics::RefuseReason;
 
 /// Lets a node in whose messages expire.
@@ -50,20 +50,23 @@ fn connect(
     let ip = caller.and_then(|caller| caller.ip);
     let token = request.match_info().get("token");
     let admitted = admit_node(&state.config.access, audit, token, ip);
-    let place = admitted
-        .and_then(|()| take_place(state, ip))
+    let permit = admitted
+        .and_then(|()| acquire_permit(state, ip))
         .map_err(|reason| refuse(state, reason, ip))?;
     let mut response =
         ws::handshake(request).map_err(|_no_upgrade| refuse(state, RefuseReason::Handshake, ip))?;
     let ip_addr = ip.map_or_else(String::new, |ip| ip.to_string());
-    let socket = NodeSocket::new(state.ingest.clone(), payload, ip_addr, place, audit);
+    let socket = NodeSocket::new(state.ingest.clone(), payload, ip_addr, permit, audit);
     // The actor reads its payload itself, many frames at a time.
     let nothing = stream::pending::<Result<web::Bytes, actix_web::error::PayloadError>>();
     Ok(response.streaming(ws::WebsocketContext::create(socket, nothing)))
 }
 
-/// A place for one more connection, unless the server is full.
-fn take_place(state: &AppState, ip: Option<IpAddr>) -> Result<Option<Place>, RefuseReason> {
+/// A permit for one more connection, unless the server is full.
+fn acquire_permit(
+    state: &AppState,
+    ip: Option<IpAddr>,
+) -> Result<Option<AddressPermit>, RefuseReason> {
     if state.is_stopping() {
         return Err(RefuseReason::Stopping);
     }
@@ -71,7 +74,7 @@ fn take_place(state: &AppState, ip: Option<IpAddr>) -> Result<Option<Place>, Ref
     if open >= state.config.http.connections_max {
         return Err(RefuseReason::TooManyConnections);
     }
-    ip.map(|ip| state.ingest.enter(ip)).transpose()
+    ip.map(|ip| state.ingest.admit(ip)).transpose()
 }
 
 /// Counts and logs a refusal, and says what the node is told.

@@ -1,5 +1,5 @@
-//! The book of addresses: how many connections each has, and which are refused
-//! for a while. Pure: time is passed in.
+//! Connections of nodes by address: how many each has, and which addresses are
+//! blocked for a while. Time is passed in.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -8,60 +8,64 @@ use std::time::{Duration, Instant};
 
 use crate::metrics::RefuseReason;
 
-/// Addresses that are refused at once, the newest; some 10 MB. Those that are
-/// open are as many as there are connections.
+/// Most blocked addresses, the newest; some 10 MB. Open ones are bounded by the
+/// number of connections.
 const BLOCKED_MAX: usize = 100_000;
 
-/// Connections and refusals by address.
+/// Open connections and blocks by address.
 #[derive(Debug)]
 pub struct Addresses {
-    book: Mutex<Book>,
+    registry: Mutex<Registry>,
     per_address_max: usize,
     block: Duration,
 }
 
 #[derive(Debug, Default)]
-struct Book {
+struct Registry {
     open: HashMap<IpAddr, usize>,
     blocked_until: HashMap<IpAddr, Instant>,
-    /// The same, the oldest first.
+    /// The same, in order of expiry.
     blocked: VecDeque<(Instant, IpAddr)>,
 }
 
-/// The place of one connection; given back when it is dropped.
+/// The right of one address to one connection; released when it is dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct AddressPermit {
     addresses: Arc<Addresses>,
     address: IpAddr,
 }
 
 impl Addresses {
-    /// An empty book: at most `per_address_max` connections for each address, and
-    /// refusals of the length of `block`; zero refuses nobody.
+    /// At most `per_address_max` connections for each address; a block lasts for
+    /// `block`, zero disables blocking.
     pub fn new(per_address_max: usize, block: Duration) -> Self {
         Self {
-            book: Mutex::default(),
+            registry: Mutex::default(),
             per_address_max,
             block,
         }
     }
 
-    /// Lets a connection in.
+    /// Admits a connection.
     ///
     /// # Errors
     /// Why it has to be refused.
-    pub fn enter(self: &Arc<Self>, address: IpAddr, now: Instant) -> Result<Place, RefuseReason> {
-        let mut book = self.book();
-        let until = book.blocked_until.get(&address);
+    pub fn admit(
+        self: &Arc<Self>,
+        address: IpAddr,
+        now: Instant,
+    ) -> Result<AddressPermit, RefuseReason> {
+        let mut registry = self.registry();
+        let until = registry.blocked_until.get(&address);
         if until.is_some_and(|until| now < *until) {
             return Err(RefuseReason::Blocked);
         }
-        let open = book.open.entry(address).or_default();
+        let open = registry.open.entry(address).or_default();
         if *open >= self.per_address_max {
             return Err(RefuseReason::TooManyFromAddress);
         }
         *open += 1;
-        Ok(Place {
+        Ok(AddressPermit {
             addresses: self.clone(),
             address,
         })
@@ -71,49 +75,49 @@ impl Addresses {
         if self.block.is_zero() {
             return false;
         }
-        let mut book = self.book();
-        while let Some((until, oldest)) = book.blocked.front().copied()
-            && (until <= now || book.blocked.len() >= BLOCKED_MAX)
+        let mut registry = self.registry();
+        while let Some((until, oldest)) = registry.blocked.front().copied()
+            && (until <= now || registry.blocked.len() >= BLOCKED_MAX)
         {
-            book.blocked.pop_front();
-            book.blocked_until.remove(&oldest);
+            registry.blocked.pop_front();
+            registry.blocked_until.remove(&oldest);
         }
-        if book.blocked_until.contains_key(&address) {
+        if registry.blocked_until.contains_key(&address) {
             return false;
         }
         let until = now + self.block;
-        book.blocked.push_back((until, address));
-        book.blocked_until.insert(address, until);
+        registry.blocked.push_back((until, address));
+        registry.blocked_until.insert(address, until);
         true
     }
 
-    fn leave(&self, address: IpAddr) {
-        let mut book = self.book();
-        if let Some(open) = book.open.get_mut(&address) {
+    fn release(&self, address: IpAddr) {
+        let mut registry = self.registry();
+        if let Some(open) = registry.open.get_mut(&address) {
             *open -= 1;
             if *open == 0 {
-                book.open.remove(&address);
+                registry.open.remove(&address);
             }
         }
     }
 
-    /// Nothing in here panics, and each change is whole, so poison means nothing.
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Changes are complete before anything could panic, so poison is ignored.
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Place {
-    /// Refuses the address of this connection for a while; others that are open
-    /// stay. Returns whether it was not refused already.
+impl AddressPermit {
+    /// Blocks the address of this connection; its other connections stay open. False
+    /// if it was blocked already.
     pub fn block(&self, now: Instant) -> bool {
         self.addresses.block(self.address, now)
     }
 }
 
-impl Drop for Place {
+impl Drop for AddressPermit {
     fn drop(&mut self) {
-        self.addresses.leave(self.address);
+        self.addresses.release(self.address);
     }
 }
 
@@ -128,56 +132,59 @@ mod tests {
     }
 
     #[test]
-    fn each_address_has_its_own_places() {
+    fn each_address_has_its_own_limit() {
         let addresses = Arc::new(Addresses::new(2, BLOCK));
         let now = Instant::now();
-        let _first = addresses.enter(address(1), now).unwrap();
-        let second = addresses.enter(address(1), now).unwrap();
-        let _other = addresses.enter(address(2), now).unwrap();
-        let refused = addresses.enter(address(1), now).unwrap_err();
+        let _first = addresses.admit(address(1), now).unwrap();
+        let second = addresses.admit(address(1), now).unwrap();
+        let _other = addresses.admit(address(2), now).unwrap();
+        let refused = addresses.admit(address(1), now).unwrap_err();
         assert_eq!(refused, RefuseReason::TooManyFromAddress);
         drop(second);
-        assert!(addresses.enter(address(1), now).is_ok());
+        assert!(addresses.admit(address(1), now).is_ok());
     }
 
     #[test]
-    fn an_address_is_refused_for_a_while() {
+    fn an_address_is_blocked_for_a_while() {
         let addresses = Arc::new(Addresses::new(usize::MAX, BLOCK));
         let now = Instant::now();
-        let place = addresses.enter(address(1), now).unwrap();
-        assert!(place.block(now));
-        assert!(!place.block(now), "it is said once");
+        let permit = addresses.admit(address(1), now).unwrap();
+        assert!(permit.block(now));
+        assert!(!permit.block(now), "it is blocked already");
         assert_eq!(
-            addresses.enter(address(1), now).unwrap_err(),
+            addresses.admit(address(1), now).unwrap_err(),
             RefuseReason::Blocked
         );
-        assert!(addresses.enter(address(2), now).is_ok());
-        assert!(addresses.enter(address(1), now + BLOCK).is_ok());
+        assert!(addresses.admit(address(2), now).is_ok());
+        assert!(addresses.admit(address(1), now + BLOCK).is_ok());
     }
 
     #[test]
-    fn the_book_is_bounded_and_forgets() {
+    fn the_registry_is_bounded_and_expires() {
         let addresses = Arc::new(Addresses::new(usize::MAX, BLOCK));
         let now = Instant::now();
         for number in 0..200_000 {
-            let place = addresses.enter(address(number), now).unwrap();
-            place.block(now);
+            let permit = addresses.admit(address(number), now).unwrap();
+            permit.block(now);
         }
-        assert_eq!(addresses.book().open.len(), 0);
-        assert_eq!(addresses.book().blocked_until.len(), BLOCKED_MAX);
+        assert_eq!(addresses.registry().open.len(), 0);
+        assert_eq!(addresses.registry().blocked_until.len(), BLOCKED_MAX);
         let later = now + BLOCK;
-        let place = addresses.enter(address(1), later).unwrap();
-        assert!(place.block(later));
-        let book = addresses.book();
-        assert_eq!((book.blocked_until.len(), book.blocked.len()), (1, 1));
+        let permit = addresses.admit(address(1), later).unwrap();
+        assert!(permit.block(later));
+        let registry = addresses.registry();
+        assert_eq!(
+            (registry.blocked_until.len(), registry.blocked.len()),
+            (1, 1)
+        );
     }
 
     #[test]
-    fn without_a_time_nobody_is_refused() {
+    fn without_a_duration_nothing_is_blocked() {
         let addresses = Arc::new(Addresses::new(usize::MAX, Duration::ZERO));
         let now = Instant::now();
-        let place = addresses.enter(address(1), now).unwrap();
-        assert!(!place.block(now));
-        assert!(addresses.enter(address(1), now).is_ok());
+        let permit = addresses.admit(address(1), now).unwrap();
+        assert!(!permit.block(now));
+        assert!(addresses.admit(address(1), now).is_ok());
     }
 }

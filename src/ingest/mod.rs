@@ -37,7 +37,7 @@ use std::time::Instant;
 use actix::{Addr, Arbiter};
 use tokio::sync::watch;
 
-pub use addresses::{Addresses, Place};
+pub use addresses::{AddressPermit, Addresses};
 pub use batcher::{Batcher, DatabaseReady, Drain, UntilFailed};
 use feed_publisher::FeedPublisher;
 pub use memory_budget::MemoryBudget;
@@ -150,26 +150,26 @@ impl Ingest {
     /// The database can be written to from now on. Later calls change nothing.
     pub fn set_database(&self, url: DatabaseUrl) {
         if self.database_url.set(url).is_ok() && self.batcher.try_send(DatabaseReady).is_err() {
-            log::error!("the batcher does not listen");
+            log::error!("the batcher has ended");
         }
     }
 
-    /// Tells all sockets to end their sessions.
+    /// Signals all sockets to end their sessions.
     pub fn stop_sockets(&self) {
         self.stop.send_replace(true);
     }
 
-    /// Where everything waits.
+    /// The batcher.
     pub fn batcher(&self) -> &Addr<Batcher> {
         &self.batcher
     }
 
-    /// Lets a connection from an address in.
+    /// Admits a connection from an address.
     ///
     /// # Errors
     /// Why it has to be refused.
-    pub fn enter(&self, address: IpAddr) -> Result<Place, RefuseReason> {
-        self.addresses.enter(address, Instant::now())
+    pub fn admit(&self, address: IpAddr) -> Result<AddressPermit, RefuseReason> {
+        self.addresses.admit(address, Instant::now())
     }
 
     fn next_connection(&self) -> ConnectionId {

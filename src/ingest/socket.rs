@@ -13,7 +13,7 @@ use actix_web_actors::ws;
 use bytes::{Bytes, BytesMut};
 
 use super::Ingest;
-use super::addresses::Place;
+use super::addresses::AddressPermit;
 use super::batcher::{Append, MemoryPressure};
 use super::clock;
 use super::frames::Frame;
@@ -47,7 +47,7 @@ pub struct NodeSocket {
     ingest: Arc<Ingest>,
     payload: Option<web::Payload>,
     intake: Intake,
-    place: Option<Place>,
+    permit: Option<AddressPermit>,
     nodes: Nodes,
     audit: bool,
     rows: RowBuffer,
@@ -79,12 +79,12 @@ impl Handful {
 
 impl NodeSocket {
     /// The actor for a connection from `ip_addr`; `payload` is what it sends,
-    /// `place` what it was given when it was let in.
+    /// `permit` its right to be open.
     pub fn new(
         ingest: Arc<Ingest>,
         payload: web::Payload,
         ip_addr: String,
-        place: Option<Place>,
+        permit: Option<AddressPermit>,
         audit: bool,
     ) -> Self {
         let origin = Origin {
@@ -97,7 +97,7 @@ impl NodeSocket {
         Self {
             payload: Some(payload),
             intake: Intake::new(config, ingest.metrics.clone(), Instant::now()),
-            place,
+            permit,
             nodes: Nodes::new(
                 origin,
                 config.nodes_per_connection_max,
@@ -155,8 +155,8 @@ impl NodeSocket {
     /// Ends a connection that stayed over a limit, and refuses its address.
     fn shut_out(&mut self, reason: DropReason, now: Instant) {
         let ingest = &self.ingest;
-        let place = self.place.as_ref();
-        if place.is_some_and(|place| place.block(now)) {
+        let permit = self.permit.as_ref();
+        if permit.is_some_and(|permit| permit.block(now)) {
             ingest.metrics.addresses_blocked.inc();
         }
         if let Some(left_out) = ingest.over_limit.admit(now) {
@@ -166,7 +166,7 @@ impl NodeSocket {
                 ingest.config.ingest.block.as_secs()
             );
         }
-        log::debug!("over its limit: {:?}", self.place);
+        log::debug!("over its limit: {:?}", self.permit);
         self.end(DisconnectReason::OverLimit);
     }
 

@@ -58,7 +58,7 @@ impl HttpMetrics {
     }
 
     /// A request was answered. `route` is the pattern, never the raw path.
-    pub fn answered(&self, route: &str, status: u16, seconds: f64) {
+    pub fn observe(&self, route: &str, status: u16, seconds: f64) {
         let status = status.to_string();
         self.requests.with_label_values(&[route, &status]).inc();
         self.seconds.with_label_values(&[route]).observe(seconds);

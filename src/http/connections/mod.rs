@@ -1,10 +1,9 @@
-//! HTTP connections: each connection from its first byte until it becomes a
-//! websocket. How many there may be, and how long one may keep the server
-//! waiting. Pure: time is passed in, and ending one only sets a flag, which its
-//! socket (`application::listen`) sees.
+//! HTTP connections, each from its first byte until it becomes a websocket: how
+//! many there may be, and how long a request may take. Time is passed in; cutting
+//! a connection sets a flag that its socket (`application::listen`) checks.
 //!
-//! The HTTP server itself limits the silence between two requests and nothing
-//! else: a later request, a body, or a body that nobody reads could take for ever.
+//! The HTTP server itself limits only the idle time between two requests: a slow
+//! request, body, or reader of a response could take for ever.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -23,36 +22,36 @@ use crate::metrics::{CutReason, Metrics};
 #[cfg(test)]
 mod tests;
 
-/// Silence between two requests after which the HTTP server ends a connection.
-/// Prometheus and Grafana ask each 15 to 60 s.
+/// Idle time between two requests after which the HTTP server closes a connection.
+/// Prometheus and Grafana send a request every 15 to 60 s.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-/// Silence after which a connection is cut that the HTTP server keeps: a body is
-/// to come that nobody reads, or nobody takes the answer.
-const SILENCE_MAX: Duration = Duration::from_secs(80);
+/// Idle time after which a connection is cut that the HTTP server keeps open: it
+/// waits for a body that no handler reads, or the client does not read the response.
+const IDLE_MAX: Duration = Duration::from_secs(80);
 
-/// What a connection may hold of a request whose head is not whole, bytes: 20,000
-/// of them take as much as 20,000 nodes. Hardly any head is longer.
+/// Bytes of an incomplete request head that a connection may hold in any case:
+/// 20,000 of them take as much as 20,000 nodes. Few heads are longer.
 const HEAD_BYTES: usize = 16 * 1024;
 
 /// All HTTP connections of the server.
 #[derive(Debug)]
 pub struct Connections {
-    book: Mutex<Book>,
+    registry: Mutex<Registry>,
     max: usize,
     per_address_max: usize,
     request_time: Option<Duration>,
-    /// What all hold of requests whose head is not whole, bytes.
+    /// Bytes of incomplete request heads on all connections.
     held: AtomicUsize,
     held_max: usize,
     metrics: Arc<Metrics>,
-    crowded: Sampler,
-    slow: Sampler,
+    refused_log: Sampler,
+    slow_log: Sampler,
 }
 
-/// One connection; it leaves the book when it is dropped.
+/// One connection; unregistered when it is dropped.
 #[derive(Debug)]
-pub struct Connection {
+pub struct HttpConnection {
     connections: Arc<Connections>,
     address: IpAddr,
     number: u64,
@@ -60,20 +59,20 @@ pub struct Connection {
 }
 
 #[derive(Debug)]
-struct Book {
+struct Registry {
     /// By address, and there by number, which is by age.
     connections: HashMap<IpAddr, BTreeMap<u64, Entry>>,
-    /// The addresses, the one with the most connections first, among equals the
-    /// one with the oldest. Without trusted proxies: their clients are theirs to limit.
-    crowds: BTreeSet<Crowd>,
-    /// Connections of all crowds.
-    crowded: usize,
+    /// Addresses ordered by connections, the most first, then by their oldest. Without
+    /// trusted proxies, which limit their own clients.
+    groups: BTreeSet<ClientGroup>,
+    /// Connections of all groups.
+    grouped: usize,
     proxies: Networks,
     next: u64,
 }
 
-/// How many connections, the number of the oldest, the address.
-type Crowd = (Reverse<usize>, u64, IpAddr);
+/// The connections of one address: how many, the number of the oldest, the address.
+type ClientGroup = (Reverse<usize>, u64, IpAddr);
 
 #[derive(Debug)]
 struct Entry {
@@ -81,19 +80,19 @@ struct Entry {
     signals: Arc<Signals>,
 }
 
-/// Whose turn it is, and until when.
+/// What a connection waits for, and until when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// A request comes in.
-    Asking(Option<Instant>),
-    /// The server works.
-    Answering,
-    /// The answer was made; perhaps it is still being sent.
-    Silent(Instant),
+    /// The client sends a request.
+    Receiving(Option<Instant>),
+    /// A handler works.
+    Handling,
+    /// The response was made; it may still be on its way.
+    Idle(Instant),
 }
 
-/// What the book and a socket tell each other. Of what is set by one and looked
-/// at by the other about once a second the order does not matter.
+/// Flags between the registry and a socket. Both check them about once a second, so
+/// the order of changes does not matter.
 #[derive(Debug, Default)]
 struct Signals {
     is_cut: AtomicBool,
@@ -106,15 +105,15 @@ struct Signals {
 }
 
 impl Connections {
-    /// None yet. There may be `max`, and `CONNECTIONS_PER_IP_MAX` of one address,
-    /// beside those of telemetry; a request may take `UPGRADE_TIMEOUT_S` to come in.
+    /// At most `max` connections, `CONNECTIONS_PER_IP_MAX` of one address, both on top
+    /// of those of telemetry; a request has to arrive within `UPGRADE_TIMEOUT_S`.
     pub fn new(config: &Config, max: usize, metrics: Arc<Metrics>) -> Self {
         let request_time = config.http.upgrade_timeout;
         Self {
-            book: Mutex::new(Book {
+            registry: Mutex::new(Registry {
                 connections: HashMap::new(),
-                crowds: BTreeSet::new(),
-                crowded: 0,
+                groups: BTreeSet::new(),
+                grouped: 0,
                 proxies: config.access.trusted_proxies.clone(),
                 next: 0,
             }),
@@ -124,39 +123,40 @@ impl Connections {
             held: AtomicUsize::new(0),
             held_max: config.ingest.queue_bytes_max,
             metrics,
-            crowded: Sampler::default(),
-            slow: Sampler::default(),
+            refused_log: Sampler::default(),
+            slow_log: Sampler::default(),
         }
     }
 
-    /// Lets a connection in, unless its address has too many. If there are too
-    /// many altogether, the address with the most loses its oldest: whoever
-    /// takes all places takes them from himself.
-    pub fn enter(self: &Arc<Self>, address: IpAddr, now: Instant) -> Option<Arc<Connection>> {
+    /// Admits a connection, unless its address has too many. If there are too many
+    /// altogether, the oldest of the address with the most is cut, so that one
+    /// client can't exhaust the limit for others.
+    pub fn admit(self: &Arc<Self>, address: IpAddr, now: Instant) -> Option<Arc<HttpConnection>> {
         let address = address.to_canonical();
-        let mut book = self.book();
-        if !book.proxies.contain(address) {
-            if book.count(address) >= self.per_address_max {
+        let mut registry = self.registry();
+        if !registry.proxies.contain(address) {
+            if registry.count(address) >= self.per_address_max {
                 self.cut(CutReason::TooManyFromAddress, 1, now);
                 return None;
             }
-            if book.crowded >= self.max
-                && let Some((_, oldest, crowd)) = book.crowds.first().copied()
+            if registry.grouped >= self.max
+                && let Some((_, oldest, group)) = registry.groups.first().copied()
             {
-                self.remove(&mut book, crowd, oldest).inspect(Entry::cut);
+                self.remove(&mut registry, group, oldest)
+                    .inspect(Entry::cut);
                 self.cut(CutReason::TooMany, 1, now);
             }
         }
         let signals = Arc::<Signals>::default();
         let entry = Entry {
-            phase: Phase::Asking(self.request_end(now)),
+            phase: Phase::Receiving(self.request_end(now)),
             signals: signals.clone(),
         };
-        let number = book.next;
-        book.next += 1;
-        book.change(address, |entries| entries.insert(number, entry));
+        let number = registry.next;
+        registry.next += 1;
+        registry.change(address, |entries| entries.insert(number, entry));
         self.metrics.http.connections.inc();
-        Some(Arc::new(Connection {
+        Some(Arc::new(HttpConnection {
             connections: self.clone(),
             address,
             number,
@@ -164,37 +164,36 @@ impl Connections {
         }))
     }
 
-    /// Cuts those that have kept the server waiting for too long. To be called
-    /// about once a second.
+    /// Cuts connections that are overdue. To be called about once a second.
     pub fn sweep(&self, now: Instant) {
         let request_end = self.request_end(now);
-        let mut book = self.book();
-        let mut late = Vec::new();
-        for (address, entries) in &mut book.connections {
+        let mut registry = self.registry();
+        let mut overdue = Vec::new();
+        for (address, entries) in &mut registry.connections {
             for (number, entry) in entries {
-                if entry.is_late(request_end, now) {
-                    late.push((*address, *number));
+                if entry.is_overdue(request_end, now) {
+                    overdue.push((*address, *number));
                 }
             }
         }
-        for (address, number) in &late {
-            self.remove(&mut book, *address, *number)
+        for (address, number) in &overdue {
+            self.remove(&mut registry, *address, *number)
                 .inspect(Entry::cut);
         }
-        if !late.is_empty() {
-            self.cut(CutReason::TooSlow, late.len(), now);
+        if !overdue.is_empty() {
+            self.cut(CutReason::TooSlow, overdue.len(), now);
         }
     }
 
-    fn remove(&self, book: &mut Book, address: IpAddr, number: u64) -> Option<Entry> {
-        let removed = book.change(address, |entries| entries.remove(&number));
+    fn remove(&self, registry: &mut Registry, address: IpAddr, number: u64) -> Option<Entry> {
+        let removed = registry.change(address, |entries| entries.remove(&number));
         if removed.is_some() {
             self.metrics.http.connections.dec();
         }
         removed
     }
 
-    /// When a request has to be there that begins now.
+    /// Deadline of a request that begins now.
     fn request_end(&self, now: Instant) -> Option<Instant> {
         self.request_time.map(|time| now + time)
     }
@@ -203,16 +202,16 @@ impl Connections {
         self.metrics.http.cut(reason, count);
         let why = reason.label();
         match reason {
-            // Nothing unusual: browsers open more than they use.
+            // Usual: browsers open more connections than they use.
             CutReason::TooSlow => {
-                if let Some(left_out) = self.slow.admit(now) {
+                if let Some(left_out) = self.slow_log.admit(now) {
                     log::info!(
                         "{count} HTTP connections were cut: {why} ({left_out} such lines were left out)"
                     );
                 }
             }
             CutReason::TooMany | CutReason::TooManyFromAddress | CutReason::TooLarge => {
-                if let Some(left_out) = self.crowded.admit(now) {
+                if let Some(left_out) = self.refused_log.admit(now) {
                     log::warn!(
                         "an HTTP connection was cut: {why} ({left_out} like it since the last such line)"
                     );
@@ -221,38 +220,38 @@ impl Connections {
         }
     }
 
-    /// Nothing in here panics, and each change is whole, so poison means nothing.
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Changes are complete before anything could panic, so poison is ignored.
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Connection {
-    /// A request has come in, but for its body if it `has_body`.
-    pub(super) fn asked(&self, has_body: bool, now: Instant) {
+impl HttpConnection {
+    /// The head of a request has arrived; a body follows if it `has_body`.
+    pub(super) fn request_received(&self, has_body: bool, now: Instant) {
         self.signals.has_head.store(true, Ordering::Relaxed);
-        self.give_back();
-        self.turn(if has_body {
-            Phase::Asking(self.connections.request_end(now))
+        self.release_held();
+        self.set_phase(if has_body {
+            Phase::Receiving(self.connections.request_end(now))
         } else {
-            Phase::Answering
+            Phase::Handling
         });
     }
 
-    /// The answer was made.
-    pub(super) fn answered(&self, now: Instant) {
+    /// A handler has made its response.
+    pub(super) fn response_made(&self, now: Instant) {
         self.signals.has_read.store(false, Ordering::Relaxed);
         self.signals.has_head.store(false, Ordering::Relaxed);
-        self.turn(Phase::Silent(now + SILENCE_MAX));
+        self.set_phase(Phase::Idle(now + IDLE_MAX));
     }
 
-    /// It is a websocket now, which has limits of its own.
+    /// The connection is a websocket now, which has limits of its own.
     pub(super) fn became_websocket(&self) {
         self.signals.is_websocket.store(true, Ordering::Relaxed);
-        self.leave();
+        self.unregister();
     }
 
-    /// Whether it was cut, for its socket; if it is later, `reader` is woken.
+    /// Whether the connection was cut; if it is cut later, `reader` is woken.
     pub fn is_cut(&self, reader: &Waker) -> bool {
         if self.signals.is_websocket.load(Ordering::Relaxed) {
             return false;
@@ -261,8 +260,8 @@ impl Connection {
         self.signals.is_cut.load(Ordering::Acquire)
     }
 
-    /// Its socket has read so many bytes. Heads share one bound: a connection that
-    /// holds a large part of one is cut while all together hold too much.
+    /// The socket has read `bytes`. Incomplete heads share one limit: while it is
+    /// exceeded, connections that hold a large part are cut.
     pub fn has_read(&self, bytes: usize) {
         let signals = &*self.signals;
         signals.has_read.store(true, Ordering::Relaxed);
@@ -277,75 +276,75 @@ impl Connection {
         }
     }
 
-    /// Its socket has written something.
+    /// The socket has written something.
     pub fn has_written(&self) {
         self.signals.has_written.store(true, Ordering::Relaxed);
     }
 
-    fn turn(&self, phase: Phase) {
-        let mut book = self.connections.book();
-        let entries = book.connections.get_mut(&self.address);
+    fn set_phase(&self, phase: Phase) {
+        let mut registry = self.connections.registry();
+        let entries = registry.connections.get_mut(&self.address);
         if let Some(entry) = entries.and_then(|entries| entries.get_mut(&self.number)) {
             entry.phase = phase;
         }
     }
 
     fn cut(&self, reason: CutReason) {
-        if let Some(entry) = self.leave() {
+        if let Some(entry) = self.unregister() {
             entry.cut();
             self.connections.cut(reason, 1, Instant::now());
         }
     }
 
-    fn give_back(&self) {
+    fn release_held(&self) {
         let held = self.signals.held.swap(0, Ordering::Relaxed);
         self.connections.held.fetch_sub(held, Ordering::Relaxed);
     }
 
-    fn leave(&self) -> Option<Entry> {
-        let mut book = self.connections.book();
+    fn unregister(&self) -> Option<Entry> {
+        let mut registry = self.connections.registry();
         self.connections
-            .remove(&mut book, self.address, self.number)
+            .remove(&mut registry, self.address, self.number)
     }
 }
 
-impl Drop for Connection {
+impl Drop for HttpConnection {
     fn drop(&mut self) {
-        self.leave();
-        self.give_back();
+        self.unregister();
+        self.release_held();
     }
 }
 
-impl Book {
+impl Registry {
     fn count(&self, address: IpAddr) -> usize {
         self.connections.get(&address).map_or(0, BTreeMap::len)
     }
 
-    /// Changes the connections of an address, and then its place among the crowds.
+    /// Changes the connections of an address, and updates its group.
     fn change<T>(
         &mut self,
         address: IpAddr,
         change: impl FnOnce(&mut BTreeMap<u64, Entry>) -> T,
     ) -> T {
-        let crowd = |entries: &BTreeMap<u64, Entry>| {
+        let group = |entries: &BTreeMap<u64, Entry>| {
             let (oldest, _) = entries.first_key_value()?;
             Some((Reverse(entries.len()), *oldest, address))
         };
         let entries = self.connections.entry(address).or_default();
-        let before = crowd(entries);
+        let before = group(entries);
         let changed = change(entries);
-        let after = crowd(entries);
+        let after = group(entries);
         if after.is_none() {
             self.connections.remove(&address);
         }
         if !self.proxies.contain(address) {
-            if let Some(crowd) = before {
-                self.crowds.remove(&crowd);
-                self.crowded -= crowd.0.0;
+            if let Some(group) = before {
+                self.groups.remove(&group);
+                self.grouped -= group.0.0;
             }
-            if let Some(crowd) = after {
-                self.crowds.insert(crowd);
-                self.crowded += crowd.0.0;
+            if let Some(group) = after {
+                self.groups.insert(group);
+                self.grouped += group.0.0;
             }
         }
         changed
@@ -353,21 +352,21 @@ impl Book {
 }
 
 impl Entry {
-    fn is_late(&mut self, request_end: Option<Instant>, now: Instant) -> bool {
+    fn is_overdue(&mut self, request_end: Option<Instant>, now: Instant) -> bool {
         let has_read = self.signals.has_read.swap(false, Ordering::Relaxed);
         let has_written = self.signals.has_written.swap(false, Ordering::Relaxed);
         match self.phase {
-            Phase::Asking(end) => end.is_some_and(|end| end <= now),
-            Phase::Answering => false,
-            Phase::Silent(_) if has_written => {
-                self.phase = Phase::Silent(now + SILENCE_MAX);
+            Phase::Receiving(end) => end.is_some_and(|end| end <= now),
+            Phase::Handling => false,
+            Phase::Idle(_) if has_written => {
+                self.phase = Phase::Idle(now + IDLE_MAX);
                 false
             }
-            Phase::Silent(_) if has_read => {
-                self.phase = Phase::Asking(request_end);
+            Phase::Idle(_) if has_read => {
+                self.phase = Phase::Receiving(request_end);
                 false
             }
-            Phase::Silent(end) => end <= now,
+            Phase::Idle(end) => end <= now,
         }
     }
 

@@ -1,5 +1,5 @@
-//! What actix takes from a request before a handler runs, so that its refusals
-//! look like all others, and the fields of a JSON body.
+//! Configuration of actix's extractors (query, path, JSON), so that their errors
+//! have the form of all others, and the fields of a JSON body.
 
 use std::ops::RangeInclusive;
 
@@ -18,7 +18,7 @@ const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Longest text of a field, bytes.
 const TEXT_BYTES_MAX: usize = 65_536;
 
-/// Refusals of query strings.
+/// Errors of query strings.
 pub(super) fn query_config() -> QueryConfig {
     QueryConfig::default().error_handler(|error, _request| {
         let QueryPayloadError::Deserialize(cause) = &error else {
@@ -28,7 +28,7 @@ pub(super) fn query_config() -> QueryConfig {
     })
 }
 
-/// Refusals of parts of a path.
+/// Errors of path parameters.
 pub(super) fn path_config() -> PathConfig {
     PathConfig::default().error_handler(|error, _request| {
         let PathError::Deserialize(cause) = &error else {
@@ -38,7 +38,7 @@ pub(super) fn path_config() -> PathConfig {
     })
 }
 
-/// Refusals of bodies.
+/// Errors of bodies.
 pub(super) fn json_config() -> JsonConfig {
     JsonConfig::default()
         .limit(BODY_BYTES_MAX)
@@ -63,7 +63,7 @@ fn explain_field(cause: &str) -> AppError {
     }
 }
 
-/// The fields of a JSON object, each taken once; what is left at the end is unknown.
+/// The fields of a JSON object, each read once; those left at the end are unknown.
 #[derive(Debug)]
 pub(super) struct Fields(Map<String, Value>);
 
@@ -107,7 +107,7 @@ impl Fields {
         match self.take(name) {
             None => Ok(None),
             Some(Value::String(text)) => parse_time(name, &text).map(Some),
-            // The same words as for a text that is no time.
+            // The same message as for a text that is no time.
             Some(_) => parse_time(name, "").map(Some),
         }
     }
@@ -171,24 +171,24 @@ mod tests {
 
     #[test]
     fn fields_are_checked_by_type() {
-        let mut asked = fields(
+        let mut body = fields(
             json!({"t": 1, "n": "1", "m": 0, "w": 1, "o": [], "p": {"a": ["\0"]}, "f": 1.5}),
         );
-        assert!(asked.text("t").is_err());
-        assert!(asked.positive("n").is_err());
-        assert!(asked.positive("m").is_err());
-        assert!(asked.positive("f").is_err());
-        assert!(asked.time("w").is_err());
-        assert!(asked.object("o").is_err());
-        assert!(asked.object("p").is_err());
-        assert!(asked.end().is_ok());
+        assert!(body.text("t").is_err());
+        assert!(body.positive("n").is_err());
+        assert!(body.positive("m").is_err());
+        assert!(body.positive("f").is_err());
+        assert!(body.time("w").is_err());
+        assert!(body.object("o").is_err());
+        assert!(body.object("p").is_err());
+        assert!(body.end().is_ok());
     }
 
     #[test]
-    fn null_is_as_good_as_absent_and_leftovers_are_named() {
-        let mut asked = fields(json!({"t": null, "x": 1}));
-        assert_eq!(asked.text("t").unwrap(), None);
-        match asked.end() {
+    fn null_equals_absent_and_unknown_fields_are_named() {
+        let mut body = fields(json!({"t": null, "x": 1}));
+        assert_eq!(body.text("t").unwrap(), None);
+        match body.end() {
             Err(AppError::BadRequest { parameter, .. }) => {
                 assert_eq!(parameter.as_deref(), Some("x"))
             }
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_of_query_strings_name_the_parameter() {
+    fn errors_of_query_strings_name_the_parameter() {
         match explain_field("unknown field `peer`, expected one of `peer_id`, `msg`") {
             AppError::BadRequest { parameter, .. } => {
                 assert_eq!(parameter.as_deref(), Some("peer"))

@@ -1,5 +1,5 @@
-//! Counts and times every request by the pattern of its route, and tells its
-//! connection whose turn it is.
+//! Middleware that counts and times requests by the pattern of their route, and
+//! reports their beginning and end to `connections`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,13 +10,12 @@ use actix_web::http::StatusCode;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, web};
 
-use super::{AppState, Connection};
+use super::{AppState, HttpConnection};
 
-/// Stands for all paths that no route matches.
+/// The label of all paths that no route matches.
 const UNMATCHED: &str = "unmatched";
 
-/// The middleware of the whole application. A websocket counts when it is let
-/// in; its life is not timed.
+/// The middleware. A websocket counts when it is upgraded; its lifetime is not timed.
 pub fn middleware<S, B>()
 -> impl Transform<S, ServiceRequest, Response = ServiceResponse<B>, Error = Error, InitError = ()>
 where
@@ -31,14 +30,14 @@ async fn measure<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
-    let asked_at = Instant::now();
-    let connection = request.conn_data::<Arc<Connection>>().cloned();
+    let started_at = Instant::now();
+    let connection = request.conn_data::<Arc<HttpConnection>>().cloned();
     if let Some(connection) = &connection {
         let (_, body) = request.parts();
-        connection.asked(!matches!(body, Payload::None), asked_at);
+        connection.request_received(!matches!(body, Payload::None), started_at);
     }
-    let answered = next.call(request).await;
-    let (route, status) = match &answered {
+    let response = next.call(request).await;
+    let (route, status) = match &response {
         Ok(response) => (response.request().match_pattern(), response.status()),
         Err(error) => (None, error.as_response_error().status_code()),
     };
@@ -47,10 +46,10 @@ async fn measure<B: MessageBody + 'static>(
         Some(connection) if status == StatusCode::SWITCHING_PROTOCOLS => {
             connection.became_websocket();
         }
-        Some(connection) => connection.answered(Instant::now()),
+        Some(connection) => connection.response_made(Instant::now()),
         None => {}
     }
-    let seconds = asked_at.elapsed().as_secs_f64();
-    state.metrics.http.answered(route, status.as_u16(), seconds);
-    answered
+    let seconds = started_at.elapsed().as_secs_f64();
+    state.metrics.http.observe(route, status.as_u16(), seconds);
+    response
 }
