@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::board::LastHeard;
 use super::filter::Filter;
-use super::item::Item;
+use super::item::{Item, Origin};
 use super::subscribers::{SubscriberId, Update};
 use crate::store::{Batch, SessionRow};
 
@@ -90,9 +90,10 @@ pub struct Seed {
 #[rtype(result = "(SubscriberId, oneshot::Receiver<()>)")]
 pub struct Join(pub Recipient<Update>);
 
-/// From a subscriber.
+/// From a subscriber. The answer to a subscription with history names the
+/// sessions that it admits: their rows may be stored later than their messages.
 #[derive(Debug, Clone, actix::Message)]
-#[rtype(result = "()")]
+#[rtype(result = "Vec<Arc<Origin>>")]
 pub struct Ask {
     /// Who asks.
     pub subscriber: SubscriberId,

@@ -108,6 +108,13 @@ impl Sessions {
         Some((known, &known.topics))
     }
 
+    /// The sessions whose messages a filter admits.
+    pub(super) fn admitted(&self, filter: &Filter) -> Vec<Arc<Origin>> {
+        let origins = self.known.values().map(|known| &known.origin);
+        let admitted = origins.filter(|origin| filter.admits_node(origin));
+        admitted.cloned().collect()
+    }
+
     /// Forgets sessions that ended a while ago.
     pub(super) fn sweep(&mut self, now: Instant) {
         if self

@@ -5,6 +5,7 @@
 //! Once it took a request it takes no other until the hub knows of it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{
@@ -19,8 +20,8 @@ use super::access::Caller;
 use super::subscription::Subscription;
 use super::{AppError, AppState};
 use crate::feed::{
-    Ask, Interest, Item, Join, MessagesRequest, RequestId, Since, SubscriberId, Topic, Update,
-    Wish, peer_message, read_request,
+    Ask, Interest, Item, Join, MessagesRequest, Origin, RequestId, Since, SubscriberId, Topic,
+    Update, Wish, peer_message, read_request,
 };
 use crate::metrics::MissReason;
 use crate::query::history::History;
@@ -131,10 +132,11 @@ impl FeedSocket {
             filter,
             early: since.is_some(),
         };
-        self.ask(wish, ctx);
-        if let Some(since) = since {
-            self.read_history(subscription, since, ctx);
-        }
+        self.ask_then(wish, ctx, move |socket, sessions, ctx| {
+            if let Some(since) = since {
+                socket.read_history(subscription, since, sessions, ctx);
+            }
+        });
     }
 
     fn unsubscribe(
@@ -155,20 +157,37 @@ impl FeedSocket {
 
     /// Asks the hub; nothing else happens here until it has heard.
     fn ask(&self, what: Wish, ctx: &mut Context) {
+        self.ask_then(what, ctx, |_socket, _sessions, _ctx| {});
+    }
+
+    /// Asks the hub, and goes on with its answer.
+    fn ask_then(
+        &self,
+        what: Wish,
+        ctx: &mut Context,
+        then: impl FnOnce(&mut Self, Vec<Arc<Origin>>, &mut Context) + 'static,
+    ) {
         let Some(subscriber) = self.id else {
             return;
         };
         let heard = self.state.feed().send(Ask { subscriber, what });
-        ctx.wait(heard.into_actor(self).map(|heard, _socket, ctx| {
-            if heard.is_err() {
-                ctx.stop();
-            }
+        let heard = heard.into_actor(self);
+        ctx.wait(heard.map(|heard, socket, ctx| match heard {
+            Ok(sessions) => then(socket, sessions, ctx),
+            Err(_gone) => ctx.stop(),
         }));
     }
 
     /// Begins with the history of a subscription, once all that came before is
-    /// stored: what waits on disk is in no database.
-    fn read_history(&self, subscription: u64, since: Since, ctx: &mut Context) {
+    /// stored: what waits on disk is in no database. `sessions` are those that
+    /// the hub knows.
+    fn read_history(
+        &self,
+        subscription: u64,
+        since: Since,
+        sessions: Vec<Arc<Origin>>,
+        ctx: &mut Context,
+    ) {
         let Some(filter) = self
             .subscriptions
             .get(&subscription)
@@ -180,7 +199,7 @@ impl FeedSocket {
         let begun = async move {
             wait_for_spool(&state).await;
             let clock = state.clock(Utc::now());
-            let begin = move |conn: &mut _| History::begin(conn, &filter, &since, &clock);
+            let begin = move |conn: &mut _| History::begin(conn, &filter, &since, sessions, &clock);
             state.ask(begin).await
         };
         let begun = begun.into_actor(self);

@@ -73,7 +73,9 @@ struct MessageRow {
 }
 
 impl History {
-    /// The history of what `filter` admits. Nothing is read yet but the sessions.
+    /// The history of what `filter` admits, of the sessions that are stored and
+    /// of those that are `known` otherwise: a session may be stored later than
+    /// its messages. Nothing is read yet but the sessions.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -81,6 +83,7 @@ impl History {
         conn: &mut PgConnection,
         filter: &Filter,
         since: &Since,
+        known: Vec<Arc<Origin>>,
         clock: &Clock,
     ) -> Result<Self, QueryError> {
         // What came after a place may be dated earlier, by the clock of its node.
@@ -94,30 +97,28 @@ impl History {
             .bind::<Nullable<Text>, _>(&filter.chain)
             .bind::<Timestamptz, _>(start.checked_sub_signed(clock.slack).unwrap_or(start))
             .load(conn)?;
-        let after = |server_id: &str| match since {
-            Since::Cursor(cursor) => after(cursor, server_id),
+        // What the feed knows is never older than what is stored.
+        let mut origins: HashMap<i64, Arc<Origin>> = found
+            .into_iter()
+            .map(|row| (row.id, Arc::new(row.into_origin())))
+            .collect();
+        origins.extend(known.into_iter().map(|origin| (origin.session.0, origin)));
+        let after = |origin: &Origin| match since {
+            Since::Cursor(cursor) => after(cursor, &origin.server_id),
             Since::Now | Since::Time(_) => i64::MIN,
         };
-        let nodes = i32::try_from(found.len()).unwrap_or(i32::MAX);
-        let mut history = Self {
+        let nodes = i32::try_from(origins.len()).unwrap_or(i32::MAX);
+        Ok(Self {
             msg: filter.msg.clone(),
-            origins: HashMap::new(),
-            sessions: found.iter().map(|session| session.id).collect(),
-            after: found
-                .iter()
-                .map(|session| after(&session.server_id))
-                .collect(),
+            sessions: origins.keys().copied().collect(),
+            after: origins.values().map(|origin| after(origin)).collect(),
+            origins,
             start,
             end: clock.horizon(),
             width: (WIDTH_FIRST / (1 + nodes / 3)).max(WIDTH_MIN),
             last: None,
             rows: 0,
-        };
-        let origins = found.into_iter();
-        history.origins = origins
-            .map(|row| (row.id, Arc::new(row.into_origin())))
-            .collect();
-        Ok(history)
+        })
     }
 
     /// The next messages, possibly none; `None` at the end.

@@ -6,23 +6,30 @@ use std::time::Instant;
 use super::table::Watched;
 use super::{Hub, Topic, cursor};
 use crate::feed::filter::Filter;
-use crate::feed::item::Items;
+use crate::feed::item::{Items, Origin};
 use crate::feed::messages::{Demand, Wish};
 use crate::feed::subscribers::{NodesView, Subscriber, SubscriberId};
 use crate::store::Batch;
 
 impl Hub {
-    pub(super) fn answer(&mut self, id: SubscriberId, what: Wish) {
+    /// Does what a subscriber asks. Returns the sessions of a subscription with history.
+    pub(super) fn answer(&mut self, id: SubscriberId, what: Wish) -> Vec<Arc<Origin>> {
         let now = Instant::now();
+        let mut sessions = Vec::new();
         let Some(subscriber) = self.subscribers.get_mut(&id) else {
-            return;
+            return sessions;
         };
         match what {
             Wish::Messages {
                 subscription,
                 filter,
                 early,
-            } => self.listen(id, subscription, filter, early, now),
+            } => {
+                if early {
+                    sessions = self.sessions.admitted(&filter);
+                }
+                self.listen(id, subscription, filter, early, now);
+            }
             Wish::NoMessages { subscription } => {
                 let gone = subscriber.messages.remove(&subscription);
                 if let Some(gone) = gone {
@@ -55,6 +62,7 @@ impl Hub {
             Wish::Leave => self.leave(id),
         }
         self.show_demand();
+        sessions
     }
 
     fn listen(

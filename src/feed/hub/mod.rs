@@ -435,10 +435,11 @@ impl Handler<Join> for Hub {
 }
 
 impl Handler<Ask> for Hub {
-    type Result = ();
+    type Result = MessageResult<Ask>;
 
-    fn handle(&mut self, Ask { subscriber, what }: Ask, ctx: &mut Self::Context) {
-        self.answer(subscriber, what);
+    fn handle(&mut self, Ask { subscriber, what }: Ask, ctx: &mut Self::Context) -> Self::Result {
+        let sessions = self.answer(subscriber, what);
         self.look_on(ctx);
+        MessageResult(sessions)
     }
 }

@@ -3,10 +3,11 @@
 use std::thread;
 use std::time::Duration;
 
+use diesel::connection::SimpleConnection;
 use serde_json::{Value, json};
 
 use super::{count, introduce, numbers, say};
-use crate::support::{ChaosProxy, FeedClient, TestApp, TestDb};
+use crate::support::{ChaosProxy, FeedClient, TestApp, TestDb, wait_until};
 
 /// Sends numbered messages for a while and subscribes meanwhile, many times.
 fn play_and_subscribe(app: &TestApp, subscribers: u64) {
@@ -52,6 +53,31 @@ fn also_when_the_database_is_slow() {
         .start();
     proxy.delay_answers(Duration::from_millis(60));
     play_and_subscribe(&app, 6);
+}
+
+/// Writers store batches side by side, so the one with the session may be the last.
+#[test]
+fn messages_that_are_stored_before_their_session_are_in_the_history() {
+    let app = TestApp::start();
+    let mut locker = app.db.connect();
+    // What holds sessions waits for it, messages alone do not.
+    locker
+        .batch_execute("BEGIN; LOCK TABLE peer_connections IN EXCLUSIVE MODE")
+        .unwrap();
+    let mut node = app.node("/submit");
+    introduce(&mut node, 1, "peer", "chain");
+    wait_until("a writer has the session", || {
+        app.metric("store_batches_in_flight") == 1.0
+    });
+    count(&mut node, 1, 0..50);
+    app.wait_stored(50);
+    let mut feed = FeedClient::connect(&app);
+    let start = chrono::Utc::now() - chrono::TimeDelta::minutes(5);
+    feed.ask(&json!({"peer_id": "peer", "msg": "count", "interest": "subscribe", "start_time": start.to_rfc3339()}));
+    assert_eq!(numbers(&feed.items(50).0), (0..50).collect::<Vec<_>>());
+    locker.batch_execute("ROLLBACK").unwrap();
+    app.wait_stored(51);
+    feed.expect_no_items(Duration::from_millis(600));
 }
 
 #[test]
@@ -115,7 +141,7 @@ fn messages_are_live_while_the_database_is_away() {
     app.db.refuse_connections();
     let mut feed = FeedClient::connect(&app);
     feed.ask(&json!({"peer_id": "peer", "msg": "count", "interest": "subscribe"}));
-    crate::support::wait_until("the subscription is there", || {
+    wait_until("the subscription is there", || {
         app.metric("feed_subscriptions") == 1.0
     });
     count(&mut node, 1, 0..50);
@@ -123,7 +149,7 @@ fn messages_are_live_while_the_database_is_away() {
     // Its history waits for what is on disk.
     let mut late = FeedClient::connect(&app);
     late.ask(&json!({"peer_id": "peer", "msg": "count", "interest": "subscribe", "start_time": "2020-01-01T00:00:00Z"}));
-    crate::support::wait_until("the messages are on disk", || {
+    wait_until("the messages are on disk", || {
         app.metric("store_spool_messages") >= 50.0
     });
     app.db.allow_connections();
