@@ -23,7 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::ApplicationError;
 use crate::config::HttpConfig;
-use crate::http::{self, AppState, Connections, HttpConnection, KEEP_ALIVE};
+use crate::http::{self, AppState, Connections, HandedOver, HttpConnection, KEEP_ALIVE};
 
 /// After so much silence the kernel asks whether the other machine still is
 /// there, three times at this interval; it ends what `NODE_IDLE_TIMEOUT_S` does not.
@@ -170,14 +170,15 @@ where
         // The book knows it, also for those that are not the first.
         .client_request_timeout(Duration::ZERO)
         .client_disconnect_timeout(Duration::from_secs(1))
-        .on_connect_ext(move |io: &IO, data| {
-            data.insert(inside(io).connection.clone());
+        .on_connect_ext(move |io: &HandedOver<IO>, data| {
+            data.insert(io.with(|io| inside(io).connection.clone()));
+            data.insert(io.reading());
         })
         .finish(app)
         .map_err(|error| log::debug!("a connection ended: {error}"));
     fn_service(move |io: IO| {
         let peer = inside(&io).peer;
-        ready(Ok((io, Protocol::Http1, Some(peer))))
+        ready(Ok((HandedOver::new(io), Protocol::Http1, Some(peer))))
     })
     .and_then(service)
 }

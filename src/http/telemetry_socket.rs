@@ -9,6 +9,7 @@ use actix_web_actors::ws;
 use futures::stream;
 
 use super::access::{Caller, admit_node};
+use super::handover::Reading;
 use super::{AppError, AppState};
 use crate::ingest::{AddressPermit, NodeSocket};
 use crate::metrics::RefuseReason;
@@ -55,9 +56,11 @@ fn connect(
         .map_err(|reason| refuse(state, reason, ip))?;
     let mut response =
         ws::handshake(request).map_err(|_no_upgrade| refuse(state, RefuseReason::Handshake, ip))?;
+    let reading = request.conn_data::<Reading>().cloned();
+    let reads = reading.ok_or(AppError::Internal)?.take_over(payload);
     let ip_addr = ip.map_or_else(String::new, |ip| ip.to_string());
-    let socket = NodeSocket::new(state.ingest.clone(), payload, ip_addr, permit, audit);
-    // The actor reads its payload itself, many frames at a time.
+    let socket = NodeSocket::new(state.ingest.clone(), reads, ip_addr, permit, audit);
+    // The actor reads its connection itself, many frames at a time.
     let nothing = stream::pending::<Result<web::Bytes, actix_web::error::PayloadError>>();
     Ok(response.streaming(ws::WebsocketContext::create(socket, nothing)))
 }

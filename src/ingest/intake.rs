@@ -44,17 +44,20 @@ impl Intake {
     /// Takes one read of the socket.
     ///
     /// # Errors
-    /// The connection stays over this limit and has to end.
+    /// The connection stays over this limit and has to end; what has come is over it.
     pub(super) fn push(&mut self, bytes: &[u8], now: Instant) -> Result<(), DropReason> {
         self.heard_at = now;
         // Frames are those of the read before, for these are not cut yet.
         let frames = self.frames.take_count();
+        self.frames.push(bytes);
         self.over = match self.limits.charge(bytes.len(), frames, now) {
             Verdict::Within => None,
             Verdict::Over(reason) => Some(reason),
-            Verdict::StaysOver(reason) => return Err(reason),
+            Verdict::StaysOver(reason) => {
+                self.over = Some(reason);
+                return Err(reason);
+            }
         };
-        self.frames.push(bytes);
         Ok(())
     }
 
@@ -75,6 +78,11 @@ impl Intake {
     /// Why what comes has to be dropped, if it has to be.
     pub(super) fn over(&self) -> Option<DropReason> {
         self.over
+    }
+
+    /// From now on all has to be dropped, for this reason.
+    pub(super) fn shut_out(&mut self, reason: DropReason) {
+        self.over = Some(reason);
     }
 
     /// A message is over a limit; whether the connection goes on sending such ones.

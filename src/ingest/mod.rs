@@ -17,6 +17,7 @@ mod clock;
 mod dispatch;
 mod feed_publisher;
 mod frames;
+mod handful;
 mod intake;
 mod limits;
 mod memory_budget;

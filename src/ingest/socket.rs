@@ -3,20 +3,21 @@
 //! Nodes since 2021 write and never read: they see no close frame, so what counts
 //! as life is that something arrives, and a connection is ended by closing TCP.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, StreamHandler, WrapFuture};
-use actix_web::error::PayloadError;
-use actix_web::web;
 use actix_web_actors::ws;
 use bytes::{Bytes, BytesMut};
+use futures::stream::{LocalBoxStream, Stream, StreamExt};
 
 use super::Ingest;
 use super::addresses::AddressPermit;
 use super::batcher::{Append, MemoryPressure};
 use super::clock;
 use super::frames::Frame;
+use super::handful::Handful;
 use super::intake::Intake;
 use super::memory_budget::Reservation;
 use super::nodes::{Moment, Nodes, Origin};
@@ -24,9 +25,6 @@ use super::pings::{Beat, Pings};
 use crate::metrics::{DisconnectReason, DropReason};
 use crate::store::{Group, NewRow, RowBuffer, RowKind, UNLISTED};
 use crate::telemetry::{DecodeError, Format, HardwareBenchmark, Message, NodeFacts, decode};
-
-/// What a session takes of the memory budget, in bytes: its texts are bounded.
-const SESSION_BYTES: usize = 2_048;
 
 /// After the signal to stop: time for what the socket layer has read already
 /// to reach the actor.
@@ -45,7 +43,7 @@ type Context = ws::WebsocketContext<NodeSocket>;
 /// One connection.
 pub struct NodeSocket {
     ingest: Arc<Ingest>,
-    payload: Option<web::Payload>,
+    reads: Option<LocalBoxStream<'static, io::Result<Bytes>>>,
     intake: Intake,
     permit: Option<AddressPermit>,
     nodes: Nodes,
@@ -53,36 +51,20 @@ pub struct NodeSocket {
     rows: RowBuffer,
     /// Places of rows by which nodes introduce themselves: lost last of all.
     introductions: Vec<usize>,
+    /// What waits for memory; it is here so that it outlives the wait.
+    held_back: Option<Handful>,
     shown_sessions: usize,
     pings: Pings,
     chain_refused: bool,
     ending: Option<DisconnectReason>,
 }
 
-/// What one read of the socket brought.
-struct Handful {
-    group: Group,
-    /// Places of the introductions among the rows.
-    introductions: Vec<usize>,
-}
-
-impl Handful {
-    /// What it takes of the memory budget.
-    fn reservation(&self) -> Reservation {
-        Reservation {
-            rows: self.group.rows.count(),
-            bytes: self.group.rows.len() + self.group.sessions.len() * SESSION_BYTES,
-            is_priority: false,
-        }
-    }
-}
-
 impl NodeSocket {
-    /// The actor for a connection from `ip_addr`; `payload` is what it sends,
-    /// `permit` its right to be open.
+    /// The actor for a connection from `ip_addr`; `reads` is what it sends, to its
+    /// end, `permit` its right to be open.
     pub fn new(
         ingest: Arc<Ingest>,
-        payload: web::Payload,
+        reads: impl Stream<Item = io::Result<Bytes>> + 'static,
         ip_addr: String,
         permit: Option<AddressPermit>,
         audit: bool,
@@ -95,7 +77,7 @@ impl NodeSocket {
         };
         let config = &ingest.config.ingest;
         Self {
-            payload: Some(payload),
+            reads: Some(reads.boxed_local()),
             intake: Intake::new(config, ingest.metrics.clone(), Instant::now()),
             permit,
             nodes: Nodes::new(
@@ -107,6 +89,7 @@ impl NodeSocket {
             audit,
             rows: RowBuffer::default(),
             introductions: Vec::new(),
+            held_back: None,
             shown_sessions: 0,
             pings: Pings::default(),
             chain_refused: false,
@@ -115,14 +98,12 @@ impl NodeSocket {
         }
     }
 
-    /// Takes one read of the socket.
+    /// Takes one read of the socket: all messages in it, also when they are only
+    /// counted because the connection is over a limit and ends.
     fn read(&mut self, bytes: &[u8], ctx: &mut Context) {
         let now = Moment::now();
-        if let Err(reason) = self.intake.push(bytes, now.steady) {
-            self.shut_out(reason, now.steady);
-            return self.hand_on(now.steady, ctx);
-        }
-        loop {
+        let charged = self.intake.push(bytes, now.steady);
+        while self.has_messages() {
             match self.intake.next() {
                 Ok(Some(Frame::Message(frame))) => self.message(&frame, now, ctx),
                 Ok(Some(Frame::TooLarge)) => {
@@ -145,15 +126,25 @@ impl NodeSocket {
                     break;
                 }
             }
-            if self.ending.is_some() {
-                break;
-            }
+        }
+        if let Err(reason) = charged {
+            self.shut_out(reason, now.steady);
         }
         self.hand_on(now.steady, ctx);
     }
 
+    /// Whether what comes are messages: after a close frame, or what is no
+    /// websocket, they are not.
+    fn has_messages(&self) -> bool {
+        matches!(self.ending, None | Some(DisconnectReason::OverLimit))
+    }
+
     /// Ends a connection that stayed over a limit, and refuses its address.
     fn shut_out(&mut self, reason: DropReason, now: Instant) {
+        self.intake.shut_out(reason);
+        if self.ending.is_some() {
+            return;
+        }
         let ingest = &self.ingest;
         let permit = self.permit.as_ref();
         if permit.is_some_and(|permit| permit.block(now)) {
@@ -279,6 +270,7 @@ impl NodeSocket {
             self.append(handful.group, reservation);
             return self.stop_if_ending(ctx);
         }
+        self.held_back = Some(handful);
         // Nothing else of this socket is read meanwhile.
         let timeout = ingest.config.ingest.hold_back;
         let taken = async move {
@@ -295,10 +287,10 @@ impl NodeSocket {
         let paused_at = Instant::now();
         ctx.wait(taken.into_actor(self).map(move |taken, socket, ctx| {
             socket.intake.paused(paused_at.elapsed());
-            if taken {
-                socket.append(handful.group, reservation);
-            } else {
-                socket.shed(handful);
+            match socket.held_back.take() {
+                Some(handful) if taken => socket.append(handful.group, reservation),
+                Some(handful) => socket.shed(handful),
+                None => {}
             }
             socket.stop_if_ending(ctx);
         }));
@@ -434,8 +426,8 @@ impl Actor for NodeSocket {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.ingest.metrics.connections.inc();
         self.ingest.metrics.connections_opened.inc();
-        if let Some(payload) = self.payload.take() {
-            ctx.add_stream(payload);
+        if let Some(reads) = self.reads.take() {
+            ctx.add_stream(reads);
         }
         // Four looks in the time limit keep it to within a quarter.
         let check = self.ingest.config.ingest.idle_timeout / 4;
@@ -450,11 +442,15 @@ impl Actor for NodeSocket {
         }));
     }
 
-    /// Also when the connection broke and the server has dropped the actor.
+    /// Also when the server has dropped the actor.
     fn stopped(&mut self, _ctx: &mut Self::Context) {
         self.end(DisconnectReason::ConnectionLost);
         self.show_sessions();
-        if let Some(handful) = self.take_handful(Instant::now()) {
+        let held_back = self.held_back.take();
+        for handful in held_back
+            .into_iter()
+            .chain(self.take_handful(Instant::now()))
+        {
             let reservation = handful.reservation();
             if self.ingest.budget.try_reserve(reservation) {
                 self.append(handful.group, reservation);
@@ -469,17 +465,14 @@ impl Actor for NodeSocket {
     }
 }
 
-impl StreamHandler<Result<Bytes, PayloadError>> for NodeSocket {
-    fn handle(&mut self, read: Result<Bytes, PayloadError>, ctx: &mut Self::Context) {
+impl StreamHandler<io::Result<Bytes>> for NodeSocket {
+    fn handle(&mut self, read: io::Result<Bytes>, ctx: &mut Self::Context) {
         match read {
-            Ok(bytes) if self.ending.is_none() => self.read(&bytes, ctx),
+            Ok(bytes) if self.has_messages() => self.read(&bytes, ctx),
             Ok(_after_the_end) => {}
             Err(error) => {
-                // A websocket has no last byte, so its ordinary end looks incomplete.
-                self.end(match error {
-                    PayloadError::Incomplete(_) => DisconnectReason::ClosedByNode,
-                    _ => DisconnectReason::ConnectionLost,
-                });
+                log::debug!("a connection is lost: {error}");
+                self.end(DisconnectReason::ConnectionLost);
                 self.hand_on(Instant::now(), ctx);
             }
         }

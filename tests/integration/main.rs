@@ -23,6 +23,7 @@ mod benchmarks;
 mod cluster;
 mod documents;
 mod embedded;
+mod endings;
 mod exactly_once;
 mod faults;
 mod feed;
