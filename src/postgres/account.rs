@@ -1,86 +1,87 @@
-//! Who PostgreSQL runs as: it refuses root, so root hands it to an unprivileged user.
+//! The user that PostgreSQL runs as: it refuses root, so root starts it as an
+//! unprivileged user.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, fchown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use nix::unistd::{Gid, Uid, User, getegid, geteuid};
+use tempfile::NamedTempFile;
+
 use super::error::{AtPath, EmbeddedError};
 
-/// Tried in this order when the server was started by root.
+/// Tried in this order when root starts the server.
 const UNPRIVILEGED_USERS: [&str; 2] = ["postgres", "nobody"];
 
-/// Longest tail of a program's output that goes into an error, in bytes.
+/// Longest tail of a program's output in an error, in bytes.
 const OUTPUT_TAIL_BYTES: usize = 600;
 
-/// The user whose processes and files the embedded PostgreSQL consists of.
+/// The user that owns the processes and files of the embedded PostgreSQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Account {
     pub(super) name: String,
-    pub(super) uid: u32,
-    gid: u32,
-    /// True if we are root and become this user for each program we start.
+    uid: Uid,
+    gid: Gid,
+    /// True if root started the server: programs and files get this user.
     is_dropped_to: bool,
 }
 
 impl Account {
-    /// Whoever started us; for root the owner of `cluster`, else the first unprivileged user.
+    /// The user of this process; for root the owner of `cluster`, or an unprivileged user.
     ///
     /// # Errors
-    /// [`EmbeddedError::NoAccount`] if root finds no user to drop to,
-    /// [`EmbeddedError::ForeignOwner`] if `cluster` exists and belongs to somebody else.
+    /// [`EmbeddedError::NoAccount`] if there is no unprivileged user,
+    /// [`EmbeddedError::ForeignOwner`] if `cluster` belongs to another user.
     pub(super) fn choose(cluster: &Path) -> Result<Self, EmbeddedError> {
-        let own_uid = id(&["-u"]).ok_or(EmbeddedError::NoAccount)?;
+        let own = geteuid();
         let owner = match fs::metadata(cluster) {
-            Ok(metadata) => Some((metadata.uid(), metadata.gid())),
+            Ok(metadata) => Some((Uid::from_raw(metadata.uid()), metadata.gid())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error).at("look at", cluster),
         };
-        if let Some((uid, gid)) = owner {
-            if own_uid == 0 && uid != 0 {
-                return Ok(Self::dropped_to(format!("#{uid}"), uid, gid));
-            }
-            if own_uid != uid || uid == 0 {
-                return Err(EmbeddedError::ForeignOwner {
-                    path: cluster.to_owned(),
-                    owner: uid,
-                    uid: own_uid,
-                });
-            }
-        }
-        if own_uid != 0 {
-            return Ok(Self {
-                name: format!("#{own_uid}"),
-                uid: own_uid,
-                gid: id(&["-g"]).ok_or(EmbeddedError::NoAccount)?,
+        match owner {
+            Some((uid, gid)) if own.is_root() && !uid.is_root() => Ok(Self {
+                name: format!("#{uid}"),
+                uid,
+                gid: Gid::from_raw(gid),
+                is_dropped_to: true,
+            }),
+            Some((uid, _)) if uid != own || uid.is_root() => Err(EmbeddedError::ForeignOwner {
+                path: cluster.to_owned(),
+                owner: uid.as_raw(),
+                uid: own.as_raw(),
+            }),
+            _ if !own.is_root() => Ok(Self {
+                name: format!("#{own}"),
+                uid: own,
+                gid: getegid(),
                 is_dropped_to: false,
-            });
-        }
-        UNPRIVILEGED_USERS
-            .iter()
-            .find_map(|name| {
-                let uid = id(&["-u", name])?;
-                let gid = id(&["-g", name])?;
-                (uid != 0).then(|| Self::dropped_to((*name).to_owned(), uid, gid))
-            })
-            .ok_or(EmbeddedError::NoAccount)
-    }
-
-    fn dropped_to(name: String, uid: u32, gid: u32) -> Self {
-        Self {
-            name,
-            uid,
-            gid,
-            is_dropped_to: true,
+            }),
+            _ => UNPRIVILEGED_USERS
+                .iter()
+                .find_map(|name| User::from_name(name).ok().flatten())
+                .filter(|user| !user.uid.is_root())
+                .map(|user| Self {
+                    name: user.name,
+                    uid: user.uid,
+                    gid: user.gid,
+                    is_dropped_to: true,
+                })
+                .ok_or(EmbeddedError::NoAccount),
         }
     }
 
-    /// A command that runs as this user, free of the caller's directory and `PG*` variables.
-    ///
-    /// The working directory is `/`: PostgreSQL's programs fail in one that their user can't read.
+    /// The user id.
+    pub(super) fn uid(&self) -> u32 {
+        self.uid.as_raw()
+    }
+
+    /// A command that runs as this user, without the caller's `PG*` variables, in `/`:
+    /// PostgreSQL's programs fail in a directory that their user can't read.
     pub(super) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir("/").env("LC_ALL", "C");
@@ -90,12 +91,12 @@ impl Account {
             }
         }
         if self.is_dropped_to {
-            command.gid(self.gid).uid(self.uid);
+            command.gid(self.gid.as_raw()).uid(self.uid.as_raw());
         }
         command
     }
 
-    /// True if this user can enter `directory`, with everything that decides it (modes, ACLs).
+    /// True if this user can enter `directory`. Tried, so that modes and ACLs count.
     pub(super) fn can_enter(&self, directory: &Path) -> bool {
         self.command("/bin/sh")
             .args(["-c", "cd -- \"$1\"", "sh"])
@@ -122,31 +123,31 @@ impl Account {
     /// # Errors
     /// [`EmbeddedError::Io`] if it exists already or can't be made.
     pub(super) fn make_private_directory(&self, directory: &Path) -> Result<(), EmbeddedError> {
-        use std::os::unix::fs::DirBuilderExt;
-        fs::DirBuilder::new()
+        DirBuilder::new()
             .mode(0o700)
             .create(directory)
             .at("create", directory)?;
         if self.is_dropped_to {
-            chown(directory, Some(self.uid), Some(self.gid)).at("hand over", directory)?;
+            chown(directory, Some(self.uid.as_raw()), Some(self.gid.as_raw()))
+                .at("hand over", directory)?;
         }
         Ok(())
     }
 
-    /// Replaces `file` by one of this user's with `contents`, readable by nobody else, whole or not
-    /// at all.
-    ///
-    /// The new file is made under a name that must not exist yet: in a directory of an
-    /// unprivileged user root must not follow a link that somebody put there.
+    /// Replaces `file` atomically by one with `contents` that only this user can read.
     ///
     /// # Errors
     /// [`EmbeddedError::Io`] with the step that failed.
     pub(super) fn replace_file(&self, file: &Path, contents: &str) -> Result<(), EmbeddedError> {
         let new = new_file(file, contents)?;
         if self.is_dropped_to {
-            fchown(&new.file, Some(self.uid), Some(self.gid)).at("hand over", &new.path)?;
+            fchown(&new, Some(self.uid.as_raw()), Some(self.gid.as_raw()))
+                .at("hand over", new.path())?;
         }
-        new.install(file)
+        new.persist(file)
+            .map_err(|error| error.error)
+            .at("replace", file)
+            .map(drop)
     }
 
     /// Runs `command` to its end.
@@ -162,29 +163,34 @@ impl Account {
             .spawn()
             .at("run", &program)?;
         if let Some(mut stdin) = child.stdin.take() {
-            // A program that ends before it has read its input says more by its exit status.
+            // A program that ends before it has read its input fails by its exit status.
             stdin.write_all(input.as_bytes()).unwrap_or_default();
         }
         let output = child.wait_with_output().at("run", &program)?;
         if output.status.success() {
             return Ok(output);
         }
-        let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
-        said.push_str(&String::from_utf8_lossy(&output.stderr));
+        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.push_str(&String::from_utf8_lossy(&output.stderr));
         Err(EmbeddedError::ProgramFailed {
             program: program.display().to_string(),
             status: output.status.to_string(),
-            output: tail(&said, OUTPUT_TAIL_BYTES),
+            output: tail(&text, OUTPUT_TAIL_BYTES),
         })
     }
 }
 
-/// Replaces `file` by one of our own, readable by nobody else, whole or not at all.
+/// Replaces `file` atomically by one with `contents` that only the user of this
+/// process can read.
 ///
 /// # Errors
 /// [`EmbeddedError::Io`] with the step that failed.
 pub(super) fn replace_own_file(file: &Path, contents: &str) -> Result<(), EmbeddedError> {
-    new_file(file, contents)?.install(file)
+    let new = new_file(file, contents)?;
+    new.persist(file)
+        .map_err(|error| error.error)
+        .at("replace", file)
+        .map(drop)
 }
 
 /// Lets other users pass through `directory` without listing it.
@@ -197,36 +203,14 @@ pub(super) fn open_for_passage(directory: &Path) -> Result<(), EmbeddedError> {
         .at("change the mode of", directory)
 }
 
-struct NewFile {
-    path: PathBuf,
-    file: File,
-}
-
-impl NewFile {
-    fn install(self, place: &Path) -> Result<(), EmbeddedError> {
-        fs::rename(&self.path, place).at("replace", place)
-    }
-}
-
-fn new_file(place: &Path, contents: &str) -> Result<NewFile, EmbeddedError> {
-    let mut path = place.as_os_str().to_owned();
-    path.push(".new");
-    let path = PathBuf::from(path);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(error).at("remove", &path);
-        }
-        _ => {}
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)
-        .at("create", &path)?;
-    file.write_all(contents.as_bytes()).at("write", &path)?;
-    file.sync_all().at("write", &path)?;
-    Ok(NewFile { path, file })
+/// A new file beside `file`, 0600 and synced. Its name is random and must not exist,
+/// so that root follows no link in a directory of an unprivileged user.
+fn new_file(file: &Path, contents: &str) -> Result<NamedTempFile, EmbeddedError> {
+    let directory = file.parent().unwrap_or(Path::new("/"));
+    let mut new = NamedTempFile::new_in(directory).at("create a file in", directory)?;
+    new.write_all(contents.as_bytes()).at("write", file)?;
+    new.as_file().sync_all().at("write", file)?;
+    Ok(new)
 }
 
 /// The last lines of `text` that fit into `bytes_max` bytes.
@@ -245,13 +229,6 @@ pub(super) fn tail(text: &str, bytes_max: usize) -> String {
     lines.join("\n")
 }
 
-/// What `id` says; it asks every source of users that the machine has.
-fn id(arguments: &[&str]) -> Option<u32> {
-    let output = Command::new("id").args(arguments).output().ok()?;
-    let said = String::from_utf8(output.stdout).ok()?;
-    said.trim().parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,8 +244,8 @@ mod tests {
     fn commands_do_not_inherit_the_callers_directory() {
         let account = Account {
             name: "me".to_owned(),
-            uid: 1,
-            gid: 1,
+            uid: Uid::from_raw(1),
+            gid: Gid::from_raw(1),
             is_dropped_to: false,
         };
         let command = account.command("true");

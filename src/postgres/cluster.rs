@@ -1,17 +1,17 @@
 //! Makes the cluster: `initdb`, the database, the password.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use sysinfo::Pid;
+use nix::unistd::Pid;
 
 use super::account::{Account, replace_own_file};
 use super::error::{AtPath, EmbeddedError};
 use super::locate::Installation;
-use super::places::{NAME, Places};
-use super::processes::Processes;
-use super::tuning::{self, Machine};
+use super::paths::{NAME, Paths, random_hex};
+use super::processes;
+use super::settings::{self, Machine};
 
 /// Our settings, rewritten at each start.
 const CONFIGURATION_FILE: &str = "tetcore-analytics.conf";
@@ -20,7 +20,7 @@ const CONFIGURATION_FILE: &str = "tetcore-analytics.conf";
 const INCLUDES: &str = "\ninclude_if_exists = 'tetcore-analytics.conf'\n\
                         include_if_exists = 'custom.conf'\n";
 
-/// Random bytes in a password: as many bits as the hash that protects it can use.
+/// Random bytes in a password: 192 bits.
 const PASSWORD_BYTES: usize = 24;
 
 /// What is needed to run a program of PostgreSQL's on the cluster.
@@ -28,7 +28,7 @@ const PASSWORD_BYTES: usize = 24;
 pub(super) struct Cluster {
     pub(super) account: Account,
     pub(super) installation: Installation,
-    pub(super) places: Places,
+    pub(super) paths: Paths,
     pub(super) is_durable: bool,
 }
 
@@ -53,15 +53,15 @@ impl Cluster {
     /// # Errors
     /// [`EmbeddedError::ProgramFailed`], [`EmbeddedError::Io`].
     pub(super) fn initialise(&self) -> Result<(), EmbeddedError> {
-        let cluster = &self.places.cluster;
+        let cluster = &self.paths.cluster;
         log::info!(
             "making a PostgreSQL {} cluster in {}",
             self.installation.major,
             cluster.display()
         );
-        let home = cluster.parent().unwrap_or(&self.places.data_dir);
+        let home = cluster.parent().unwrap_or(&self.paths.data_dir);
         remove_unfinished(home)?;
-        // With our number in its name: an `initdb` that outlived its server writes elsewhere.
+        // With this process's id: an `initdb` that outlived its server writes elsewhere.
         let unfinished = home.join(format!("postgres.unfinished-{}", std::process::id()));
         self.account.make_private_directory(&unfinished)?;
 
@@ -77,7 +77,9 @@ impl Cluster {
         Account::run(&mut initdb, "")?;
         // A new cluster beside an old password, as after a move to another major version, takes it.
         let kept = self.kept_password()?;
-        let password = kept.clone().map_or_else(random_password, Ok)?;
+        let password = kept
+            .clone()
+            .map_or_else(|| random_hex(PASSWORD_BYTES), Ok)?;
         let statements = format!("CREATE DATABASE {NAME};\n{}", set_password(&password));
         self.single_user(&unfinished, "postgres", &statements)?;
         let main_file = unfinished.join("postgresql.conf");
@@ -89,7 +91,7 @@ impl Cluster {
         File::open(home)
             .and_then(|directory| directory.sync_all())
             .at("sync", home)?;
-        self.places.link_cluster()?;
+        self.paths.link_cluster()?;
         match kept {
             Some(_) => Ok(()),
             None => self.keep_password(&password),
@@ -104,15 +106,15 @@ impl Cluster {
         if let Some(password) = self.kept_password()? {
             return Ok(password);
         }
-        let password = random_password()?;
+        let password = random_hex(PASSWORD_BYTES)?;
         // First the role, then the file: interrupted in between, the next start does both again.
-        self.single_user(&self.places.cluster, NAME, &set_password(&password))?;
+        self.single_user(&self.paths.cluster, NAME, &set_password(&password))?;
         self.keep_password(&password)?;
         Ok(password)
     }
 
     fn kept_password(&self) -> Result<Option<String>, EmbeddedError> {
-        let file = self.places.password_file();
+        let file = self.paths.password_file();
         match fs::read_to_string(&file) {
             Ok(contents) => {
                 let password = contents.trim().to_owned();
@@ -124,7 +126,7 @@ impl Cluster {
     }
 
     fn keep_password(&self, password: &str) -> Result<(), EmbeddedError> {
-        replace_own_file(&self.places.password_file(), &format!("{password}\n"))
+        replace_own_file(&self.paths.password_file(), &format!("{password}\n"))
     }
 
     /// Writes the settings for this machine.
@@ -135,39 +137,38 @@ impl Cluster {
         let machine = Machine::measure(|setting, value| self.supports(setting, value))?;
         log::debug!("tuning PostgreSQL for {machine:?}");
         self.account.replace_file(
-            &self.places.cluster.join(CONFIGURATION_FILE),
-            &tuning::configuration(machine, self.is_durable),
+            &self.paths.cluster.join(CONFIGURATION_FILE),
+            &settings::configuration(machine, self.is_durable),
         )
     }
 
-    /// Ends what an earlier run left of this cluster, so that a new one can start.
+    /// Ends the processes that an earlier run left in this cluster.
     ///
     /// # Errors
     /// [`EmbeddedError::StuckProcesses`], [`EmbeddedError::Io`].
     pub(super) fn end_leftovers(&self) -> Result<(), EmbeddedError> {
         let file = self.postmaster_file();
         let postmaster = postmaster_pid(&file);
-        let mut processes = Processes::open()?;
-        processes.end_leftovers(&self.places.cluster, postmaster)?;
-        // PostgreSQL recognises a stale file unless its number belongs to another process by now,
-        // which is common in containers. None works in the cluster and we hold the lock: it is
+        processes::end_leftovers(&self.paths.cluster, postmaster)?;
+        // PostgreSQL recognises a stale file unless another process has its number by now, which
+        // is common in containers. No process works in the cluster and the lock is held: it is
         // stale for certain.
-        if postmaster_pid(&file).is_some_and(|pid| processes.has(pid)) {
+        if postmaster_pid(&file).is_some_and(processes::exists) {
             log::warn!("removing the stale {}", file.display());
             fs::remove_file(&file).at("remove", &file)?;
         }
         Ok(())
     }
 
-    /// The file in which the main process says who it is and how far it has come.
+    /// The file with the id and the state of the main process.
     pub(super) fn postmaster_file(&self) -> PathBuf {
-        self.places.cluster.join("postmaster.pid")
+        self.paths.cluster.join("postmaster.pid")
     }
 
     /// True if this PostgreSQL, as it was built, knows `value` for `setting`.
     fn supports(&self, setting: &str, value: &str) -> bool {
         let mut ask = self.account.command(self.installation.program("postgres"));
-        ask.arg("-D").arg(&self.places.cluster).args([
+        ask.arg("-D").arg(&self.paths.cluster).args([
             "-C",
             setting,
             "-c",
@@ -197,8 +198,8 @@ impl Cluster {
 /// The number in the first line; PostgreSQL writes it negative where it runs without clients.
 fn postmaster_pid(file: &Path) -> Option<Pid> {
     let contents = fs::read_to_string(file).ok()?;
-    let number: i64 = contents.lines().next()?.trim().parse().ok()?;
-    usize::try_from(number.unsigned_abs()).ok().map(Pid::from)
+    let number: i32 = contents.lines().next()?.trim().parse().ok()?;
+    processes::pid(number.unsigned_abs())
 }
 
 /// Removes clusters that were interrupted while being made.
@@ -222,15 +223,6 @@ fn set_password(password: &str) -> String {
     )
 }
 
-fn random_password() -> Result<String, EmbeddedError> {
-    let source = Path::new("/dev/urandom");
-    let mut bytes = [0; PASSWORD_BYTES];
-    File::open(source)
-        .and_then(|mut file| file.read_exact(&mut bytes))
-        .at("read", source)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,7 +234,7 @@ mod tests {
         assert_eq!(postmaster_pid(&file), None);
         for contents in ["4711\n/data\n", "-4711\n/data\n"] {
             fs::write(&file, contents).unwrap();
-            assert_eq!(postmaster_pid(&file), Some(Pid::from(4711)));
+            assert_eq!(postmaster_pid(&file), Some(Pid::from_raw(4711)));
         }
         fs::write(&file, "").unwrap();
         assert_eq!(postmaster_pid(&file), None);
@@ -262,10 +254,10 @@ mod tests {
 
     #[test]
     fn passwords_are_long_plain_and_different() {
-        let password = random_password().unwrap();
+        let password = random_hex(PASSWORD_BYTES).unwrap();
         assert_eq!(password.len(), 2 * PASSWORD_BYTES);
         assert!(password.chars().all(|digit| digit.is_ascii_hexdigit()));
-        assert_ne!(password, random_password().unwrap());
+        assert_ne!(password, random_hex(PASSWORD_BYTES).unwrap());
     }
 
     #[test]

@@ -8,8 +8,8 @@
 //! | --- | --- |
 //! | `locate` | finding the programs |
 //! | `account` | who they run as, and files of that user |
-//! | `places` | directories, port, URLs |
-//! | `tuning` | the settings and their reasons |
+//! | `paths` | directories, port, URLs |
+//! | `settings` | the settings and their reasons |
 //! | `cluster` | `initdb`, database, password, what an earlier run left |
 //! | `processes` | finding and signalling processes |
 //! | `server` | one running main process |
@@ -20,10 +20,10 @@ mod account;
 mod cluster;
 mod error;
 mod locate;
-mod places;
+mod paths;
 mod processes;
 mod server;
-mod tuning;
+mod settings;
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -34,7 +34,7 @@ use account::Account;
 use cluster::Cluster;
 use error::AtPath;
 use locate::Installation;
-use places::Places;
+use paths::Paths;
 use server::Server;
 
 pub use error::EmbeddedError;
@@ -80,20 +80,20 @@ impl EmbeddedPostgres {
         let data_dir = &options.data_dir;
         fs::create_dir_all(data_dir).at("create", data_dir)?;
         let data_dir = fs::canonicalize(data_dir).at("look at", data_dir)?;
-        let account = Account::choose(&places::cluster_link(&data_dir))?;
+        let account = Account::choose(&paths::cluster_link(&data_dir))?;
         let lock = lock(&data_dir)?;
-        let places = Places::choose(&data_dir, &account)?;
-        let made_by = cluster::major_version(&places.cluster)?;
+        let paths = Paths::choose(&data_dir, &account)?;
+        let made_by = cluster::major_version(&paths.cluster)?;
         let installation = Installation::find(
             options.bin_dir.as_deref(),
             made_by,
-            &places.cluster,
+            &paths.cluster,
             &account,
         )?;
         let cluster = Cluster {
             account,
             installation,
-            places,
+            paths,
             is_durable: options.durable,
         };
         match made_by {
@@ -106,11 +106,11 @@ impl EmbeddedPostgres {
         log::info!(
             "PostgreSQL {} runs in {} on port {port}",
             cluster.installation.major,
-            cluster.places.cluster.display()
+            cluster.paths.cluster.display()
         );
         Ok(Self {
-            url: cluster.places.socket_url(port),
-            tcp_url: places::tcp_url(&password, port),
+            url: cluster.paths.socket_url(port),
+            tcp_url: paths::tcp_url(&password, port),
             cluster,
             port,
             server: Some(server),
@@ -158,7 +158,7 @@ impl EmbeddedPostgres {
         }
         self.server = None;
         self.cluster.end_leftovers()?;
-        let with_tcp = places::is_free(self.port);
+        let with_tcp = paths::is_free(self.port);
         if !with_tcp {
             log::warn!(
                 "port {} was taken meanwhile: PostgreSQL listens on its socket only",
@@ -218,10 +218,10 @@ fn lock(data_dir: &Path) -> Result<File, EmbeddedError> {
 fn start_on_free_port(cluster: &Cluster) -> Result<(Server, u16), EmbeddedError> {
     let mut attempt = 1;
     loop {
-        let port = cluster.places.choose_port()?;
+        let port = cluster.paths.choose_port()?;
         match Server::start(cluster, port, true) {
             Err(EmbeddedError::StartFailed { .. })
-                if attempt < PORT_ATTEMPTS && !places::is_free(port) =>
+                if attempt < PORT_ATTEMPTS && !paths::is_free(port) =>
             {
                 attempt += 1;
             }

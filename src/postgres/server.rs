@@ -5,18 +5,18 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use sysinfo::{Pid, Signal};
+use nix::sys::signal::Signal;
 
 use super::account::tail;
 use super::cluster::Cluster;
 use super::error::{AtPath, EmbeddedError};
-use super::processes::{self, FAST_SHUTDOWN_MAX, IMMEDIATE_SHUTDOWN_MAX, Processes, wait_until};
+use super::processes::{self, FAST_SHUTDOWN_MAX, IMMEDIATE_SHUTDOWN_MAX, wait_until};
 
 /// How long a start may take. After a crash up to `max_wal_size` (4 GB) of log is replayed first;
 /// 0.9 GB took 5 s on an SSD, and a slow disk shall not make a start fail.
 const START_MAX: Duration = Duration::from_secs(600);
 
-/// How often a long start says that it is still going on.
+/// Interval of log lines about a long start.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Longest tail of the log that goes into an error, in bytes.
@@ -25,12 +25,11 @@ const LOG_TAIL_BYTES: usize = 1000;
 /// Line of `postmaster.pid` in which the main process says how far it has come.
 const STATUS_LINE: usize = 7;
 
-/// The main process and the one that ends it if we are killed.
+/// The main process, and the watchdog that stops it if this process is killed.
 #[derive(Debug)]
 pub(super) struct Server {
     postgres: Child,
     watchdog: Option<Child>,
-    processes: Processes,
 }
 
 impl Server {
@@ -44,24 +43,20 @@ impl Server {
         port: u16,
         with_tcp: bool,
     ) -> Result<Self, EmbeddedError> {
-        let processes = Processes::open()?;
-        let places = &cluster.places;
-        places.prepare_socket_directory(&cluster.account)?;
-        let start_log = places.start_log();
+        let paths = &cluster.paths;
+        paths.prepare_socket_directory(&cluster.account)?;
+        let start_log = paths.start_log();
         let log = File::create(&start_log).at("create", &start_log)?;
         let log_too = log.try_clone().at("create", &start_log)?;
         let program = cluster.installation.program("postgres");
         let mut command = cluster.account.command(&program);
         command
             .arg("-D")
-            .arg(&places.cluster)
+            .arg(&paths.cluster)
             .args(["-c", &format!("port={port}")])
             .args([
                 "-c",
-                &format!(
-                    "unix_socket_directories=\"{}\"",
-                    places.socket_dir.display()
-                ),
+                &format!("unix_socket_directories=\"{}\"", paths.socket_dir.display()),
             ])
             .args(["-c", "unix_socket_permissions=0700"]);
         if !with_tcp {
@@ -71,7 +66,7 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(log_too)
-            // Ctrl-C in the terminal is for us alone: we still have rows to store.
+            // Ctrl-C in the terminal is for this process alone, which still has rows to store.
             .process_group(0)
             .spawn()
             .at("run", &program)?;
@@ -79,7 +74,6 @@ impl Server {
         let mut server = Self {
             postgres,
             watchdog: None,
-            processes,
         };
         server.watchdog = Some(watchdog(cluster, server.postgres.id())?);
         server.wait_until_ready(cluster)?;
@@ -93,13 +87,13 @@ impl Server {
             if let Some(status) = self.exit_status()? {
                 return Err(EmbeddedError::StartFailed {
                     status,
-                    log: last_words(cluster),
+                    log: log_tail(cluster),
                 });
             }
             if started.elapsed() > START_MAX {
                 return Err(EmbeddedError::StartTimedOut {
                     seconds: START_MAX.as_secs(),
-                    log: last_words(cluster),
+                    log: log_tail(cluster),
                 });
             }
             if reported.elapsed() > PROGRESS_INTERVAL {
@@ -133,13 +127,15 @@ impl Server {
     fn stop(&mut self) -> Result<(), EmbeddedError> {
         let pid = processes::pid(self.postgres.id());
         for (signal, limit) in [
-            (Signal::Interrupt, FAST_SHUTDOWN_MAX),
-            (Signal::Quit, IMMEDIATE_SHUTDOWN_MAX),
+            (Signal::SIGINT, FAST_SHUTDOWN_MAX),
+            (Signal::SIGQUIT, IMMEDIATE_SHUTDOWN_MAX),
         ] {
             if self.has_ended() {
                 return Ok(());
             }
-            self.processes.send(signal, pid);
+            if let Some(pid) = pid {
+                processes::send(signal, pid);
+            }
             if wait_until(limit, || self.has_ended()) {
                 return Ok(());
             }
@@ -168,8 +164,8 @@ impl Drop for Server {
     }
 }
 
-/// A shell that waits for the end of its input, which only we can close: when our process ends in
-/// whatever way, also killed, it stops PostgreSQL.
+/// A shell that waits for the end of its input, which only this process can close: when this
+/// process ends in whatever way, it stops PostgreSQL.
 fn watchdog(cluster: &Cluster, postgres: u32) -> Result<Child, EmbeddedError> {
     cluster
         .account
@@ -187,30 +183,30 @@ fn watchdog(cluster: &Cluster, postgres: u32) -> Result<Child, EmbeddedError> {
 /// True once the main process `pid` has written that it takes connections.
 fn is_ready(cluster: &Cluster, pid: u32) -> bool {
     let contents = fs::read_to_string(cluster.postmaster_file()).unwrap_or_default();
-    says_ready(&contents, processes::pid(pid))
+    says_ready(&contents, pid)
 }
 
-fn says_ready(postmaster_file: &str, pid: Pid) -> bool {
+fn says_ready(postmaster_file: &str, pid: u32) -> bool {
     let mut lines = postmaster_file.lines();
     let is_ours = lines.next().map(str::trim) == Some(&pid.to_string());
     is_ours && lines.nth(STATUS_LINE - 1).map(str::trim) == Some("ready")
 }
 
-/// The end of what PostgreSQL said, wherever it said it.
-fn last_words(cluster: &Cluster) -> String {
-    let places = &cluster.places;
-    let mut said = fs::read_to_string(places.start_log()).unwrap_or_default();
+/// The end of PostgreSQL's output and log.
+fn log_tail(cluster: &Cluster) -> String {
+    let paths = &cluster.paths;
+    let mut text = fs::read_to_string(paths.start_log()).unwrap_or_default();
     // From then on it wrote to the file that `current_logfiles` names.
-    if said.contains("logging collector") {
-        let current = fs::read_to_string(places.cluster.join("current_logfiles"));
+    if text.contains("logging collector") {
+        let current = fs::read_to_string(paths.cluster.join("current_logfiles"));
         let log = current
             .unwrap_or_default()
             .lines()
             .find_map(|line| line.strip_prefix("stderr ").map(str::to_owned))
-            .and_then(|name| fs::read(places.cluster.join(name)).ok());
-        said.push_str(&String::from_utf8_lossy(&log.unwrap_or_default()));
+            .and_then(|name| fs::read(paths.cluster.join(name)).ok());
+        text.push_str(&String::from_utf8_lossy(&log.unwrap_or_default()));
     }
-    tail(&said, LOG_TAIL_BYTES)
+    tail(&text, LOG_TAIL_BYTES)
 }
 
 #[cfg(test)]
@@ -220,13 +216,10 @@ mod tests {
     #[test]
     fn readiness_is_believed_only_of_our_own_process() {
         let file = "4711\n/data\n1700000000\n15432\n/socket\n127.0.0.1\n 1 2\nready   \n";
-        assert!(says_ready(file, Pid::from(4711)));
-        assert!(!says_ready(file, Pid::from(4712)));
-        assert!(!says_ready(
-            &file.replace("ready", "starting"),
-            Pid::from(4711)
-        ));
-        assert!(!says_ready("4711\n", Pid::from(4711)));
-        assert!(!says_ready("", Pid::from(4711)));
+        assert!(says_ready(file, 4711));
+        assert!(!says_ready(file, 4712));
+        assert!(!says_ready(&file.replace("ready", "starting"), 4711));
+        assert!(!says_ready("4711\n", 4711));
+        assert!(!says_ready("", 4711));
     }
 }

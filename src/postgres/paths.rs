@@ -1,12 +1,12 @@
-//! Where everything of the embedded PostgreSQL lives, and how clients reach it.
+//! Paths, port and URLs of the embedded PostgreSQL.
 
-use std::fmt::Write as _;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use super::account::{self, Account};
 use super::error::{AtPath, EmbeddedError};
@@ -31,9 +31,16 @@ const PORT_FIRST: u16 = 15432;
 /// outgoing connections (from 32768 on Linux, 49152 on macOS), so that a restart finds it free.
 const PORT_COUNT: u16 = 10_000;
 
+/// Escaped in a URL: everything but the unreserved characters of RFC 3986.
+const URL_ESCAPES: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
 /// The directories and files of one embedded PostgreSQL.
 #[derive(Debug, Clone)]
-pub(super) struct Places {
+pub(super) struct Paths {
     /// What the operator named, as an absolute path without links.
     pub(super) data_dir: PathBuf,
     /// The directory that `initdb` makes. As an absolute path without links once it exists.
@@ -42,12 +49,12 @@ pub(super) struct Places {
     pub(super) socket_dir: PathBuf,
 }
 
-impl Places {
+impl Paths {
     /// Decides where the cluster and the socket live, so that `account` can reach them.
     ///
     /// That is beneath `data_dir`, unless root started the server and a directory above it is
     /// closed to `account`: then it is a new directory under `/var/lib/tetcore-analytics`, and
-    /// [`Places::link_cluster`] leaves a link to it in `data_dir`.
+    /// [`Paths::link_cluster`] leaves a link to it in `data_dir`.
     ///
     /// # Errors
     /// [`EmbeddedError::Unreachable`] if there is no such place, [`EmbeddedError::Io`].
@@ -114,14 +121,14 @@ impl Places {
             Err(error) => return Err(error).at("look at", directory),
         };
         let is_private =
-            metadata.is_dir() && metadata.uid() == account.uid && metadata.mode() & 0o077 == 0;
+            metadata.is_dir() && metadata.uid() == account.uid() && metadata.mode() & 0o077 == 0;
         if !is_private {
             return Err(EmbeddedError::UnsafeSocketDirectory {
                 path: directory.clone(),
-                uid: account.uid,
+                uid: account.uid(),
             });
         }
-        // The lock beside a socket names a process that may be somebody else's by now.
+        // The lock beside a socket names a process id that may be reused by now.
         for entry in fs::read_dir(directory).at("read", directory)? {
             let path = entry.at("read", directory)?.path();
             fs::remove_file(&path).at("remove", &path)?;
@@ -129,7 +136,7 @@ impl Places {
         Ok(())
     }
 
-    /// What PostgreSQL says before it writes to its log, and its last words if it can't.
+    /// PostgreSQL's output before it opens its log.
     pub(super) fn start_log(&self) -> PathBuf {
         self.data_dir.join("postgres.start.log")
     }
@@ -145,7 +152,8 @@ impl Places {
 
     /// The URL for the server itself: through the socket, without a password.
     pub(super) fn socket_url(&self, port: u16) -> String {
-        let directory = percent_encoded(self.socket_dir.as_os_str().as_encoded_bytes());
+        let directory =
+            percent_encode(self.socket_dir.as_os_str().as_encoded_bytes(), &URL_ESCAPES);
         format!("postgres://{NAME}@{directory}:{port}/{NAME}")
     }
 
@@ -172,14 +180,14 @@ impl Places {
     }
 }
 
-/// Where the operator finds the cluster.
+/// The path at which the operator finds the cluster.
 pub(super) fn cluster_link(data_dir: &Path) -> PathBuf {
     data_dir.join("postgres")
 }
 
 /// The URL for psql and Grafana.
 pub(super) fn tcp_url(password: &str, port: u16) -> String {
-    let password = percent_encoded(password.as_bytes());
+    let password = percent_encode(password.as_bytes(), &URL_ESCAPES);
     format!("postgres://{NAME}:{password}@127.0.0.1:{port}/{NAME}")
 }
 
@@ -191,8 +199,8 @@ pub(super) fn is_free(port: u16) -> bool {
 /// All ports, beginning at one that differs between data directories, so that several servers of a
 /// machine rarely ask for the same.
 fn port_candidates(data_dir: &Path) -> impl Iterator<Item = u16> + use<> {
-    let hash = fnv1a(data_dir.as_os_str().as_encoded_bytes());
-    let first = u16::try_from(hash % u64::from(PORT_COUNT)).unwrap_or_default();
+    let hash = hash(data_dir) % u32::from(PORT_COUNT);
+    let first = u16::try_from(hash).unwrap_or_default();
     (0..PORT_COUNT).map(move |step| PORT_FIRST + (first + step) % PORT_COUNT)
 }
 
@@ -202,12 +210,8 @@ fn reachable_home(data_dir: &Path, account: &Account) -> Result<PathBuf, Embedde
         Some(blocked) if blocked != data_dir => blocked,
         _ => return Ok(data_dir.to_owned()),
     };
-    // A new name each time: who removes the data directory to begin anew shall get what he wants.
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let seed = format!("{}{}", data_dir.display(), since_epoch.as_nanos());
-    let home = Path::new(RELOCATION_ROOT).join(format!("{:016x}", fnv1a(seed.as_bytes())));
+    // A new name each time: removing the data directory means to start with an empty one.
+    let home = Path::new(RELOCATION_ROOT).join(random_hex(8)?);
     let made = DirBuilder::new().recursive(true).mode(0o755).create(&home);
     if let Err(error) = made {
         log::debug!("can't create {}: {error}", home.display());
@@ -234,28 +238,24 @@ fn socket_directory(home: &Path, data_dir: &Path) -> PathBuf {
     if fits && is_plain {
         return directory;
     }
-    let hash = fnv1a(data_dir.as_os_str().as_encoded_bytes());
-    PathBuf::from(format!("/tmp/tetcore-analytics-{hash:016x}"))
+    PathBuf::from(format!("/tmp/tetcore-analytics-{:08x}", hash(data_dir)))
 }
 
-fn percent_encoded(bytes: &[u8]) -> String {
-    let mut encoded = String::new();
-    for byte in bytes {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
-            encoded.push(char::from(*byte));
-        } else {
-            // Writing to a string can't fail.
-            write!(encoded, "%{byte:02X}").unwrap_or_default();
-        }
-    }
-    encoded
+/// The same in every release: names of directories and the choice of ports depend on it.
+fn hash(data_dir: &Path) -> u32 {
+    crc32fast::hash(data_dir.as_os_str().as_encoded_bytes())
 }
 
-/// The 64-bit FNV-1a hash: the same in every release, which the standard library's is not.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+/// `bytes` random bytes of the system in hexadecimal digits.
+///
+/// # Errors
+/// [`EmbeddedError::Io`] if the system has no source of randomness.
+pub(super) fn random_hex(bytes: usize) -> Result<String, EmbeddedError> {
+    let mut random = vec![0; bytes];
+    getrandom::fill(&mut random)
+        .map_err(io::Error::from)
+        .at("read", "the system's random numbers".as_ref())?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]
@@ -287,13 +287,13 @@ mod tests {
 
     #[test]
     fn the_socket_url_ends_with_the_database_and_encodes_the_directory() {
-        let places = Places {
+        let paths = Paths {
             data_dir: "/d".into(),
             cluster: "/d/postgres".into(),
             socket_dir: "/d/my socket".into(),
         };
         assert_eq!(
-            places.socket_url(15432),
+            paths.socket_url(15432),
             "postgres://tetcore_analytics@%2Fd%2Fmy%20socket:15432/tetcore_analytics"
         );
     }
@@ -310,11 +310,5 @@ mod tests {
         assert_eq!(ports.len(), usize::from(PORT_COUNT));
         assert_eq!(ports.first(), Some(&PORT_FIRST));
         assert_eq!(ports.last(), Some(&25_431));
-    }
-
-    #[test]
-    fn fnv1a_is_the_published_function() {
-        assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
-        assert_eq!(fnv1a(b"a"), 0xaf63_dc4c_8601_ec8c);
     }
 }
