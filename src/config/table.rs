@@ -220,10 +220,10 @@ pub const SETTINGS: &[Setting] = &[
     ),
     number(
         "MAX_CLOCK_SKEW_S",
-        "600",
+        "10",
         (1, 86_400),
         "s",
-        "How far a node's clock may be off for its time to be taken. Beyond, created_at is the server's time and node_ts keeps what the node said.",
+        "How far a node's clock may be off, either way, until that is counted (ingest_clock_skew_exceeded_total). It decides nothing else: messages are dated by their arrival, and node_ts keeps what the node claimed. Low: slow networks count as well.",
     ),
     number(
         "MESSAGE_KINDS_MAX",

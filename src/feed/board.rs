@@ -199,7 +199,7 @@ impl Board {
         )
     }
 
-    /// Takes over what a node says; `at` is the time of the server.
+    /// Takes over what a node says in a message that arrived `at` that time.
     pub(super) fn message(
         &mut self,
         origin: &Origin,

@@ -71,7 +71,7 @@ pub struct Item {
     pub origin: Arc<Origin>,
     /// Kind.
     pub kind: Arc<str>,
-    /// Trustworthy time.
+    /// When it was read from the socket.
     pub created_at: DateTime<Utc>,
     /// When this server got it; none for what comes from the database.
     pub received_at: Option<Instant>,

@@ -1,16 +1,13 @@
 //! Aggregation in windows of time. Pure: time is passed in.
 //!
 //! Windows are aligned to the wall clock and labelled with their start. Values
-//! go by the trustworthy time of their message. A window ends by time, not by
-//! the next message: once it lies so far back as messages lately took to come.
+//! go by the arrival of their message. A window is closed by time, not by the
+//! next message: when what arrived in it has had the time to get here.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
-
-/// Longer than messages usually take from a node to here.
-const GRACE: TimeDelta = TimeDelta::seconds(1);
 
 /// Values that open windows hold together; 8 MiB. What comes on top is left out
 /// and counted.
@@ -115,20 +112,21 @@ pub struct Windows {
     values: usize,
     /// Windows before it are over.
     closed_until: DateTime<Utc>,
-    /// How long messages took lately, and before that.
-    delays: [TimeDelta; 2],
+    /// How long messages may take from their arrival to here.
+    grace: TimeDelta,
     left_out: u64,
 }
 
 impl Windows {
-    /// No windows yet; the first that counts is the one that holds `from`.
-    pub fn new(aggregate: Aggregate, from: DateTime<Utc>) -> Self {
+    /// No windows yet; the first that counts is the one that holds `from`. Each
+    /// is closed `grace` after its end.
+    pub fn new(aggregate: Aggregate, from: DateTime<Utc>, grace: TimeDelta) -> Self {
         Self {
             closed_until: aggregate.window_of(from),
             aggregate,
             open: BTreeMap::new(),
             values: 0,
-            delays: [TimeDelta::zero(); 2],
+            grace,
             left_out: 0,
         }
     }
@@ -138,17 +136,8 @@ impl Windows {
         &self.aggregate
     }
 
-    /// Adds the value of a message, if it has one; `arrived_at` for one that
-    /// has just come.
-    pub fn add(
-        &mut self,
-        created_at: DateTime<Utc>,
-        arrived_at: Option<DateTime<Utc>>,
-        fields: &Map<String, Value>,
-    ) {
-        if let Some(arrived_at) = arrived_at {
-            self.delays[0] = self.delays[0].max(arrived_at - created_at);
-        }
+    /// Adds the value of a message, if it has one.
+    pub fn add(&mut self, created_at: DateTime<Utc>, fields: &Map<String, Value>) {
         let Some(value) = fields.get(&self.aggregate.key).and_then(number) else {
             return;
         };
@@ -166,12 +155,10 @@ impl Windows {
 
     /// The windows that are over, oldest first, each series by itself.
     pub fn close(&mut self, now: DateTime<Utc>) -> Vec<WindowRow> {
-        let delay = self.delays[0].max(self.delays[1]);
-        let over = self.aggregate.window_of(now - delay - GRACE);
+        let over = self.aggregate.window_of(now - self.grace);
         if over <= self.closed_until {
             return Vec::new();
         }
-        self.delays = [TimeDelta::zero(), self.delays[0]];
         self.closed_until = over;
         let open = self.open.split_off(&over);
         let closed = std::mem::replace(&mut self.open, open);
@@ -236,7 +223,7 @@ mod tests {
             interval: TimeDelta::seconds(interval),
             key: "time".to_owned(),
         };
-        Windows::new(aggregate, at(0.0))
+        Windows::new(aggregate, at(0.0), TimeDelta::seconds(1))
     }
 
     fn fields(value: Value) -> Map<String, Value> {
@@ -260,7 +247,7 @@ mod tests {
         ] {
             let mut windows = windows(kind, 10);
             for (place, value) in [4.0, 1.0, 3.0, 2.0, 10.0].into_iter().enumerate() {
-                windows.add(at(as_f64(place)), None, &span(value));
+                windows.add(at(as_f64(place)), &span(value));
             }
             let closed = windows.close(at(11.5));
             let got = closed[0].value;
@@ -272,34 +259,18 @@ mod tests {
     #[test]
     fn windows_are_aligned_and_end_by_time() {
         let mut windows = windows(AggregateKind::Mean, 10);
-        windows.add(at(9.999), None, &span(1.0));
-        windows.add(at(10.0), None, &span(2.0));
+        windows.add(at(9.999), &span(1.0));
+        windows.add(at(10.0), &span(2.0));
         assert_eq!(windows.close(at(10.9)), []);
         let closed = windows.close(at(11.0));
         assert_eq!(closed.len(), 1);
         assert_eq!(closed[0].start, at(0.0));
         assert_eq!(windows.close(at(12.0)), []);
         assert_eq!(windows.close(at(21.0))[0].start, at(10.0));
-        windows.add(at(20.9), None, &span(2.0));
+        windows.add(at(20.9), &span(2.0));
         assert_eq!(windows.take_left_out(), 0);
-        windows.add(at(19.0), None, &span(2.0));
+        windows.add(at(19.0), &span(2.0));
         assert_eq!((windows.take_left_out(), windows.take_left_out()), (1, 0));
-    }
-
-    #[test]
-    fn a_window_waits_for_messages_that_take_long() {
-        let mut windows = windows(AggregateKind::Max, 10);
-        windows.add(at(8.0), Some(at(38.0)), &span(1.0));
-        assert_eq!(windows.close(at(39.0)), []);
-        windows.add(at(9.0), Some(at(39.0)), &span(7.0));
-        let closed = windows.close(at(41.0));
-        assert!((closed[0].value - 7.0).abs() < 1e-9);
-        // What came quickly since is not held up for ever.
-        windows.add(at(41.0), Some(at(41.0)), &span(1.0));
-        windows.close(at(61.0));
-        windows.close(at(72.0));
-        windows.add(at(80.0), Some(at(80.0)), &span(1.0));
-        assert_eq!(windows.close(at(91.0)).len(), 1);
     }
 
     #[test]
@@ -314,7 +285,7 @@ mod tests {
             json!({"time": []}),
             json!({"time": "NaN"}),
         ] {
-            windows.add(at(0.0), None, &fields(value));
+            windows.add(at(0.0), &fields(value));
         }
         let closed = windows.close(at(5.0));
         let got: Vec<_> = closed

@@ -124,7 +124,7 @@ impl FeedSocket {
         self.next += 1;
         let subscription = self.next;
         let filter = request.filter.clone();
-        let made = Subscription::new(request, Utc::now(), self.state.config.ingest.clock_skew_max);
+        let made = Subscription::new(request, Utc::now(), self.state.config.feed.update_interval);
         let since = made.history_since();
         self.subscriptions.insert(subscription, made);
         let wish = Wish::Messages {
@@ -198,8 +198,8 @@ impl FeedSocket {
         let state = self.state.clone();
         let begun = async move {
             wait_for_spool(&state).await;
-            let clock = state.clock(Utc::now());
-            let begin = move |conn: &mut _| History::begin(conn, &filter, &since, sessions, &clock);
+            let now = Utc::now();
+            let begin = move |conn: &mut _| History::begin(conn, &filter, &since, sessions, now);
             state.ask(begin).await
         };
         let begun = begun.into_actor(self);

@@ -69,9 +69,9 @@ pub(super) async fn logs(
     if !caller.sees_addresses {
         query = query.without_addresses();
     }
-    let (clock, time_max) = (state.clock(Utc::now()), state.statement_time_max());
+    let (now, time_max) = (Utc::now(), state.statement_time_max());
     let mut page = state
-        .ask(move |conn| node_logs::fetch(conn, &query, &clock, time_max))
+        .ask(move |conn| node_logs::fetch(conn, &query, now, time_max))
         .await?;
     if !caller.sees_addresses {
         for log in &mut page.logs {
@@ -103,9 +103,9 @@ pub(super) async fn log_stats(
     asked: web::Query<LogStatsParams>,
 ) -> Result<web::Json<Vec<LogStat>>, AppError> {
     let query = LogStatsQuery::try_from(asked.into_inner())?;
-    let (clock, time_max) = (state.clock(Utc::now()), state.statement_time_max());
+    let (now, time_max) = (Utc::now(), state.statement_time_max());
     let stats = state
-        .ask(move |conn| log_stats::fetch(conn, &query, &clock, time_max))
+        .ask(move |conn| log_stats::fetch(conn, &query, now, time_max))
         .await?;
     Ok(web::Json(stats))
 }

@@ -27,9 +27,9 @@ pub(super) async fn over_time(
     asked: web::Query<ProfilingParams>,
 ) -> Result<web::Json<Vec<Spans>>, AppError> {
     let query = ProfilingQuery::try_from(asked.into_inner())?;
-    let clock = state.clock(Utc::now());
+    let now = Utc::now();
     let spans = state
-        .ask(move |conn| profiling::fetch(conn, &query, &clock))
+        .ask(move |conn| profiling::fetch(conn, &query, now))
         .await?;
     Ok(web::Json(spans))
 }
@@ -48,9 +48,9 @@ pub(super) async fn ranking(
     asked: web::Query<RankingParams>,
 ) -> Result<web::Json<Vec<Cost>>, AppError> {
     let query = RankingQuery::try_from(asked.into_inner())?;
-    let clock = state.clock(Utc::now());
+    let now = Utc::now();
     let costs = state
-        .ask(move |conn| profiling::fetch_ranking(conn, &query, &clock))
+        .ask(move |conn| profiling::fetch_ranking(conn, &query, now))
         .await?;
     Ok(web::Json(costs))
 }

@@ -43,9 +43,9 @@ async fn reports(
     shown: Shown,
 ) -> Result<web::Json<Vec<Report>>, AppError> {
     let query = ReportsQuery::try_from(asked)?;
-    let clock = state.clock(Utc::now());
+    let now = Utc::now();
     let reports = state
-        .ask(move |conn| reputation::fetch_all(conn, &query, shown, &clock))
+        .ask(move |conn| reputation::fetch_all(conn, &query, shown, now))
         .await?;
     Ok(web::Json(reports))
 }
@@ -68,9 +68,9 @@ pub(super) async fn of_peer(
 ) -> Result<web::Json<Vec<Opinion>>, AppError> {
     let peer_id = params::peer_id(Some(&peer_id))?;
     let query = ReportsQuery::try_from(asked.into_inner())?;
-    let clock = state.clock(Utc::now());
+    let now = Utc::now();
     let opinions = state
-        .ask(move |conn| reputation::fetch_of(conn, &peer_id, &query, &clock))
+        .ask(move |conn| reputation::fetch_of(conn, &peer_id, &query, now))
         .await?;
     Ok(web::Json(opinions))
 }

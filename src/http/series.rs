@@ -52,9 +52,9 @@ pub(super) async fn series(
     asked: web::Query<SeriesParams>,
 ) -> Result<web::Json<Series>, AppError> {
     let query = SeriesQuery::try_from(asked.into_inner())?;
-    let (clock, time_max) = (state.clock(Utc::now()), state.statement_time_max());
+    let (now, time_max) = (Utc::now(), state.statement_time_max());
     let series = state
-        .ask(move |conn| series::fetch(conn, &query, &clock, time_max))
+        .ask(move |conn| series::fetch(conn, &query, now, time_max))
         .await?;
     Ok(web::Json(series))
 }

@@ -14,7 +14,7 @@ use crate::database::Pools;
 use crate::feed::Hub;
 use crate::ingest::{Ingest, Sampler};
 use crate::metrics::Metrics;
-use crate::query::{Clock, Queries, QueryError};
+use crate::query::{Queries, QueryError};
 
 /// The state of one server.
 pub struct AppState {
@@ -114,11 +114,6 @@ impl AppState {
     {
         let store = self.store().ok_or_else(AppError::starting)?;
         Ok(self.queries.enter(&store.pools, work).await?)
-    }
-
-    /// What queries need to know of the time.
-    pub(super) fn clock(&self, now: DateTime<Utc>) -> Clock {
-        Clock::new(now, self.config.ingest.clock_skew_max)
     }
 
     /// How long a question of several statements may take altogether.

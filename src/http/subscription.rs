@@ -19,8 +19,13 @@ const HELD_MAX: usize = 1 << 16;
 /// Messages in one text.
 const CHUNK: usize = 1_000;
 
-/// Longer than a message is on its way within the server.
-const ON_ITS_WAY: TimeDelta = TimeDelta::seconds(10);
+/// Longer than a message is usually on its way from a socket to the database and
+/// to subscribers, also from another server.
+const ON_ITS_WAY: TimeDelta = TimeDelta::minutes(10);
+
+/// What a window waits for beside the update interval: the way of a message that
+/// waits for a writer, or is stored by another server.
+const WINDOW_GRACE: TimeDelta = TimeDelta::seconds(1);
 
 /// A subscription.
 #[derive(Debug)]
@@ -40,14 +45,21 @@ struct Held {
     missed: u64,
     /// Messages of the history that may come live as well.
     seen: HashSet<i64>,
-    /// No message dated earlier does.
+    /// No message that arrived earlier does.
     seen_from: DateTime<Utc>,
 }
 
 impl Subscription {
-    /// A subscription that begins now, where clocks may be off by `skew_max`.
-    pub(super) fn new(request: MessagesRequest, now: DateTime<Utc>, skew_max: Duration) -> Self {
-        let windows = |aggregate: &Aggregate, from| Windows::new(aggregate.clone(), from);
+    /// A subscription that begins now, where messages are handed on each
+    /// `update_interval`.
+    pub(super) fn new(
+        request: MessagesRequest,
+        now: DateTime<Utc>,
+        update_interval: Duration,
+    ) -> Self {
+        let interval = TimeDelta::from_std(update_interval).unwrap_or(TimeDelta::zero());
+        let grace = WINDOW_GRACE + interval;
+        let windows = |aggregate: &Aggregate, from| Windows::new(aggregate.clone(), from, grace);
         // The first window is whole as well.
         let since = match (&request.aggregate, request.since) {
             (Some(aggregate), Since::Now) => Since::Time(aggregate.window_of(now)),
@@ -58,7 +70,6 @@ impl Subscription {
             Since::Time(time) => *time,
             Since::Now | Since::Cursor(_) => now,
         };
-        let skew_max = TimeDelta::from_std(skew_max).unwrap_or(TimeDelta::hours(1));
         Self {
             filter: request.filter,
             windows: request
@@ -70,7 +81,7 @@ impl Subscription {
                 count: 0,
                 missed: 0,
                 seen: HashSet::new(),
-                seen_from: now - skew_max - ON_ITS_WAY,
+                seen_from: now - ON_ITS_WAY,
             }),
             since,
         }
@@ -97,7 +108,7 @@ impl Subscription {
         }
         if let Some(windows) = &mut self.windows {
             for item in items {
-                windows.add(item.created_at, None, &item.object());
+                windows.add(item.created_at, &item.object());
             }
             return Vec::new();
         }
@@ -127,9 +138,8 @@ impl Subscription {
             return None;
         }
         if let Some(windows) = &mut self.windows {
-            let now = Utc::now();
             for item in &items.list {
-                windows.add(item.created_at, Some(now), &item.object());
+                windows.add(item.created_at, &item.object());
             }
             return None;
         }
@@ -157,7 +167,7 @@ impl Subscription {
         fresh.sort_by_key(|item| (item.created_at, item.id));
         if let Some(windows) = &mut self.windows {
             for item in fresh {
-                windows.add(item.created_at, None, &item.object());
+                windows.add(item.created_at, &item.object());
             }
             return (Vec::new(), held.missed);
         }

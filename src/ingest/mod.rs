@@ -12,8 +12,8 @@
 //! pipeline is started from its end, so that each stage gets the address of the next.
 
 mod addresses;
+mod arrival;
 mod batcher;
-mod clock;
 mod dispatch;
 mod feed_publisher;
 mod frames;

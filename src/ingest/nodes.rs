@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 
 use crate::config::ChainRules;
 use crate::ids::{ConnectionId, SessionId};
@@ -57,7 +57,9 @@ pub(super) struct Moment {
 impl Moment {
     pub(super) fn now() -> Self {
         Self {
-            wall: Utc::now(),
+            // PostgreSQL counts microseconds: the first message of a session is
+            // not earlier than the session by rounding.
+            wall: Utc::now().trunc_subsecs(6),
             steady: Instant::now(),
         }
     }

@@ -14,8 +14,8 @@ use futures::stream::{LocalBoxStream, Stream, StreamExt};
 
 use super::Ingest;
 use super::addresses::AddressPermit;
+use super::arrival::Arrivals;
 use super::batcher::{Append, MemoryPressure};
-use super::clock;
 use super::frames::Frame;
 use super::handful::Handful;
 use super::intake::Intake;
@@ -23,7 +23,7 @@ use super::memory_budget::Reservation;
 use super::nodes::{Moment, Nodes, Origin};
 use super::pings::{Beat, Pings};
 use crate::metrics::{DisconnectReason, DropReason};
-use crate::store::{Group, NewRow, RowBuffer, RowKind, UNLISTED};
+use crate::store::{Group, NewRow, NodeTime, RowBuffer, RowKind, UNLISTED};
 use crate::telemetry::{DecodeError, Format, HardwareBenchmark, Message, NodeFacts, decode};
 
 /// After the signal to stop: time for what the socket layer has read already
@@ -48,6 +48,7 @@ pub struct NodeSocket {
     permit: Option<AddressPermit>,
     nodes: Nodes,
     audit: bool,
+    arrivals: Arrivals,
     rows: RowBuffer,
     /// Places of rows by which nodes introduce themselves: lost last of all.
     introductions: Vec<usize>,
@@ -87,6 +88,7 @@ impl NodeSocket {
                 ingest.chain_counts.clone(),
             ),
             audit,
+            arrivals: Arrivals::default(),
             rows: RowBuffer::default(),
             introductions: Vec::new(),
             held_back: None,
@@ -228,12 +230,14 @@ impl NodeSocket {
                 session
             }
         };
-        let times = clock::judge(message.ts, now.wall, ingest.config.ingest.clock_skew_max);
         if self.rows.is_empty()
-            && let Some(skew) = times.skew
+            && let Some(claimed) = message.ts
         {
-            let seconds = skew.abs().as_seconds_f64();
-            ingest.metrics.clock_skew_seconds.observe(seconds);
+            let skew_s = (claimed - now.wall).abs().as_seconds_f64();
+            ingest.metrics.clock_skew_seconds.observe(skew_s);
+            if skew_s > ingest.config.ingest.clock_skew_max.as_secs_f64() {
+                ingest.metrics.clock_skew_exceeded.inc();
+            }
         }
         let kind = ingest.kinds.find(&message.kind);
         let number = match kind {
@@ -241,11 +245,12 @@ impl NodeSocket {
             RowKind::Pending(_) => None,
         };
         ingest.kind_counts.count(number, &message.kind);
+        let created_at = self.arrivals.next(now.wall);
         let row = NewRow {
-            created_at: times.created_at,
+            created_at,
             session,
             kind,
-            node_ts: times.node_ts,
+            node_time: NodeTime::of(message.ts, created_at),
             target: message.target.as_deref(),
         };
         if message.kind == NodeFacts::KIND {

@@ -93,6 +93,8 @@ pub struct Metrics {
     pub hold_back_seconds: Histogram,
     /// How far the clocks of nodes are off.
     pub clock_skew_seconds: Histogram,
+    /// How often a clock was off by more than `MAX_CLOCK_SKEW_S`.
+    pub clock_skew_exceeded: IntCounter,
 
     batches: IntCounterVec,
     /// Rows of a batch.
@@ -266,6 +268,7 @@ impl Metrics {
             messages_taken_up: make.counter("ingest_messages_taken_up_total", "Messages that an earlier run had left in the spool; they count as received again.")?,
             hold_back_seconds: make.histogram("ingest_hold_back_seconds", "Time for which a socket was not read because the queue was full.", seconds)?,
             clock_skew_seconds: make.histogram("ingest_clock_skew_seconds", "How far the clock of a node is off, either way; observed once for each group of messages read together.", &[0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0, 3_600.0, 86_400.0])?,
+            clock_skew_exceeded: make.counter("ingest_clock_skew_exceeded_total", "Observations in ingest_clock_skew_seconds beyond MAX_CLOCK_SKEW_S.")?,
             batches: make.counters("store_batches_total", "Batches that left for the database, by what made them leave.", "reason", FlushReason::ALL.map(FlushReason::label))?,
             batch_rows: make.histogram("store_batch_rows", "Messages in a batch.", &ROWS_BUCKETS)?,
             batch_seconds: make.histogram("store_batch_seconds", "Time to store a batch.", seconds)?,

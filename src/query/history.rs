@@ -9,7 +9,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
 
-use super::{Clock, QueryError};
+use super::QueryError;
+use super::walk::SLACK;
 use crate::feed::{Cursor, Filter, Item, Origin, Since};
 use crate::ids::{MessageId, SessionId};
 
@@ -84,18 +85,18 @@ impl History {
         filter: &Filter,
         since: &Since,
         known: Vec<Arc<Origin>>,
-        clock: &Clock,
+        now: DateTime<Utc>,
     ) -> Result<Self, QueryError> {
-        // What came after a place may be dated earlier, by the clock of its node.
+        // What was handed on after a place may have arrived before it.
         let start = match since {
-            Since::Now => clock.now,
+            Since::Now => now,
             Since::Time(time) => *time,
-            Since::Cursor(cursor) => cursor.at - clock.slack,
+            Since::Cursor(cursor) => cursor.at - SLACK,
         };
         let found: Vec<SessionRow> = diesel::sql_query(include_str!("history_sessions.sql"))
             .bind::<Nullable<Text>, _>(&filter.peer_id)
             .bind::<Nullable<Text>, _>(&filter.chain)
-            .bind::<Timestamptz, _>(start.checked_sub_signed(clock.slack).unwrap_or(start))
+            .bind::<Timestamptz, _>(start.checked_sub_signed(SLACK).unwrap_or(start))
             .load(conn)?;
         // What the feed knows is never older than what is stored.
         let mut origins: HashMap<i64, Arc<Origin>> = found
@@ -114,7 +115,7 @@ impl History {
             after: origins.values().map(|origin| after(origin)).collect(),
             origins,
             start,
-            end: clock.horizon(),
+            end: now + SLACK,
             width: (WIDTH_FIRST / (1 + nodes / 3)).max(WIDTH_MIN),
             last: None,
             rows: 0,

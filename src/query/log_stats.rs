@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text, Timestamptz};
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::QueryError;
 use super::params::{self, TimeRange};
-use super::walk::{self, Clock, Walk};
+use super::walk::{self, Walk};
 
 /// What may be asked.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -65,12 +66,12 @@ pub struct LogStat {
 pub fn fetch(
     conn: &mut PgConnection,
     query: &LogStatsQuery,
-    clock: &Clock,
+    now: DateTime<Utc>,
     time_max: Duration,
 ) -> Result<Vec<LogStat>, QueryError> {
     let started_at = Instant::now();
     let sessions = walk::sessions(conn, &query.peer_id)?;
-    let mut walk = Walk::widest(&sessions, query.range, clock);
+    let mut walk = Walk::widest(&sessions, query.range, now);
     let mut totals: HashMap<String, i64> = HashMap::new();
     while let Some(window) = walk.next() {
         if started_at.elapsed() > time_max {

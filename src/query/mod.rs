@@ -24,8 +24,6 @@ pub mod stats;
 mod tails;
 mod walk;
 
-pub use walk::Clock;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::QueryError;
 use super::params::{self, Cursor, TimeRange};
-use super::walk::{self, Clock, Session, Walk, Window};
+use super::walk::{self, Session, Walk, Window};
 use crate::store::{UNLISTED, UNLISTED_NAME};
 
 /// Rows of a page.
@@ -142,7 +142,7 @@ struct Row {
 pub fn fetch(
     conn: &mut PgConnection,
     query: &NodeLogsQuery,
-    clock: &Clock,
+    now: DateTime<Utc>,
     time_max: Duration,
 ) -> Result<NodeLogsPage, QueryError> {
     let started_at = Instant::now();
@@ -154,7 +154,7 @@ pub fn fetch(
         range.end = Some(range.end.map_or(cursor.end(), |end| end.min(cursor.end())));
     }
     let width = TimeDelta::seconds(query.limit * WINDOW_SECONDS_PER_ROW);
-    let mut walk = Walk::new(&sessions, range, clock, width);
+    let mut walk = Walk::new(&sessions, range, now, width);
     let mut rows: Vec<Row> = Vec::new();
     let mut bytes_left = PAGE_BYTES_MAX;
     // One row more than the page tells whether there is another page.

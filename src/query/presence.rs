@@ -6,33 +6,22 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text, Timestamptz};
 
 use super::buckets::Span;
-use super::walk::{Clock, Session};
+use super::walk::Session;
 
 /// Sessions of a chain among which its nodes are chosen: 10,000 nodes that
 /// connected twice.
 const CHAIN_SESSIONS_MAX: i64 = 20_000;
 
-/// The sessions that may have said something within a span, of sessions with the
-/// newest first: those that overlap it, the newest first, then those that are
-/// nearest, for clocks may be off. A long span does without the latter.
-pub(super) fn nearest<'a>(sessions: &'a [Session], span: Span, clock: &Clock) -> Vec<&'a Session> {
-    let distance = |session: &Session| {
-        let before = session.start(clock) + clock.slack - span.end;
-        let after = span.start - (session.end(clock) - clock.slack);
-        before.max(after).max(TimeDelta::zero())
+/// Longer than `last_seen_at` can be late when a server is killed.
+const LOST_UPDATE: TimeDelta = TimeDelta::minutes(2);
+
+/// The sessions that may have said something within a span, in their order.
+pub(super) fn within(sessions: &[Session], span: Span) -> impl Iterator<Item = &Session> {
+    let overlaps = move |session: &&Session| {
+        let has_ended = !session.online && session.last_seen_at + LOST_UPDATE <= span.start;
+        session.created_at < span.end && !has_ended
     };
-    let may_speak = sessions
-        .iter()
-        .filter(|session| session.may_speak(span, clock));
-    let mut near: Vec<_> = may_speak
-        .map(|session| (distance(session), session))
-        .collect();
-    near.sort_by_key(|(distance, _)| *distance);
-    let overlapping = near.partition_point(|(distance, _)| distance.is_zero());
-    if overlapping > 0 && span.end - span.start > clock.slack {
-        near.truncate(overlapping);
-    }
-    near.into_iter().map(|(_, session)| session).collect()
+    sessions.iter().filter(overlaps)
 }
 
 #[derive(QueryableByName)]
@@ -87,18 +76,15 @@ mod tests {
     }
 
     fn ids(sessions: &[Session], start: &str, end: &str) -> Vec<i64> {
-        let now = at("2026-06-01T00:00:00Z");
-        let clock = Clock::new(now, std::time::Duration::from_secs(600));
         let span = Span {
             start: at(start),
             end: at(end),
         };
-        let near = nearest(sessions, span, &clock);
-        near.into_iter().map(|session| session.id).collect()
+        within(sessions, span).map(|session| session.id).collect()
     }
 
     #[test]
-    fn overlapping_sessions_come_before_those_that_are_near() {
+    fn sessions_that_overlap_a_span_may_have_spoken_in_it() {
         let sessions = [
             session(4, "2026-05-31T23:00:00Z", "2026-05-31T23:59:00Z", true),
             session(3, "2026-05-01T10:31:00Z", "2026-05-01T10:40:00Z", false),
@@ -106,41 +92,16 @@ mod tests {
             session(1, "2026-05-01T09:00:00Z", "2026-05-01T09:50:00Z", false),
         ];
         let span = |start, end| ids(&sessions, start, end);
-        assert_eq!(
-            span("2026-05-01T10:29:00Z", "2026-05-01T10:30:00Z"),
-            [2, 3, 1]
-        );
-        assert_eq!(span("2026-05-01T11:35:00Z", "2026-05-01T12:00:00Z"), [3]);
+        assert_eq!(span("2026-05-01T10:29:00Z", "2026-05-01T10:30:00Z"), [2]);
+        assert_eq!(span("2026-05-01T10:29:00Z", "2026-05-01T10:32:00Z"), [3, 2]);
+        // The last update of session 2 may be lost.
+        assert_eq!(span("2026-05-01T10:31:59Z", "2026-05-01T12:00:00Z"), [3, 2]);
+        assert_eq!(span("2026-05-01T10:32:00Z", "2026-05-01T12:00:00Z"), [3]);
         assert!(span("2026-05-02T00:00:00Z", "2026-05-03T00:00:00Z").is_empty());
         assert_eq!(span("2026-05-31T23:59:50Z", "2026-06-01T00:00:00Z"), [4]);
         assert_eq!(
             span("2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z"),
             [4, 3, 2, 1]
-        );
-        assert_eq!(span("2026-05-01T10:35:00Z", "2026-05-01T12:00:00Z"), [3]);
-    }
-
-    #[test]
-    fn the_newest_sessions_come_first() {
-        let flapping: Vec<Session> = (0..60)
-            .rev()
-            .map(|minute| {
-                let time = |second| format!("2026-05-01T10:{minute:02}:{second:02}Z");
-                session(minute, &time(0), &time(50), false)
-            })
-            .collect();
-        let span = |start, end| {
-            let mut ids = ids(&flapping, start, end);
-            ids.truncate(4);
-            ids
-        };
-        assert_eq!(
-            span("2026-05-01T10:00:00Z", "2026-05-01T11:00:00Z"),
-            [59, 58, 57, 56]
-        );
-        assert_eq!(
-            span("2026-05-01T10:30:10Z", "2026-05-01T10:30:20Z"),
-            [30, 29, 31, 28]
         );
     }
 }

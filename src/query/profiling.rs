@@ -13,7 +13,7 @@ use super::QueryError;
 use super::buckets::{Buckets, Span};
 use super::kinds;
 use super::params::{self, TimeRange};
-use super::walk::{self, Clock};
+use super::walk;
 use crate::feed::AggregateKind;
 
 const PROFILING: &str = "tracing.profiling";
@@ -101,18 +101,22 @@ impl SpansQuery {
     }
 
     /// The range with both ends.
-    fn span(&self, clock: &Clock) -> Result<Span, QueryError> {
-        Span::of(self.range, clock.now, RANGE_DEFAULT, RANGE_MAX)
+    fn span(&self, now: DateTime<Utc>) -> Result<Span, QueryError> {
+        Span::of(self.range, now, RANGE_DEFAULT, RANGE_MAX)
     }
 
     /// Where in the database they are; none if there cannot be any.
-    fn find(&self, conn: &mut PgConnection, clock: &Clock) -> Result<Option<Place>, QueryError> {
-        let span = self.span(clock)?;
+    fn find(
+        &self,
+        conn: &mut PgConnection,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Place>, QueryError> {
+        let span = self.span(now)?;
         let sessions = match &self.peer_id {
             None => None,
             Some(peer_id) => {
                 let all = walk::sessions(conn, peer_id)?;
-                let in_span = all.iter().filter(|session| session.may_speak(span, clock));
+                let in_span = all.iter().filter(|session| session.may_speak(span, now));
                 Some(in_span.map(|session| session.id).collect())
             }
         };
@@ -261,14 +265,14 @@ pub struct Cost {
 pub fn fetch(
     conn: &mut PgConnection,
     query: &ProfilingQuery,
-    clock: &Clock,
+    now: DateTime<Utc>,
 ) -> Result<Vec<Spans>, QueryError> {
-    let buckets = Buckets::of_length(query.interval_s, query.spans.span(clock)?);
+    let buckets = Buckets::of_length(query.interval_s, query.spans.span(now)?);
     if buckets.count() > BUCKETS_MAX {
         let message = format!("must be so long that the range has at most {BUCKETS_MAX} buckets");
         return Err(QueryError::invalid("interval", message));
     }
-    let Some(place) = query.spans.find(conn, clock)? else {
+    let Some(place) = query.spans.find(conn, now)? else {
         return Ok(Vec::new());
     };
     let spans: Vec<Spans> = diesel::sql_query(include_str!("profiling.sql"))
@@ -311,9 +315,9 @@ fn quantile(aggregate: AggregateKind) -> Option<f64> {
 pub fn fetch_ranking(
     conn: &mut PgConnection,
     query: &RankingQuery,
-    clock: &Clock,
+    now: DateTime<Utc>,
 ) -> Result<Vec<Cost>, QueryError> {
-    let Some(place) = query.spans.find(conn, clock)? else {
+    let Some(place) = query.spans.find(conn, now)? else {
         return Ok(Vec::new());
     };
     let costs = diesel::sql_query(include_str!("profiling_ranking.sql"))

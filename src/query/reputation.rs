@@ -11,7 +11,6 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::QueryError;
 use super::params::{self, TimeRange};
-use super::walk::Clock;
 
 /// Reports in an answer.
 const LIMIT: RangeInclusive<i64> = 1..=10_000;
@@ -75,10 +74,9 @@ impl ReportsQuery {
 
     /// From and up to when; the database gets both as constants, so that it
     /// opens the partitions in between only.
-    fn bounds(&self, clock: &Clock) -> (DateTime<Utc>, DateTime<Utc>) {
-        let newest = self.range.end.unwrap_or(clock.now);
-        let start = self.range.start.unwrap_or(newest - self.max_age);
-        (start, self.range.end.unwrap_or(clock.horizon()))
+    fn bounds(&self, now: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
+        let end = self.range.end.unwrap_or(now);
+        (self.range.start.unwrap_or(end - self.max_age), end)
     }
 }
 
@@ -160,9 +158,9 @@ pub fn fetch_all(
     conn: &mut PgConnection,
     query: &ReportsQuery,
     shown: Shown,
-    clock: &Clock,
+    now: DateTime<Utc>,
 ) -> Result<Vec<Report>, QueryError> {
-    let (start, end) = query.bounds(clock);
+    let (start, end) = query.bounds(now);
     let reports = diesel::sql_query(include_str!("reputation_newest.sql"))
         .bind::<Timestamptz, _>(start)
         .bind::<Timestamptz, _>(end)
@@ -181,9 +179,9 @@ pub fn fetch_of(
     conn: &mut PgConnection,
     peer_id: &str,
     query: &ReportsQuery,
-    clock: &Clock,
+    now: DateTime<Utc>,
 ) -> Result<Vec<Opinion>, QueryError> {
-    let (start, end) = query.bounds(clock);
+    let (start, end) = query.bounds(now);
     let opinions: Vec<Opinion> = diesel::sql_query(include_str!("reputation_of.sql"))
         .bind::<Text, _>(peer_id)
         .bind::<Timestamptz, _>(start)
@@ -210,15 +208,14 @@ mod tests {
     #[test]
     fn an_age_counts_from_the_end_of_the_range() {
         let now: DateTime<Utc> = "2026-06-01T00:00:00Z".parse().unwrap();
-        let clock = Clock::new(now, std::time::Duration::from_secs(600));
         let bounds = |max_age_s: &str, start: Option<&str>, end: Option<&str>| {
             let range = TimeRange::parse(start, end).unwrap();
             let query = ReportsQuery::parse(Some(max_age_s), None, range).unwrap();
-            query.bounds(&clock)
+            query.bounds(now)
         };
         assert_eq!(
             bounds("60", None, None),
-            (now - TimeDelta::seconds(60), clock.horizon())
+            (now - TimeDelta::seconds(60), now)
         );
         let end = now - TimeDelta::days(1);
         let (from, to) = bounds("60", None, Some("2026-05-31T00:00:00"));

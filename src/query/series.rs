@@ -19,7 +19,7 @@ use super::QueryError;
 use super::buckets::{Buckets, Span};
 use super::params::{self, TimeRange};
 use super::tails::{self, Lookup, Missing, Patience, Said, Wanted};
-use super::walk::{self, Clock, Session};
+use super::walk::{self, Session};
 use super::{kinds, presence};
 
 /// Points of an answer: more than a screen has pixels helps nobody.
@@ -133,22 +133,22 @@ pub struct Point {
 pub fn fetch(
     conn: &mut PgConnection,
     query: &SeriesQuery,
-    clock: &Clock,
+    now: DateTime<Utc>,
     time_max: Duration,
 ) -> Result<Series, QueryError> {
     let patience = Patience {
         since: Instant::now(),
         time_max,
     };
-    let span = Span::of(query.range, clock.now, RANGE_DEFAULT, RANGE_MAX)?;
+    let span = Span::of(query.range, now, RANGE_DEFAULT, RANGE_MAX)?;
     let buckets = Buckets::at_most(query.points, span);
-    let nodes = Nodes::find(conn, &query.peer_id, buckets.all(), clock)?;
+    let nodes = Nodes::find(conn, &query.peer_id, buckets.all(), now)?;
     let kinds = Kinds::find(conn)?;
-    let plan = Plan::of(&nodes, &kinds, &buckets, clock);
+    let plan = Plan::of(&nodes, &kinds, &buckets);
     let mut found = tails::find(conn, &plan.lookups, &patience)?;
     let missing = plan.missing(&found, &kinds);
-    let within = (clock, &patience);
-    let lookups = tails::locate(conn, &missing, &buckets, &nodes.own, within)?;
+    let limits = (now, &patience);
+    let lookups = tails::locate(conn, &missing, &buckets, &nodes.own, limits)?;
     found.extend(tails::find(conn, &lookups, &patience)?);
     Ok(Series {
         start_time: buckets.all().start,
@@ -171,10 +171,10 @@ impl Nodes {
         conn: &mut PgConnection,
         peer_id: &str,
         span: Span,
-        clock: &Clock,
+        now: DateTime<Utc>,
     ) -> Result<Self, QueryError> {
         let mut own = walk::sessions(conn, peer_id)?;
-        own.retain(|session| session.may_speak(span, clock));
+        own.retain(|session| session.may_speak(span, now));
         let genesis_hash = own.iter().find_map(|session| session.genesis_hash.clone());
         let others = match &genesis_hash {
             Some(genesis) => presence::of_chain(conn, genesis, peer_id, span, CHAIN_NODES)?,
@@ -247,7 +247,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn of(nodes: &Nodes, kinds: &Kinds, buckets: &Buckets, clock: &Clock) -> Self {
+    fn of(nodes: &Nodes, kinds: &Kinds, buckets: &Buckets) -> Self {
         let mut plan = Self::default();
         for place in 0..buckets.count() {
             let span = buckets.span(place);
@@ -258,7 +258,7 @@ impl Plan {
                 span,
                 wanted: *wanted,
             };
-            let own = presence::nearest(&nodes.own, span, clock);
+            let own = presence::within(&nodes.own, span).collect::<Vec<_>>();
             for session in own.iter().take(OWN_SESSIONS) {
                 let lookups = kinds.own.iter().map(|wanted| lookup(true, session, wanted));
                 plan.lookups.extend(lookups);
@@ -270,7 +270,7 @@ impl Plan {
                 continue;
             }
             for other in &nodes.others {
-                let newest = presence::nearest(other, span, clock).into_iter().next();
+                let newest = presence::within(other, span).next();
                 let asked = newest.zip(kinds.height.as_ref());
                 let lookups = asked.map(|(session, wanted)| lookup(false, session, wanted));
                 plan.lookups.extend(lookups);

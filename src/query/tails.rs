@@ -11,7 +11,7 @@ use diesel::sql_types::{
 
 use super::QueryError;
 use super::buckets::{Buckets, Span};
-use super::walk::{Clock, Session, WINDOW_MAX};
+use super::walk::{Session, WINDOW_MAX};
 
 /// Messages that a lookup sees before it gives up: healthy nodes say each 5 s
 /// how they are, and at most 20 other things a second.
@@ -164,7 +164,7 @@ pub(super) fn locate(
     missing: &BTreeSet<Missing>,
     buckets: &Buckets,
     sessions: &[Session],
-    (clock, patience): (&Clock, &Patience),
+    (now, patience): (DateTime<Utc>, &Patience),
 ) -> Result<Vec<Lookup>, QueryError> {
     let missing = Vec::from_iter(missing.iter().copied());
     let is_one_run = |one: &Missing, next: &Missing| is_one_run(one, next, buckets);
@@ -178,7 +178,7 @@ pub(super) fn locate(
             start: buckets.span(*first).start,
             end: buckets.span(*last).end,
         };
-        let may_speak = sessions.iter().filter(|one| one.may_speak(span, clock));
+        let may_speak = sessions.iter().filter(|one| one.may_speak(span, now));
         let spoken: Vec<Spoken> = diesel::sql_query(include_str!("series_rare.sql"))
             .bind::<SmallInt, _>(wanted.kind)
             .bind::<Text, _>(wanted.field)

@@ -4,9 +4,8 @@
 //! statement that gets a window as constant bounds opens only the partitions of
 //! that window, however many years of them there are, and sorts only the rows
 //! in it. Windows do not overlap, so what one finds is newer than all that the
-//! next will, in whichever session. `created_at` of a message may be off by the
-//! clock of the node, and a crash loses the last update of a session: so each
-//! session is taken to be longer by a slack at both ends.
+//! next will, in whichever session. Each session is taken to be longer than it
+//! is recorded by [`SLACK`] at both ends.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
@@ -16,39 +15,17 @@ use super::QueryError;
 use super::buckets;
 use super::params::TimeRange;
 
-/// The least slack at both ends of a session.
-const SLACK_MIN: TimeDelta = TimeDelta::hours(1);
+/// How far messages may lie outside of the recorded times of their session: the
+/// kill of a server loses the last update of `last_seen_at`, the clocks of servers
+/// differ, and rows from before arrival became the axis of time were dated by
+/// their node. Costs nothing: no rows are read for it.
+pub(super) const SLACK: TimeDelta = TimeDelta::hours(1);
 
 /// Widest window: keeps the number of partitions of one statement in bounds.
 pub(super) const WINDOW_MAX: TimeDelta = TimeDelta::days(30);
 
 /// How many times wider than the one before a window may be.
 const GROWTH_MAX: i64 = 8;
-
-/// What time it is, and how far clocks may be off.
-#[derive(Debug, Clone, Copy)]
-pub struct Clock {
-    /// Time of the server.
-    pub now: DateTime<Utc>,
-    /// How far messages may lie outside of their sessions.
-    pub slack: TimeDelta,
-}
-
-impl Clock {
-    /// `skew_max` is `MAX_CLOCK_SKEW_S`.
-    pub fn new(now: DateTime<Utc>, skew_max: std::time::Duration) -> Self {
-        let skew_max = TimeDelta::from_std(skew_max).unwrap_or(SLACK_MIN);
-        Self {
-            now,
-            slack: skew_max.max(SLACK_MIN),
-        }
-    }
-
-    /// The first moment at which no message can lie yet.
-    pub fn horizon(&self) -> DateTime<Utc> {
-        self.now + self.slack
-    }
-}
 
 /// A session, as far as it matters for finding its messages.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
@@ -69,21 +46,19 @@ pub(super) struct Session {
 
 impl Session {
     /// Whether it may have messages within a span.
-    pub(super) fn may_speak(&self, span: buckets::Span, clock: &Clock) -> bool {
-        self.start(clock) < span.end && self.end(clock) > span.start
+    pub(super) fn may_speak(&self, span: buckets::Span, now: DateTime<Utc>) -> bool {
+        self.start() < span.end && self.end(now) > span.start
     }
 
     /// From when on it may have messages.
-    pub(super) fn start(&self, clock: &Clock) -> DateTime<Utc> {
-        self.created_at - clock.slack
+    fn start(&self) -> DateTime<Utc> {
+        self.created_at - SLACK
     }
 
     /// From when on it has no messages.
-    pub(super) fn end(&self, clock: &Clock) -> DateTime<Utc> {
-        match self.online {
-            true => clock.horizon(),
-            false => self.last_seen_at + clock.slack,
-        }
+    fn end(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let last = if self.online { now } else { self.last_seen_at };
+        last + SLACK
     }
 }
 
@@ -135,16 +110,16 @@ impl Walk {
     pub(super) fn new(
         sessions: &[Session],
         range: TimeRange,
-        clock: &Clock,
+        now: DateTime<Utc>,
         width: TimeDelta,
     ) -> Self {
         let span = |session: &Session| Span {
             session: session.id,
-            start: session.start(clock),
+            start: session.start(),
             seen: session.last_seen_at,
-            end: session.end(clock),
+            end: session.end(now),
         };
-        let horizon = clock.horizon();
+        let horizon = now + SLACK;
         Self {
             spans: sessions.iter().map(span).collect(),
             start: range.start.unwrap_or(DateTime::<Utc>::MIN_UTC),
@@ -154,8 +129,8 @@ impl Walk {
     }
 
     /// As wide as windows get: for those who read everything.
-    pub(super) fn widest(sessions: &[Session], range: TimeRange, clock: &Clock) -> Self {
-        Self::new(sessions, range, clock, WINDOW_MAX)
+    pub(super) fn widest(sessions: &[Session], range: TimeRange, now: DateTime<Utc>) -> Self {
+        Self::new(sessions, range, now, WINDOW_MAX)
     }
 
     /// The next window; none when the walk is at its end.
@@ -210,9 +185,8 @@ mod tests {
         }
     }
 
-    fn clock() -> Clock {
-        let now = at("2026-06-01T00:00:00Z");
-        Clock::new(now, std::time::Duration::from_secs(600))
+    fn now() -> DateTime<Utc> {
+        at("2026-06-01T00:00:00Z")
     }
 
     #[test]
@@ -222,7 +196,7 @@ mod tests {
             session(1, "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", false),
         ];
         let width = TimeDelta::hours(12);
-        let mut walk = Walk::new(&sessions, TimeRange::default(), &clock(), width);
+        let mut walk = Walk::new(&sessions, TimeRange::default(), now(), width);
         let windows: Vec<Window> = std::iter::from_fn(|| walk.next()).collect();
         let spans: Vec<_> = windows.iter().map(|w| (w.start, w.end)).collect();
         assert_eq!(
@@ -248,7 +222,7 @@ mod tests {
             session(1, "2026-05-01T00:00:00Z", "2026-06-01T00:00:00Z", true),
         ];
         let width = TimeDelta::seconds(60);
-        let mut walk = Walk::new(&sessions, TimeRange::default(), &clock(), width);
+        let mut walk = Walk::new(&sessions, TimeRange::default(), now(), width);
         assert_eq!(walk.next().unwrap().sessions, [3, 2, 1]);
     }
 
@@ -264,7 +238,7 @@ mod tests {
             start: Some(at("2026-03-01T00:00:00Z")),
             end: Some(at("2026-03-01T00:01:00Z")),
         };
-        let mut walk = Walk::new(&sessions, range, &clock(), TimeDelta::days(1));
+        let mut walk = Walk::new(&sessions, range, now(), TimeDelta::days(1));
         let window = walk.next().unwrap();
         assert_eq!(Some(window.start), range.start);
         assert_eq!(Some(window.end), range.end);
@@ -273,7 +247,7 @@ mod tests {
             start: None,
             end: Some(at("2020-01-01T00:00:00Z")),
         };
-        assert_eq!(Walk::widest(&sessions, past, &clock()).next(), None);
+        assert_eq!(Walk::widest(&sessions, past, now()).next(), None);
     }
 
     #[test]
@@ -285,7 +259,7 @@ mod tests {
             true,
         )];
         let width = TimeDelta::seconds(100);
-        let mut walk = Walk::new(&sessions, TimeRange::default(), &clock(), width);
+        let mut walk = Walk::new(&sessions, TimeRange::default(), now(), width);
         walk.widen(0, 100);
         assert_eq!(walk.width, TimeDelta::seconds(800));
         walk.widen(100, 50);

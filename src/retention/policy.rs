@@ -10,9 +10,9 @@ use crate::store::partitions::{Partition, Span};
 /// is busy for a whole width still finds a partition for its messages.
 const WIDTHS_AHEAD: i32 = 2;
 
-/// How long ended sessions outlive their messages: more than the clocks of
-/// nodes and the refresh of `last_seen_at` can make of it.
-const SESSION_MARGIN: TimeDelta = TimeDelta::days(1);
+/// How long ended sessions outlive their messages: more than the refresh of
+/// `last_seen_at` can be late when a server is killed.
+const SESSION_MARGIN: TimeDelta = TimeDelta::hours(1);
 
 /// How long a stored batch is remembered: longer than any outage after which
 /// it would be sent again.
@@ -23,16 +23,14 @@ pub(super) const BATCH_MEMORY: TimeDelta = TimeDelta::days(30);
 pub(super) struct Policy {
     expiry: TimeDelta,
     width: TimeDelta,
-    skew_max: TimeDelta,
 }
 
 impl Policy {
-    pub(super) fn new(expiry: Duration, width: Duration, skew_max: Duration) -> Self {
+    pub(super) fn new(expiry: Duration, width: Duration) -> Self {
         let delta = |duration| TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
         Self {
             expiry: delta(expiry),
             width: delta(width),
-            skew_max: delta(skew_max),
         }
     }
 
@@ -62,12 +60,12 @@ impl Policy {
             .checked_sub_signed(self.width + SESSION_MARGIN)
     }
 
-    /// Spans that are missing between the earliest moment a message can have
-    /// now and [`WIDTHS_AHEAD`]. `partitions` are those of one kind.
+    /// Spans that are missing between now and [`WIDTHS_AHEAD`]. `partitions` are
+    /// those of one kind.
     pub(super) fn missing(&self, partitions: &[&Partition], now: DateTime<Utc>) -> Vec<Span> {
         let horizon = now + self.width * WIDTHS_AHEAD;
         let mut missing = Vec::new();
-        let mut at = self.floor(now - self.skew_max);
+        let mut at = self.floor(now);
         while at < horizon {
             let covering = partitions.iter().find(|p| p.start <= at && at < p.end);
             if let Some(partition) = covering {
@@ -109,7 +107,7 @@ mod tests {
     }
 
     fn policy(width_h: u64) -> Policy {
-        Policy::new(hours(72), hours(width_h), Duration::from_secs(600))
+        Policy::new(hours(72), hours(width_h))
     }
 
     fn partition(start: &str, end: &str, audit: bool) -> Partition {
@@ -140,7 +138,7 @@ mod tests {
 
     #[test]
     fn an_expiry_longer_than_all_time_expires_nothing() {
-        let eternal = Policy::new(Duration::MAX, hours(24), Duration::ZERO);
+        let eternal = Policy::new(Duration::MAX, hours(24));
         let old = [partition(
             "2000-01-01T00:00:00Z",
             "2000-01-02T00:00:00Z",
@@ -151,10 +149,10 @@ mod tests {
     }
 
     #[test]
-    fn partitions_are_made_for_late_clocks_and_ahead() {
+    fn partitions_are_made_for_now_and_ahead() {
         let spans = policy(24).missing(&[], at("2026-11-21T00:05:00Z"));
         let starts: Vec<_> = spans.iter().map(|span| span.start).collect();
-        let days = ["2026-11-20", "2026-11-21", "2026-11-22", "2026-11-23"];
+        let days = ["2026-11-21", "2026-11-22", "2026-11-23"];
         assert_eq!(starts, days.map(|day| at(&format!("{day}T00:00:00Z"))));
         assert!(spans.windows(2).all(|pair| pair[0].end == pair[1].start));
     }
@@ -163,7 +161,7 @@ mod tests {
     fn only_what_is_missing_is_made_also_after_a_change_of_width() {
         let day = partition("2026-11-21T00:00:00Z", "2026-11-22T00:00:00Z", false);
         let later = partition("2026-11-22T02:30:00Z", "2026-11-22T03:00:00Z", false);
-        let spans = policy(1).missing(&[&day, &later], at("2026-11-22T01:00:00Z"));
+        let spans = policy(1).missing(&[&day, &later], at("2026-11-22T00:30:00Z"));
         let shown: Vec<_> = spans.iter().map(|span| (span.start, span.end)).collect();
         assert_eq!(
             shown,

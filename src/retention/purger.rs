@@ -131,11 +131,7 @@ pub fn prepare_partitions(
 
 fn policy(config: &Config) -> Policy {
     let retention = &config.retention;
-    Policy::new(
-        retention.expiry,
-        retention.partition_width,
-        config.ingest.clock_skew_max,
-    )
+    Policy::new(retention.expiry, retention.partition_width)
 }
 
 fn purge(

@@ -20,7 +20,7 @@ mod write;
 pub use batch::{Batch, Group};
 pub use id_blocks::IdBlocks;
 pub use kinds::{Kinds, UNLISTED, UNLISTED_NAME};
-pub use rows::{NewRow, RowBuffer, RowKind, RowView};
+pub use rows::{NewRow, NodeTime, RowBuffer, RowKind, RowView};
 pub use sessions::{SessionRow, end_sessions};
 pub use spool::{Spool, SpoolError, SpoolNumber, SpooledBatch};
 pub use write::{BatchOrigin, Outcome, store_batches};

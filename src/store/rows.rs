@@ -16,8 +16,10 @@ pub(super) const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 pub(super) const COPY_TRAILER: &[u8] = &(-1_i16).to_be_bytes();
 
 /// Columns of a row, in this order: `id`, `created_at`, `peer_connection_id`,
-/// `kind_id`, `node_ts`, `target`, `logs`.
-const FIELDS: i16 = 7;
+/// `kind_id`, `node_ts`, `target`, `logs`, `node_delta_us`.
+const FIELDS: i16 = 8;
+/// Columns before `node_delta_us` came, see [`widen`].
+const FIELDS_BEFORE_DELTA: i16 = 7;
 /// From the start of a row to the value of `id`.
 const ID_OFFSET: usize = 2 + 4;
 /// From the start of a row to the value of `peer_connection_id`.
@@ -38,18 +40,46 @@ pub enum RowKind {
     Pending(KindIndex),
 }
 
+/// What a node claimed to be the time of a message, relative to its arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeTime {
+    /// It claimed none that can be stored.
+    Unknown,
+    /// Microseconds from the arrival to the claimed time; negative if that is earlier.
+    Delta(i32),
+    /// A time more than 35 minutes from the arrival, for which `Delta` is too small.
+    Full(DateTime<Utc>),
+}
+
+impl NodeTime {
+    /// The claimed time of a message that arrived at `created_at`; both count in
+    /// whole microseconds, as PostgreSQL does.
+    pub fn of(claimed: Option<DateTime<Utc>>, created_at: DateTime<Utc>) -> Self {
+        let Some(claimed) = claimed.filter(|time| is_storable(*time)) else {
+            return Self::Unknown;
+        };
+        let delta_us = claimed.timestamp_micros() - created_at.timestamp_micros();
+        i32::try_from(delta_us).map_or(Self::Full(claimed), Self::Delta)
+    }
+}
+
+/// PostgreSQL knows the years from 4713 BC to 294276; RFC 3339 ends at 9999.
+fn is_storable(time: DateTime<Utc>) -> bool {
+    time.timestamp() > -62_167_219_200
+}
+
 /// One message, ready to become a row. Its number comes later, see
 /// [`RowBuffer::number`].
 #[derive(Debug, Clone, Copy)]
 pub struct NewRow<'a> {
-    /// Trustworthy time.
+    /// When it was read from the socket.
     pub created_at: DateTime<Utc>,
     /// Session.
     pub session: SessionId,
     /// Kind.
     pub kind: RowKind,
-    /// What the node claimed, if it differs from `created_at`.
-    pub node_ts: Option<DateTime<Utc>>,
+    /// What the node claimed.
+    pub node_time: NodeTime,
     /// Field `target`.
     pub target: Option<&'a str>,
 }
@@ -67,14 +97,14 @@ pub struct RowBuffer {
 pub struct RowView<'a> {
     /// Number of the message.
     pub id: MessageId,
-    /// Trustworthy time.
+    /// When it was read from the socket.
     pub created_at: DateTime<Utc>,
     /// Session.
     pub session: SessionId,
     /// Kind, as numbered by the database.
     pub kind_id: i16,
-    /// What the node claimed, if it differs.
-    pub node_ts: Option<DateTime<Utc>>,
+    /// What the node claimed.
+    pub node_time: NodeTime,
     /// Field `target`.
     pub target: Option<&'a str>,
     /// The fields as JSON text.
@@ -99,9 +129,9 @@ impl RowBuffer {
         put_i64(out, row.session.0);
         out.extend_from_slice(&2_i32.to_be_bytes());
         out.extend_from_slice(&kind_id.to_be_bytes());
-        match row.node_ts {
-            Some(node_ts) => put_i64(out, micros(node_ts)),
-            None => put_length(out, None),
+        match row.node_time {
+            NodeTime::Full(node_ts) => put_i64(out, micros(node_ts)),
+            NodeTime::Delta(_) | NodeTime::Unknown => put_length(out, None),
         }
         put_length(out, row.target.map(str::len));
         out.extend_from_slice(row.target.unwrap_or_default().as_bytes());
@@ -112,6 +142,13 @@ impl RowBuffer {
         let length = i32::try_from(out.len() - length_at - 4).unwrap_or(i32::MAX);
         if let Some(place) = out.get_mut(length_at..length_at + 4) {
             place.copy_from_slice(&length.to_be_bytes());
+        }
+        match row.node_time {
+            NodeTime::Delta(delta_us) => {
+                put_length(out, Some(4));
+                out.extend_from_slice(&delta_us.to_be_bytes());
+            }
+            NodeTime::Full(_) | NodeTime::Unknown => put_length(out, None),
         }
         self.count += 1;
     }
@@ -251,15 +288,21 @@ impl<'a> RowView<'a> {
             rest = tail;
             Some(value)
         };
-        Some(Self {
+        let mut view = Self {
             id: MessageId(get_i64(field()??)?),
             created_at: get_time(field()??)?,
             session: SessionId(get_i64(field()??)?),
             kind_id: i16::from_be_bytes(field()??.try_into().ok()?),
-            node_ts: field()?.and_then(get_time),
+            node_time: field()?
+                .and_then(get_time)
+                .map_or(NodeTime::Unknown, NodeTime::Full),
             target: field()?.and_then(|text| std::str::from_utf8(text).ok()),
             logs: field()??.get(1..)?,
-        })
+        };
+        if let Some(delta_us) = field()? {
+            view.node_time = NodeTime::Delta(i32::from_be_bytes(delta_us.try_into().ok()?));
+        }
+        Some(view)
     }
 }
 
@@ -300,11 +343,37 @@ fn split_field(bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
 
 /// The row at the start of `bytes`, and what follows it.
 fn split_row(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    split_row_of(FIELDS, bytes)
+}
+
+fn split_row_of(fields: i16, bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut rest = bytes.get(2..)?;
-    for _ in 0..FIELDS {
+    for _ in 0..fields {
         rest = split_field(rest)?.1;
     }
     bytes.split_at_checked(bytes.len() - rest.len())
+}
+
+/// Rows as they were written before `node_delta_us` came, in today's form. The
+/// places of kinds, which ascend, move with them. None if these are no such rows.
+pub(super) fn widen<'a>(
+    mut rest: &[u8],
+    kinds: impl IntoIterator<Item = &'a mut usize>,
+) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(rest.len() + rest.len() / 16);
+    let mut kinds = kinds.into_iter().peekable();
+    let mut start = 0;
+    while !rest.is_empty() {
+        let (row, tail) = split_row_of(FIELDS_BEFORE_DELTA, rest)?;
+        if let Some(place) = kinds.next_if(|place| **place == start + KIND_OFFSET) {
+            *place = out.len() + KIND_OFFSET;
+        }
+        out.extend_from_slice(&FIELDS.to_be_bytes());
+        out.extend_from_slice(row.get(2..)?);
+        put_length(&mut out, None);
+        (start, rest) = (start + row.len(), tail);
+    }
+    kinds.next().is_none().then_some(out)
 }
 
 #[cfg(test)]
@@ -316,7 +385,7 @@ mod tests {
             created_at: Utc.timestamp_micros(1_700_000_000_123_456).unwrap(),
             session: SessionId(7),
             kind: RowKind::Stored(3),
-            node_ts: None,
+            node_time: NodeTime::Delta(-7),
             target: None,
         }
     }
@@ -326,7 +395,7 @@ mod tests {
         let mut rows = RowBuffer::default();
         rows.push(&row(), |out| out.extend_from_slice(b"{\"a\":1}"));
         let second = NewRow {
-            node_ts: Some(Utc.timestamp_micros(-5).unwrap()),
+            node_time: NodeTime::Full(Utc.timestamp_micros(-5).unwrap()),
             target: Some("pallet"),
             kind: RowKind::Pending(KindIndex(4)),
             ..row()
@@ -351,15 +420,48 @@ mod tests {
         );
         assert_eq!(first.created_at, row().created_at);
         assert_eq!(
-            (first.node_ts, first.target, first.logs),
-            (None, None, b"{\"a\":1}".as_slice())
+            (first.node_time, first.target, first.logs),
+            (NodeTime::Delta(-7), None, b"{\"a\":1}".as_slice())
         );
         let second_read = RowView::read(slices[1]).unwrap();
-        assert_eq!(second_read.node_ts, second.node_ts);
+        assert_eq!(second_read.node_time, second.node_time);
         assert_eq!(
             (second_read.kind_id, second_read.target),
             (104, Some("pallet"))
         );
+    }
+
+    #[test]
+    fn what_a_node_claims_is_kept_as_the_difference_from_arrival_where_that_fits() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let created_at = at("2026-11-21T12:00:00.123456Z");
+        for (claimed, kept) in [
+            ("2026-11-21T12:00:00.123456Z", NodeTime::Delta(0)),
+            // Nanoseconds are cut, not rounded.
+            ("2026-11-21T12:00:00.123456999Z", NodeTime::Delta(0)),
+            ("2026-11-21T12:04:00.123456Z", NodeTime::Delta(240_000_000)),
+            ("2026-11-21T11:56:00.123456Z", NodeTime::Delta(-240_000_000)),
+            ("2026-11-21T12:35:47.607103Z", NodeTime::Delta(i32::MAX)),
+            ("2026-11-21T11:24:12.639808Z", NodeTime::Delta(i32::MIN)),
+        ] {
+            assert_eq!(
+                NodeTime::of(Some(at(claimed)), created_at),
+                kept,
+                "{claimed}"
+            );
+        }
+        for far in [
+            "2026-11-21T12:35:47.607104Z",
+            "2026-11-21T11:24:12.639807Z",
+            "1970-01-01T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+        ] {
+            let kept = NodeTime::of(Some(at(far)), created_at);
+            assert_eq!(kept, NodeTime::Full(at(far)), "{far}");
+        }
+        for unusable in [None, Some(DateTime::<Utc>::MIN_UTC)] {
+            assert_eq!(NodeTime::of(unusable, created_at), NodeTime::Unknown);
+        }
     }
 
     #[test]

@@ -7,18 +7,20 @@ diesel::table! {
     telemetry_messages (id) {
         /// Number of the message.
         id -> Int8,
-        /// Trustworthy time of the message.
+        /// When it was read from the socket.
         created_at -> Timestamptz,
         /// Session.
         peer_connection_id -> Int8,
         /// Kind.
         kind_id -> Int2,
-        /// What the node claimed, where it differs.
+        /// Time that the node claimed, where `node_delta_us` is too small for it.
         node_ts -> Nullable<Timestamptz>,
         /// Field `target`.
         target -> Nullable<Text>,
         /// The event's own fields.
         logs -> Jsonb,
+        /// Time that the node claimed, microseconds after `created_at`.
+        node_delta_us -> Nullable<Int4>,
     }
 }
 
@@ -27,18 +29,20 @@ diesel::table! {
     telemetry_messages_audit (id) {
         /// Number of the message.
         id -> Int8,
-        /// Trustworthy time of the message.
+        /// When it was read from the socket.
         created_at -> Timestamptz,
         /// Session.
         peer_connection_id -> Int8,
         /// Kind.
         kind_id -> Int2,
-        /// What the node claimed, where it differs.
+        /// Time that the node claimed, where `node_delta_us` is too small for it.
         node_ts -> Nullable<Timestamptz>,
         /// Field `target`.
         target -> Nullable<Text>,
         /// The event's own fields.
         logs -> Jsonb,
+        /// Time that the node claimed, microseconds after `created_at`.
+        node_delta_us -> Nullable<Int4>,
     }
 }
 
@@ -69,7 +73,7 @@ diesel::table! {
     rejected_messages (id) {
         /// Number that the message would have had.
         id -> Int8,
-        /// Trustworthy time of the message.
+        /// When the message was read from the socket.
         created_at -> Timestamptz,
         /// Session.
         peer_connection_id -> Int8,

@@ -12,10 +12,10 @@ use diesel::copy_from;
 use diesel::pg::CopyFormat;
 use diesel::prelude::*;
 use diesel::result::Error;
-use diesel::sql_types::{BigInt, Binary, Bool, Nullable, SmallInt, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, SmallInt, Text, Timestamptz};
 
 use super::batch::Span;
-use super::rows::{COPY_HEADER, COPY_TRAILER, RowView};
+use super::rows::{COPY_HEADER, COPY_TRAILER, NodeTime, RowView};
 use super::schema::{
     ingest_batches, rejected_messages, telemetry_messages, telemetry_messages_audit,
 };
@@ -310,16 +310,22 @@ fn store_row(
         outcome.rejected.push(RejectReason::Data);
         return Ok(());
     };
+    let (node_ts, node_delta_us) = match view.node_time {
+        NodeTime::Unknown => (None, None),
+        NodeTime::Delta(delta_us) => (None, Some(delta_us)),
+        NodeTime::Full(node_ts) => (Some(node_ts), None),
+    };
     let tried: TriedRow =
-        diesel::sql_query("SELECT * FROM telemetry_try_store($1, $2, $3, $4, $5, $6, $7, $8)")
+        diesel::sql_query("SELECT * FROM telemetry_try_store($1, $2, $3, $4, $5, $6, $7, $8, $9)")
             .bind::<Bool, _>(audit)
             .bind::<BigInt, _>(view.id.0)
             .bind::<Timestamptz, _>(view.created_at)
             .bind::<BigInt, _>(view.session.0)
             .bind::<SmallInt, _>(view.kind_id)
-            .bind::<Nullable<Timestamptz>, _>(view.node_ts)
+            .bind::<Nullable<Timestamptz>, _>(node_ts)
             .bind::<Nullable<Text>, _>(view.target)
             .bind::<Binary, _>(view.logs)
+            .bind::<Nullable<Integer>, _>(node_delta_us)
             .get_result(conn)?;
     let Some(sqlstate) = tried.sqlstate_code else {
         outcome.stored += 1;

@@ -92,7 +92,7 @@ fn every_example_of_the_catalogue_is_decoded_as_its_kind() {
 
 #[test]
 fn the_sql_of_the_readme_works() {
-    let app = TestApp::builder().env("MAX_CLOCK_SKEW_S", 86_400).start();
+    let app = TestApp::start();
     let frames = corpus("v2");
     let mut node = app.node("/submit");
     for frame in &frames {

@@ -10,7 +10,7 @@ use tetcore_analytics::database::connect_writer;
 use tetcore_analytics::ids::{MessageId, SessionId};
 use tetcore_analytics::metrics::Metrics;
 use tetcore_analytics::store::{
-    Batch, BatchOrigin, Group, Kinds, NewRow, Outcome, RowBuffer, store_batches,
+    Batch, BatchOrigin, Group, Kinds, NewRow, NodeTime, Outcome, RowBuffer, store_batches,
 };
 
 use crate::support::{TestDb, wait_until};
@@ -29,7 +29,7 @@ fn batch(kinds: &Kinds, ids: impl Iterator<Item = i64> + Clone) -> Arc<Batch> {
             created_at: Utc::now(),
             session: SessionId(1),
             kind: kinds.find("m"),
-            node_ts: None,
+            node_time: NodeTime::Delta(-1_000),
             target: None,
         };
         rows.push(&row, |out| out.extend_from_slice(b"{\"n\":1}"));

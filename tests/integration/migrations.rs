@@ -2,6 +2,10 @@
 
 use std::process::Command;
 
+use diesel::migration::Migration;
+use diesel::pg::Pg;
+use diesel::prelude::*;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use tetcore_analytics::database::migrations;
 
 use crate::support::TestDb;
@@ -72,7 +76,7 @@ fn the_tables_that_the_program_knows_are_those_of_the_database() {
             known.push(format!("{table}.{column} {kind}"));
         }
     }
-    let kind = "CASE format_type(a.atttypid, NULL) WHEN 'bigint' THEN 'Int8' WHEN 'smallint' THEN 'Int2' \
+    let kind = "CASE format_type(a.atttypid, NULL) WHEN 'bigint' THEN 'Int8' WHEN 'integer' THEN 'Int4' WHEN 'smallint' THEN 'Int2' \
                 WHEN 'text' THEN 'Text' WHEN 'jsonb' THEN 'Jsonb' WHEN 'bytea' THEN 'Bytea' \
                 WHEN 'timestamp with time zone' THEN 'Timestamptz' END";
     let columns = db.texts(&format!(
@@ -85,4 +89,85 @@ fn the_tables_that_the_program_knows_are_those_of_the_database() {
     known.sort_by_key(|column| column.split('.').next().unwrap().to_owned());
     assert!(!known.is_empty());
     assert_eq!(known, columns);
+}
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
+
+/// Runs the migrations that are older than one, and gives that one.
+fn migrate_to(conn: &mut PgConnection, name: &str) -> Box<dyn Migration<Pg>> {
+    let pending = conn.pending_migrations(MIGRATIONS).unwrap();
+    for migration in pending {
+        if migration.name().to_string().ends_with(name) {
+            return migration;
+        }
+        conn.run_migration(&*migration).unwrap();
+    }
+    panic!("there is no migration {name}");
+}
+
+/// What people see of each message: when it was, and what its node claimed.
+fn shown_times(db: &TestDb) -> Vec<String> {
+    db.texts(
+        "SELECT l.id || ' ' || to_char(l.created_at AT TIME ZONE 'UTC', 'HH24:MI:SS.US') || ' ' || \
+           to_char(l.node_ts AT TIME ZONE 'UTC', 'YYYY HH24:MI:SS.US') || ' ' || (s.logs ->> 'ts' = to_char(l.node_ts AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+00:00\"')) AS value \
+         FROM telemetry_logs l JOIN tetcore_logs s USING (id) ORDER BY l.id",
+    )
+}
+
+#[test]
+fn messages_from_before_arrival_was_the_axis_of_time_keep_theirs() {
+    let db = TestDb::empty();
+    let mut conn = db.connect();
+    let migration = migrate_to(&mut conn, "_make_arrival_the_time_axis");
+    // As the version before writes them: all columns in their order.
+    let before = |id: u32, table: &str, node_ts: &str| {
+        format!(
+            "INSERT INTO {table} VALUES ({id}, '2026-01-01T12:00:00.000007Z', 1, 0, {node_ts}, NULL, '{{}}');"
+        )
+    };
+    let tried = |id: u32| {
+        format!(
+            "SELECT telemetry_try_store(false, {id}, '2026-01-01T12:00:00.000007Z', 1, 0::smallint, NULL, NULL, '{{}}'::bytea);"
+        )
+    };
+    let partition = "CREATE TABLE p PARTITION OF telemetry_messages FOR VALUES FROM ('2026-01-01T00:00Z') TO ('2026-01-02T00:00Z');";
+    db.execute(partition);
+    db.execute(&before(1, "telemetry_messages", "NULL"));
+    db.execute(&before(2, "telemetry_messages", "'1999-01-01T00:00:00Z'"));
+    db.execute(&before(3, "telemetry_messages_audit", "NULL"));
+    db.execute(&tried(4));
+    let old = [
+        "1 12:00:00.000007 2026 12:00:00.000007 true",
+        "2 12:00:00.000007 1999 00:00:00.000000 true",
+        "3 12:00:00.000007 2026 12:00:00.000007 true",
+        "4 12:00:00.000007 2026 12:00:00.000007 true",
+    ];
+    assert_eq!(shown_times(&db), old);
+    let places = "SELECT string_agg(ctid::text || tableoid, ' ' ORDER BY id) AS value FROM telemetry_messages";
+    let place = db.texts(places);
+    conn.run_migration(&*migration).unwrap();
+    assert_eq!(shown_times(&db), old);
+    assert_eq!(db.texts(places), place, "no row was written anew");
+
+    // The version before goes on beside the new one.
+    db.execute(&before(5, "telemetry_messages", "NULL"));
+    db.execute(&tried(6));
+    db.execute(
+        "INSERT INTO telemetry_messages VALUES (7, '2026-01-01T12:00Z', 1, 0, NULL, NULL, '{}', -240000001);
+         SELECT telemetry_try_store(true, 8, '2026-01-01T12:00Z', 1, 0::smallint, NULL, NULL, '{}'::bytea, 2147483647);
+         INSERT INTO telemetry_messages VALUES (9, '2026-01-01T12:00Z', 1, 0, '1999-01-01T00:00Z', NULL, '{}', NULL);",
+    );
+    let new = [
+        "5 12:00:00.000007 2026 12:00:00.000007 true",
+        "6 12:00:00.000007 2026 12:00:00.000007 true",
+        "7 12:00:00.000000 2026 11:55:59.999999 true",
+        "8 12:00:00.000000 2026 12:35:47.483647 true",
+        "9 12:00:00.000000 1999 00:00:00.000000 true",
+    ];
+    let all = [old.as_slice(), &new].concat();
+    assert_eq!(shown_times(&db), all);
+    conn.revert_migration(&*migration).unwrap();
+    assert_eq!(shown_times(&db), all, "what nodes claimed was lost");
+    conn.run_migration(&*migration).unwrap();
+    assert_eq!(shown_times(&db), all);
 }

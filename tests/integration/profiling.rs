@@ -43,6 +43,7 @@ fn with_spans(app: &TestApp) -> Vec<FakeNode> {
     }
     nodes.push(old);
     app.wait_stored(604 + u32::try_from(frames.len()).unwrap());
+    app.db.date_by_nodes();
     nodes
 }
 

@@ -236,7 +236,7 @@ fn a_chain_is_as_high_as_its_nodes_that_were_there_longest() {
 }
 
 #[test]
-fn a_node_whose_clock_is_ahead_or_behind_is_found() {
+fn what_came_after_the_last_known_moment_of_a_session_is_found() {
     let app = TestApp::start();
     app.db.execute(
         r#"
@@ -299,6 +299,7 @@ fn play_corpus(app: &TestApp) -> Vec<FakeNode> {
         *turn += 1;
     }
     app.wait_stored(u32::try_from(frames.len()).unwrap());
+    app.db.date_by_nodes();
     nodes
 }
 

@@ -63,6 +63,28 @@ fn help_and_version_are_answered() {
 }
 
 #[test]
+fn a_spool_of_a_newer_version_stops_the_start_and_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("spool").join("0000000000000001.batch");
+    std::fs::create_dir(file.parent().unwrap()).unwrap();
+    let golden = include_bytes!("../../src/store/spool/golden/v2.batch");
+    let mut newer = golden.to_vec();
+    newer[8] = 3;
+    let checksum = crc32fast::hash(&newer[..28]);
+    newer[28..32].copy_from_slice(&checksum.to_le_bytes());
+    std::fs::write(&file, &newer).unwrap();
+    let data_dir = dir.path().to_str().unwrap();
+    let output = run(&[], &[("DATA_DIR", data_dir), ("PORT", "0")]);
+    assert_eq!(output.status.code(), Some(1));
+    let message = text(&output.stderr);
+    let path = file.to_str().unwrap();
+    for part in [path, "has version 3", "reads 1 to 2", "or a newer one"] {
+        assert!(message.contains(part), "{part} is missing in: {message}");
+    }
+    assert_eq!(std::fs::read(&file).unwrap(), newer);
+}
+
+#[test]
 fn settings_are_read_from_a_file_too() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join(".env"), "PORT=4711\n").unwrap();

@@ -136,11 +136,8 @@ impl Hub {
     /// Gives the messages of a batch to the topics that want them, or to one
     /// topic only.
     fn sort(&mut self, batch: &Batch, only: Option<u64>) {
-        let steady = Instant::now();
-        let wall = Utc::now();
         let mut last = None;
         for group in &batch.groups {
-            let at = wall - steady.saturating_duration_since(group.received_at);
             for (row, pending) in group.rows.views() {
                 last = last.max(Some(row.id));
                 let wants_board = self.board.is_some() && only.is_none();
@@ -167,7 +164,7 @@ impl Hub {
                 if let Some(watched) = self.board.as_mut().filter(|_| wants_board)
                     && Board::wants(&kind)
                 {
-                    let received_at = Some(group.received_at);
+                    let (at, received_at) = (row.created_at, Some(group.received_at));
                     watched
                         .board
                         .message(&known.origin, &kind, row.logs, at, received_at);
@@ -209,7 +206,7 @@ impl Hub {
             if let Some(watched) = &mut self.board
                 && Board::wants(&item.kind)
             {
-                let at = Utc::now();
+                let at = item.created_at;
                 let fields = item.fields.as_bytes();
                 watched
                     .board

@@ -6,6 +6,7 @@
 //! calls block.
 
 mod record;
+mod v1;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -13,6 +14,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use self::record::RecordError;
 use super::{Batch, Kinds};
 use crate::metrics::Metrics;
 
@@ -38,6 +40,19 @@ pub enum SpoolError {
     /// `SPOOL_MAX_BYTES` are in use.
     #[error("the spool is full: SPOOL_MAX_BYTES are in use")]
     Full,
+    /// A file has a version of the format that this program does not know.
+    #[error(
+        "{path} has version {version} of the spool format, and this program reads {min} to {max}: start the version of \
+         tetcore-analytics that wrote it until the spool is empty, or a newer one; or move the file elsewhere. It was \
+         left as it is",
+        path = path.display(), min = record::VERSION_MIN, max = record::VERSION
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
     /// Another server has it.
     #[error("another server uses the spool {path}; give each server a directory of its own", path = .0.display())]
     InUse(PathBuf),
@@ -85,12 +100,42 @@ struct SpoolFile {
     rows: u32,
 }
 
+impl SpoolFile {
+    /// How large a file of an earlier run is.
+    fn look_at(path: &Path) -> Result<Self, SpoolError> {
+        let failed = |cause| SpoolError::Io {
+            path: path.to_owned(),
+            cause,
+        };
+        let mut file = File::open(path).map_err(failed)?;
+        let bytes = file.metadata().map_err(failed)?.len();
+        let mut start = [0; record::HEADER_BYTES];
+        let rows = match io::Read::read_exact(&mut file, &mut start) {
+            Ok(()) => match record::header(&start) {
+                Ok(header) => header.rows,
+                Err(RecordError::Version(version)) => {
+                    let path = path.to_owned();
+                    return Err(SpoolError::Version { path, version });
+                }
+                // It is put aside when its turn comes.
+                Err(_torn) => 0,
+            },
+            Err(_short) => 0,
+        };
+        Ok(Self {
+            bytes: bytes.saturating_add(FILE_OVERHEAD),
+            rows,
+        })
+    }
+}
+
 impl Spool {
     /// Opens the directory, and finds what an earlier run has left. Its
     /// messages count as received again, for this run will store them.
     ///
     /// # Errors
-    /// If the directory cannot be used, or another server uses it.
+    /// If the directory cannot be used, another server uses it, or it holds a file
+    /// of a version that this program does not know.
     pub fn open(
         dir: &Path,
         bytes_max: u64,
@@ -128,7 +173,8 @@ impl Spool {
             metrics,
             _lock: lock,
         };
-        spool.take_up().map_err(failed)?;
+        let found = spool.find_files().map_err(failed)?;
+        spool.take_up(found)?;
         Ok(spool)
     }
 
@@ -219,8 +265,9 @@ impl Spool {
         self.show();
     }
 
-    /// Finds the files of an earlier run.
-    fn take_up(&mut self) -> io::Result<()> {
+    /// The files of batches that an earlier run has left.
+    fn find_files(&self) -> io::Result<Vec<(u64, PathBuf)>> {
+        let mut found = Vec::new();
         for entry in fs::read_dir(&self.dir)? {
             let path = entry?.path();
             let extension = path.extension().and_then(|extension| extension.to_str());
@@ -230,9 +277,18 @@ impl Spool {
             match (extension, number) {
                 // It never got its name: its batch was still in memory, and counted as such.
                 (Some("part"), _) => fs::remove_file(&path)?,
-                (Some("batch"), Some(number)) => self.take_up_file(&path, number)?,
+                (Some("batch"), Some(number)) => found.push((number, path)),
                 _ => {}
             }
+        }
+        Ok(found)
+    }
+
+    fn take_up(&mut self, found: Vec<(u64, PathBuf)>) -> Result<(), SpoolError> {
+        for (number, path) in found {
+            let file = SpoolFile::look_at(&path)?;
+            self.insert(SpoolNumber(number), file);
+            self.next = self.next.max(number.saturating_add(1));
         }
         self.first_of_run = self.next;
         if !self.files.is_empty() {
@@ -241,22 +297,12 @@ impl Spool {
                 self.rows
             );
         }
+        self.metrics.messages_received.inc_by(self.rows);
+        self.metrics.messages_taken_up.inc_by(self.rows);
+        self.metrics
+            .pending
+            .add(i64::try_from(self.rows).unwrap_or(i64::MAX));
         self.show();
-        Ok(())
-    }
-
-    fn take_up_file(&mut self, path: &Path, number: u64) -> io::Result<()> {
-        let mut start = [0; record::HEADER_BYTES];
-        let read = io::Read::read_exact(&mut File::open(path)?, &mut start);
-        let header = read.ok().and_then(|()| record::header(&start).ok());
-        // A file without a readable header is put aside when its turn comes.
-        let rows = header.map_or(0, |header| header.rows);
-        let bytes = fs::metadata(path)?.len().saturating_add(FILE_OVERHEAD);
-        self.insert(SpoolNumber(number), SpoolFile { bytes, rows });
-        self.next = self.next.max(number + 1);
-        self.metrics.messages_received.inc_by(u64::from(rows));
-        self.metrics.messages_taken_up.inc_by(u64::from(rows));
-        self.metrics.pending.add(i64::from(rows));
         Ok(())
     }
 
@@ -298,7 +344,7 @@ impl Spool {
         Some(file)
     }
 
-    /// A torn file: its messages are lost, and counted as far as it tells.
+    /// A file that is no batch: its messages are lost, and counted as far as it tells.
     fn put_aside(&mut self, number: SpoolNumber) {
         let path = self.path(number);
         if let Err(error) = fs::rename(&path, path.with_extension("torn")) {
@@ -336,5 +382,7 @@ impl Spool {
     }
 }
 
+#[cfg(test)]
+mod golden_tests;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use chrono::Utc;
 
 use super::*;
 use crate::ids::{MessageId, SessionId};
-use crate::store::{Group, NewRow, RowBuffer};
+use crate::store::{Group, NewRow, NodeTime, RowBuffer};
 
 fn kinds(metrics: &Arc<Metrics>) -> Arc<Kinds> {
     Arc::new(Kinds::new(10, metrics.clone()))
@@ -19,7 +19,7 @@ fn batch(kinds: &Kinds, ids: std::ops::Range<i64>) -> Batch {
             created_at: Utc::now(),
             session: SessionId(1),
             kind: kinds.find("m"),
-            node_ts: None,
+            node_time: NodeTime::Delta(5),
             target: Some("t"),
         };
         rows.push(&row, |out| out.extend_from_slice(b"{\"a\":1}"));

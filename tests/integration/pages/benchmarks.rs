@@ -78,7 +78,7 @@ fn enter_two_runs(app: &TestApp) -> (Network, Value, Value) {
     (network, after, before)
 }
 
-/// A server that believes nodes that speak of an hour ago.
+/// A server that takes an hour within a second.
 fn start() -> TestApp {
     let settings = Network::SETTINGS.iter();
     let app = settings.fold(TestApp::builder(), |app, (name, value)| {

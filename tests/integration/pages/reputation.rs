@@ -18,7 +18,7 @@ fn open(browser: &Browser, app: &TestApp, query: &str) {
     browser.wait_for(CELL);
 }
 
-/// A server that believes nodes that speak of an hour ago.
+/// A server that takes an hour within a second.
 fn start() -> TestApp {
     let settings = Network::SETTINGS.iter();
     let app = settings.fold(TestApp::builder(), |app, (name, value)| {

@@ -106,6 +106,21 @@ impl TestDb {
         self.connect().batch_execute(sql).unwrap();
     }
 
+    /// Makes a past: messages of which the node claims that they are older, by a
+    /// second up to a day, are dated as if they had been received then.
+    pub fn date_by_nodes(&self) {
+        self.execute(
+            "UPDATE telemetry_messages
+             SET created_at = coalesce(node_ts, created_at + node_delta_us * interval '1 microsecond'),
+                 node_ts = NULL, node_delta_us = 0
+             WHERE coalesce(node_ts, created_at + node_delta_us * interval '1 microsecond')
+                   BETWEEN created_at - interval '1 day' AND created_at - interval '1 second';
+             UPDATE peer_connections p SET created_at = first_at
+             FROM (SELECT peer_connection_id AS id, min(created_at) AS first_at FROM telemetry_messages GROUP BY 1) m
+             WHERE m.id = p.id AND first_at < p.created_at",
+        );
+    }
+
     /// All values of a query with one column of text named `value`.
     pub fn texts(&self, query: &str) -> Vec<String> {
         #[derive(QueryableByName)]

@@ -17,7 +17,7 @@
 //! network.profile(3, "pallet_babe", "on_initialize", 235_760);
 //! network.rate(3, &[(1, -42, true)]); // node 3 thinks so of node 1, and is connected to it
 //! network.send(3, "txpool.import", json!({"ready": 7, "future": 0}));
-//! network.play_past(hours, seconds); // history; needs Network::SETTINGS
+//! network.play_past(hours, seconds); // history, dated as such by wait_stored; needs Network::SETTINGS
 //! network.wait_stored(&app);         // all that was sent is in the database
 //! assert_eq!(browser.text("td.height"), network.node(3).height.to_string());
 //! ```
@@ -51,8 +51,10 @@ pub struct Network {
     random: Random,
     chains: Vec<Chain>,
     nodes: Vec<Node>,
-    /// The time that nodes believe to have, if it is not that of this machine.
+    /// The time that nodes claim, if it is not that of this machine.
     time: Option<DateTime<Utc>>,
+    /// Whether they ever claimed another time.
+    has_past: bool,
     /// Time that a block takes from one node to the next.
     pace: Duration,
     /// Messages sent since the server was started.
@@ -71,10 +73,8 @@ pub struct Chain {
 }
 
 impl Network {
-    /// What a server must be told so that it believes nodes that speak of
-    /// yesterday, quickly.
-    pub const SETTINGS: [(&str, u32); 2] =
-        [("MAX_CLOCK_SKEW_S", 86_400), ("NODE_FRAMES_PER_S_MAX", 0)];
+    /// Settings of a server that takes hours of a past within a second.
+    pub const SETTINGS: [(&str, u32); 1] = [("NODE_FRAMES_PER_S_MAX", 0)];
 
     /// Connects so many nodes on chains with these names; each introduces itself.
     #[track_caller]
@@ -87,6 +87,7 @@ impl Network {
             chains: Vec::new(),
             nodes: Vec::new(),
             time: None,
+            has_past: false,
             pace: Duration::ZERO,
             sent: 0,
             corpora: Vec::new(),
@@ -126,15 +127,20 @@ impl Network {
         words::hash(chain, height)
     }
 
-    /// Waits until everything that was sent is in the database.
+    /// Waits until everything that was sent is in the database; what was sent from
+    /// the past is dated as such.
     #[track_caller]
     pub fn wait_stored(&self, app: &TestApp) {
         app.wait_stored(self.sent);
+        if self.has_past {
+            app.db.date_by_nodes();
+        }
     }
 
-    /// From now on nodes say that it is this time; `None` is the true one.
+    /// From now on it is this time, up to a day ago; `None` is the true one.
     pub fn set_time(&mut self, time: Option<DateTime<Utc>>) {
         self.time = time;
+        self.has_past |= time.is_some();
     }
 
     /// From now on a block takes so long from one node to the next.
