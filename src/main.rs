@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     if let Err(error) = dotenvy::dotenv()
         && !error.not_found()
     {
-        eprintln!(".env cannot be read: {error}");
+        eprintln!("{}", unreadable(&error));
         return ExitCode::FAILURE;
     }
     let lookup = |name: &str| std::env::var(name).ok();
@@ -70,6 +70,23 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What is wrong with `.env`. Its lines are not repeated: they may hold a password.
+fn unreadable(error: &dotenvy::Error) -> String {
+    let dotenvy::Error::LineParse(line, _) = error else {
+        return format!(".env cannot be read: {error}");
+    };
+    let name = line.split('=').next().unwrap_or_default().trim();
+    let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let named = if !name.is_empty() && name.chars().all(is_name) {
+        format!("the line of {name}")
+    } else {
+        "a line".to_owned()
+    };
+    format!(
+        ".env cannot be read: {named} is not NAME=value; put a value with spaces, quotes, $ or # between single quotes"
+    )
 }
 
 /// What a line of the log may show, also if it repeats what a stranger said:

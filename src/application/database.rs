@@ -55,7 +55,7 @@ pub(super) struct BringUp {
 pub(super) async fn bring_up(parts: BringUp) -> Result<Database, ApplicationError> {
     let config = &parts.config;
     let (url, shown_url, embedded) = match &config.store.database_url {
-        Some(url) => (url.clone(), without_password(url), None),
+        Some(url) => (url.clone(), url.without_password(), None),
         None => {
             let options = EmbeddedOptions {
                 data_dir: config.store.data_dir.clone(),
@@ -86,8 +86,9 @@ pub(super) async fn bring_up(parts: BringUp) -> Result<Database, ApplicationErro
         match blocking(move || again.prepare(&pools)).await? {
             Ok(()) => return Ok(database),
             Err(error) => {
+                let public = error.public_text();
                 let error = error.to_string();
-                parts.metrics.set_trouble(Some(error.clone()));
+                parts.metrics.set_trouble(Some(public));
                 // Once; who asks for health is told all the time.
                 if said != error {
                     log::error!("waiting for the database, messages go to disk: {error}");
@@ -160,40 +161,4 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, ApplicationError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| ApplicationError::Server(std::io::Error::other(error)))
-}
-
-/// The URL with the password left out.
-fn without_password(url: &DatabaseUrl) -> String {
-    let url = url.expose();
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return "(given by DATABASE_URL)".to_owned();
-    };
-    // Parameters may hold a password too.
-    let rest = rest.split('?').next().unwrap_or_default();
-    match rest.rsplit_once('@') {
-        Some((user, host)) => {
-            let user = user.split(':').next().unwrap_or_default();
-            format!("{scheme}://{user}@{host}")
-        }
-        None => format!("{scheme}://{rest}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn passwords_are_left_out() {
-        for (url, shown) in [
-            ("postgres://u:geheim@h:5432/d", "postgres://u@h:5432/d"),
-            (
-                "postgres://u:ge@heim@h/d?password=geheim",
-                "postgres://u@h/d",
-            ),
-            ("postgres://h/d", "postgres://h/d"),
-        ] {
-            assert_eq!(without_password(&DatabaseUrl::new(url)), shown);
-        }
-    }
 }

@@ -3,6 +3,7 @@
 
 mod access;
 pub mod args;
+mod database_url;
 pub mod settings;
 mod table;
 
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use access::{AccessConfig, ChainRules, Networks, Secret, TlsFiles, Tokens};
+pub use database_url::DatabaseUrl;
 use settings::{Allowed, DefaultValue, SETTINGS, Setting};
 
 /// All settings, by the room that uses them.
@@ -147,28 +149,6 @@ pub struct FeedConfig {
     pub slow_after: Duration,
     /// `CACHE_EXPIRY_S`.
     pub expiry: Duration,
-}
-
-/// A database URL; its password is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct DatabaseUrl(String);
-
-impl DatabaseUrl {
-    /// Wraps a URL.
-    pub fn new(url: impl Into<String>) -> Self {
-        Self(url.into())
-    }
-
-    /// The URL with its password, for the database driver only.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for DatabaseUrl {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("(secret)")
-    }
 }
 
 /// A value that was refused.
@@ -396,15 +376,13 @@ impl Reader<'_> {
     }
 
     fn database_url(&mut self, name: &'static str) -> Option<DatabaseUrl> {
-        let url = self.text(name)?;
-        if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
-            // The value is not repeated: it may hold a password.
-            self.fault(
-                name,
-                "is not of the form postgres://user:password@host:port/database".to_owned(),
-            );
+        match self.text(name)?.parse() {
+            Ok(url) => Some(url),
+            Err(problem) => {
+                self.fault(name, problem);
+                None
+            }
         }
-        Some(DatabaseUrl(url))
     }
 
     fn fault(&mut self, name: &'static str, problem: String) {

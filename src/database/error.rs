@@ -42,6 +42,76 @@ impl DatabaseError {
         }
     }
 
+    /// What everybody may read: which setting is at fault, and the cure, but no
+    /// host, port, role, table or address. The log has the rest.
+    #[must_use]
+    pub fn public_text(&self) -> String {
+        const CAUSES: [(&str, &str); 12] = [
+            (
+                "password authentication failed",
+                "the database refuses the user or password of DATABASE_URL",
+            ),
+            (
+                "no pg_hba.conf entry",
+                "the database does not let this server in: pg_hba.conf of PostgreSQL has to allow it",
+            ),
+            (
+                "permission denied",
+                "the user of DATABASE_URL lacks a permission",
+            ),
+            (
+                "FATAL:  role",
+                "the user of DATABASE_URL does not exist in the database",
+            ),
+            (
+                "FATAL:  database",
+                "the database that DATABASE_URL names is not there, or lets nobody in",
+            ),
+            (
+                "could not translate host name",
+                "the host of DATABASE_URL is unknown",
+            ),
+            (
+                "Connection refused",
+                "nothing listens at the host and port of DATABASE_URL",
+            ),
+            (
+                "timeout expired",
+                "the host of DATABASE_URL does not answer",
+            ),
+            (
+                "SSL",
+                "the encryption that DATABASE_URL asks for (sslmode) does not come about",
+            ),
+            ("too many", "the database has no connection to spare"),
+            (
+                "not answered a writer",
+                "the database does not answer; DB_WRITE_TIMEOUT_S is over",
+            ),
+            ("starting up", "the database starts"),
+        ];
+        let (Self::Unavailable(cause) | Self::Refused(cause)) = self;
+        let known = CAUSES.iter().find(|(part, _)| cause.contains(part));
+        let sqlstate = cause.split_once(": ").map(|(code, _)| code);
+        let sqlstate = sqlstate.filter(|code| {
+            let is_code = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_uppercase();
+            code.len() == 5 && code.bytes().all(is_code)
+        });
+        match (self, sqlstate, known) {
+            (Self::Refused(_), Some(code), _) => {
+                format!("the database refuses: {code}; the log says what")
+            }
+            (_, _, Some((_, known))) => (*known).to_owned(),
+            (Self::Unavailable(_), Some(code), None) => {
+                format!("the database is not available: {code}; the log says why")
+            }
+            (Self::Refused(_), None, None) => "the database refuses; the log says what".to_owned(),
+            (Self::Unavailable(_), None, None) => {
+                "the database is not available; the log says why".to_owned()
+            }
+        }
+    }
+
     /// Classifies by the text where libpq and diesel hide the code. Texts in other
     /// languages than English count as transient.
     fn from_text(cause: String) -> Self {
@@ -95,5 +165,36 @@ mod tests {
         assert!(matches!(wrong, DatabaseError::Refused(_)));
         let away = text("connection to server at \"h\" failed: Connection refused");
         assert!(matches!(away, DatabaseError::Unavailable(_)));
+    }
+
+    #[test]
+    fn everybody_reads_the_cure_and_no_host_port_role_or_table() {
+        for (cause, cure) in [
+            (
+                "connection to server at \"geheim\" (10.0.0.1), port 5433 failed: FATAL:  password authentication failed for user \"geheim\"",
+                "password of DATABASE_URL",
+            ),
+            (
+                "could not translate host name \"geheim\" to address",
+                "host of DATABASE_URL is unknown",
+            ),
+            (
+                "connection to server at \"10.0.0.1\", port 5433 failed: FATAL:  role \"geheim\" does not exist",
+                "user of DATABASE_URL",
+            ),
+            ("something with geheim", "the log says why"),
+            ("relation geheim does not exist", "the log says what"),
+        ] {
+            let told = DatabaseError::from_text(cause.to_owned()).public_text();
+            assert!(told.contains(cure), "{told}");
+            for part in ["geheim", "10.0.0.1", "5433"] {
+                assert!(!told.contains(part), "{told}");
+            }
+        }
+        let told = DatabaseError::from_sqlstate("42P01", "relation geheim".to_owned());
+        assert_eq!(
+            told.public_text(),
+            "the database refuses: 42P01; the log says what"
+        );
     }
 }

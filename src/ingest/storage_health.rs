@@ -74,7 +74,7 @@ impl StorageHealth {
             first,
             last: now,
         });
-        self.report(&error.to_string());
+        self.report(&error.public_text());
     }
 
     /// Batches are stored.

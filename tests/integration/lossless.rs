@@ -272,7 +272,10 @@ fn a_database_that_refuses_for_good_is_named_once_and_messages_wait_on_disk() {
     });
     // It is asked several times, and said once.
     std::thread::sleep(std::time::Duration::from_secs(2));
-    let said = app.log().matches("the database refuses").count();
+    let said = app
+        .log()
+        .matches("go to disk: the database refuses")
+        .count();
     assert_eq!(said, 1, "{}", app.log());
     app.db
         .execute("ALTER TABLE hidden RENAME TO telemetry_messages");

@@ -51,6 +51,91 @@ fn check_config_shows_what_is_in_force_without_secrets() {
     assert!(!shown.contains("geheim"));
 }
 
+/// Parts of a password, one before and one after a character that takes a URL apart.
+const PASSWORD_PARTS: [&str; 2] = ["geheim", "verborgen"];
+
+#[track_caller]
+fn assert_no_password(shown: &str) {
+    for part in PASSWORD_PARTS {
+        assert!(!shown.contains(part), "{shown}");
+    }
+}
+
+#[test]
+fn a_password_that_is_not_escaped_is_a_fault_that_names_the_cure_and_never_the_password() {
+    let [first, second] = PASSWORD_PARTS;
+    for (name, between) in [
+        ("DATABASE_URL", "%"),
+        ("DATABASE_URL", "@"),
+        ("READ_DATABASE_URL", "/"),
+        ("DATABASE_URL", "/1:"),
+        ("READ_DATABASE_URL", "?"),
+        ("DATABASE_URL", "@["),
+        ("DATABASE_URL", " "),
+    ] {
+        let url = format!("postgres://rolle:{first}{between}{second}@127.0.0.1:1/daten");
+        for args in [&["--check-config"][..], &[]] {
+            let output = run(args, &[(name, &url), ("PORT", "0"), ("RUST_LOG", "trace")]);
+            assert_eq!(output.status.code(), Some(1), "{between}");
+            let shown = text(&output.stdout) + &text(&output.stderr);
+            assert!(
+                shown.contains(&format!("{name}: ")) && shown.contains("%40 for @"),
+                "{shown}"
+            );
+            assert_no_password(&shown);
+        }
+    }
+}
+
+#[test]
+fn a_line_of_the_env_file_that_is_wrong_is_named_and_not_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let [first, second] = PASSWORD_PARTS;
+    let line = format!("DATABASE_URL=postgres://u:{first} {second}'@h/d\n");
+    std::fs::write(dir.path().join(".env"), line).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_tetcore-analytics"))
+        .arg("--check-config")
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let shown = text(&output.stdout) + &text(&output.stderr);
+    assert!(
+        shown.contains("the line of DATABASE_URL is not NAME=value"),
+        "{shown}"
+    );
+    assert_no_password(&shown);
+}
+
+#[test]
+fn strangers_learn_no_host_port_role_or_password_of_a_database_that_is_away() {
+    let [first, second] = PASSWORD_PARTS;
+    let port = crate::support::free_port();
+    let url = format!("postgres://rolle:{first}:{second}%40@127.0.0.1:{port}/daten");
+    let mut app = TestApp::builder()
+        .env("DATABASE_URL", &url)
+        .env("RUST_LOG", "debug,tetcore_analytics=trace")
+        .start_listening();
+    app.node("/submit")
+        .send(r#"{"id":1,"payload":{"msg":"m"}}"#);
+    wait_until("the message waits on disk", || {
+        app.metric("store_spool_messages") == 1.0
+    });
+    wait_until("the cause and the cure are named", || {
+        let ready = app.get("/health/ready").body;
+        for hidden in ["rolle", "127.0.0.1", &port.to_string(), "daten"] {
+            assert!(!ready.contains(hidden), "{ready}");
+        }
+        assert_no_password(&ready);
+        ready.contains("nothing listens at the host and port of DATABASE_URL")
+    });
+    assert_no_password(&(app.log() + &app.said()));
+    let nodes = app.get("/nodes").body;
+    assert_no_password(&nodes);
+    assert!(!nodes.contains("rolle"), "{nodes}");
+    app.kill();
+}
+
 #[test]
 fn help_and_version_are_answered() {
     let help = text(&run(&["--help"], &[]).stdout);

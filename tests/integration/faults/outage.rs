@@ -177,7 +177,7 @@ fn a_password_that_is_changed_is_named_once_and_messages_wait_on_disk() {
     execute(others);
     wait_long(&app, "it is named to who asks", || {
         let ready = app.get("/health/ready");
-        ready.status == 503 && ready.body.contains("password authentication failed")
+        ready.status == 503 && ready.body.contains("the user or password of DATABASE_URL")
     });
     let on_disk = app.metric("store_spool_messages");
     wait_long(&app, "messages wait on disk", || {
