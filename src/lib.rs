@@ -11,7 +11,9 @@
 //! | [`query`] | everything that only reads |
 //! | [`relay`] | what other servers of the database received, for the feed |
 //! | [`retention`] | making and dropping partitions |
+//! | [`projections`] | tables that are maintained from the messages |
 //! | [`feed`] | live fan-out to subscribers |
+//! | [`messages`], [`changes`] | reading stored messages; the ordered stream of stored batches |
 //! | [`store`], [`cluster`] | everything that changes rows; the servers of one database, and who has which job |
 //! | [`database`], [`postgres`] | the way to the database; running one of our own |
 //! | [`telemetry`], [`metrics`], [`config`], [`ids`] | leaves |
@@ -19,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 pub mod application;
+pub mod changes;
 pub mod cluster;
 pub mod config;
 pub mod database;
@@ -26,8 +29,10 @@ pub mod feed;
 pub mod http;
 pub mod ids;
 pub mod ingest;
+pub mod messages;
 pub mod metrics;
 pub mod postgres;
+pub mod projections;
 pub mod query;
 pub mod relay;
 pub mod retention;

@@ -11,6 +11,7 @@ use super::database::Database;
 use crate::cluster::{Activity, Member, MemberParts};
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::projections::{Runner, RunnerParts};
 use crate::retention::Purger;
 use crate::store::end_sessions;
 
@@ -18,6 +19,7 @@ use crate::store::end_sessions;
 #[derive(Debug)]
 pub(super) struct Jobs {
     member: Member,
+    projections: Runner,
 }
 
 impl Jobs {
@@ -42,6 +44,11 @@ impl Jobs {
             end_sessions: |conn: &mut PgConnection, servers: &[String]| end_sessions(conn, servers),
         })?;
         let leases = member.leases();
+        let projections = Runner::start(RunnerParts {
+            url: database.url.clone(),
+            leases: leases.clone(),
+            metrics: metrics.clone(),
+        })?;
         Purger::new(
             config.clone(),
             metrics.clone(),
@@ -49,12 +56,19 @@ impl Jobs {
             leases.clone(),
         )
         .start();
-        Ok(Self { member })
+        Ok(Self {
+            member,
+            projections,
+        })
     }
 
     /// Gives the leases up and records the stop.
     pub(super) async fn stop(self) {
-        let stopped = tokio::task::spawn_blocking(move || self.member.stop()).await;
+        let stopped = tokio::task::spawn_blocking(move || {
+            self.projections.stop();
+            self.member.stop();
+        })
+        .await;
         if let Err(error) = stopped {
             log::error!("the jobs of this server did not stop: {error}");
         }

@@ -21,7 +21,7 @@ use super::writer::{self, WriteBatches, Writer, WriterParts, Written};
 use crate::config::Config;
 use crate::database::DatabaseError;
 use crate::metrics::Metrics;
-use crate::store::{Batch, Group, IdBlocks, Outcome};
+use crate::store::{Batch, Group, Outcome};
 
 /// Replaced writers that still hang, for each one that works: their threads and
 /// connections can't be ended from within this process.
@@ -36,7 +36,6 @@ pub struct Batcher {
     /// Replaced writers that have not answered since.
     hung_writers: usize,
     writer_parts: WriterParts,
-    ids: Arc<IdBlocks>,
     spooler: Addr<Spooler>,
     feed: FeedPublisher,
     budget: Arc<MemoryBudget>,
@@ -115,13 +114,16 @@ impl Batcher {
             let writers = parts.config.store.writers;
             parts.metrics.writers.set(signed(writers));
             Self {
-                dispatch: Dispatch::new(&parts.config, parts.spooled),
+                dispatch: Dispatch::new(
+                    &parts.config,
+                    parts.spooled,
+                    parts.writer_parts.ids.clone(),
+                ),
                 idle: (0..writers)
                     .map(|number| NumberedWriter::start(number, &parts.writer_parts))
                     .collect(),
                 busy: HashMap::new(),
                 hung_writers: 0,
-                ids: parts.writer_parts.ids.clone(),
                 writer_parts: parts.writer_parts,
                 spooler: parts.spooler,
                 feed: parts.feed,
@@ -366,17 +368,7 @@ impl Actor for Batcher {
 impl Handler<Append> for Batcher {
     type Result = ();
 
-    fn handle(
-        &mut self,
-        Append {
-            mut group,
-            reservation,
-        }: Append,
-        ctx: &mut Self::Context,
-    ) {
-        // Here, so that numbers grow from batch to batch: one number is a position in
-        // what this server received.
-        group.rows.number(|| self.ids.next_message());
+    fn handle(&mut self, Append { group, reservation }: Append, ctx: &mut Self::Context) {
         self.dispatch.push(group, reservation);
         self.proceed(ctx);
     }

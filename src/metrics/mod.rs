@@ -11,19 +11,21 @@ mod feed;
 mod host;
 mod http;
 mod labels;
+mod projections;
 mod reasons;
 
 use std::sync::Mutex;
 
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 pub use cluster::ClusterMetrics;
 pub use feed::{FeedMetrics, MissReason};
 pub use http::HttpMetrics;
 pub use labels::{ChainCounts, ChainPlace, KindCounts};
+pub use projections::ProjectionMetrics;
 pub use reasons::{
     CutReason, DisconnectReason, DropReason, FlushReason, RefuseReason, RejectReason,
 };
@@ -53,6 +55,8 @@ pub struct Metrics {
     pub feed: FeedMetrics,
     /// Heartbeats and leases.
     pub cluster: ClusterMetrics,
+    /// Projections.
+    pub projections: ProjectionMetrics,
 
     /// Telemetry connections that are open.
     pub connections: IntGauge,
@@ -193,6 +197,11 @@ impl Maker {
         self.register(Gauge::new(format!("{PREFIX}{name}"), help))
     }
 
+    fn floats(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<GaugeVec> {
+        let opts = Opts::new(format!("{PREFIX}{name}"), help);
+        self.register(GaugeVec::new(opts, labels))
+    }
+
     fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {
         let opts = HistogramOpts::new(format!("{PREFIX}{name}"), help).buckets(buckets.to_vec());
         self.register(Histogram::with_opts(opts))
@@ -245,6 +254,7 @@ impl Metrics {
             host: HostMetrics::new(&make)?,
             feed: FeedMetrics::new(&make)?,
             cluster: ClusterMetrics::new(&make)?,
+            projections: ProjectionMetrics::new(&make)?,
             connections: make.gauge("ingest_connections", "Telemetry connections that are open.")?,
             connections_opened: make.counter("ingest_connections_opened_total", "Telemetry connections that were opened.")?,
             connections_closed: make.counters("ingest_connections_closed_total", "Telemetry connections that ended, by reason.", "reason", DisconnectReason::ALL.map(DisconnectReason::label))?,

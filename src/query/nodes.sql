@@ -1,29 +1,20 @@
--- Does: finds the latest session of each peer; sessions without a peer id do not appear.
+-- Does: finds the nodes, each peer id by its latest session.
 -- Params: $1 chain or NULL, $2 name or NULL, $3 online or NULL, $4 rows.
--- Index: peer_connections_peer_idx, jumping from one peer to the next.
--- Cost: one row for each peer, however many old sessions there are.
+-- Index: nodes_recent_idx; nodes_online_idx, nodes_chain_idx or nodes_name_idx where
+--   those are asked for; peer_connections_pkey.
+-- Cost: one row of each table for each node of the answer.
 -- Order: newest session first; id is unique.
-WITH RECURSIVE latest AS (
-    (
-        SELECT * FROM peer_connections
-        WHERE peer_id IS NOT NULL
-        ORDER BY peer_id, created_at DESC, id DESC
-        LIMIT 1
-    )
-    UNION ALL
-    SELECT following.*
-    FROM latest
-    CROSS JOIN LATERAL (
-        SELECT * FROM peer_connections p
-        WHERE p.peer_id > latest.peer_id
-        ORDER BY p.peer_id, p.created_at DESC, p.id DESC
-        LIMIT 1
-    ) following
-)
-SELECT latest.*, disconnected_at IS NULL AS online
-FROM latest
-WHERE ($1::text IS NULL OR chain = $1)
-  AND ($2::text IS NULL OR name = $2)
-  AND ($3::boolean IS NULL OR (disconnected_at IS NULL) = $3)
-ORDER BY created_at DESC, id DESC
+SELECT p.*, p.disconnected_at IS NULL AS online
+FROM nodes n
+JOIN peer_connections p ON p.id = n.session_id
+WHERE ($1::text IS NULL OR n.chain = $1)
+  AND ($2::text IS NULL OR n.name = $2)
+  AND ($3::boolean IS NULL OR n.online = $3)
+  AND ($3::boolean IS NULL OR (p.disconnected_at IS NULL) = $3)
+  -- One peer id on several chains is shown as it was last.
+  AND NOT EXISTS (
+      SELECT FROM nodes other
+      WHERE other.peer_id = n.peer_id AND (other.session_at, other.session_id) > (n.session_at, n.session_id)
+  )
+ORDER BY n.session_at DESC, n.session_id DESC
 LIMIT $4

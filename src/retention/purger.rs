@@ -14,6 +14,7 @@ use crate::cluster::{Job, Lease, LeaseError, Leases};
 use crate::config::Config;
 use crate::database::{DatabaseError, Pools};
 use crate::metrics::Metrics;
+use crate::projections;
 use crate::store::expired;
 use crate::store::partitions::{self, Partition};
 
@@ -189,6 +190,11 @@ fn purge_alone(
         let sessions = in_slices(|| {
             step(conn, lease, |conn| {
                 expired::delete_sessions(conn, cutoff, SLICE_ROWS)
+            })
+        })?;
+        in_slices(|| {
+            step(conn, lease, |conn| {
+                projections::nodes::forget(conn, cutoff, SLICE_ROWS)
             })
         })?;
         metrics

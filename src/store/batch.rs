@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
+use diesel::QueryableByName;
+use diesel::sql_types::{BigInt, Timestamptz};
 
-use super::{RowBuffer, SessionRow};
+use super::{IdBlocks, RowBuffer, SessionRow};
 use crate::ids::{KindIndex, MessageId, SessionId};
 use crate::metrics::DisconnectReason;
 
@@ -30,6 +32,26 @@ pub struct Batch {
     pub groups: Vec<Group>,
 }
 
+/// A stored batch: its messages have consecutive numbers.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct StoredBatch {
+    /// Number of the batch and of its first message.
+    #[diesel(sql_type = BigInt)]
+    pub id: i64,
+    /// Number of its last message.
+    #[diesel(sql_type = BigInt)]
+    pub last_id: i64,
+    /// Earliest arrival of its messages.
+    #[diesel(sql_type = Timestamptz)]
+    pub first_at: DateTime<Utc>,
+    /// Latest arrival of its messages.
+    #[diesel(sql_type = Timestamptz)]
+    pub last_at: DateTime<Utc>,
+    /// Transaction that stored it.
+    #[diesel(sql_type = BigInt)]
+    pub transaction_id: i64,
+}
+
 /// The first and the last number and time of some messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
@@ -43,6 +65,17 @@ impl Batch {
     pub fn new(mut groups: Vec<Group>) -> Self {
         groups.sort_by_key(|group| group.rows.first_session());
         Self { groups }
+    }
+
+    /// As [`Self::new`]; its messages get consecutive numbers in the order of the
+    /// groups, by which they are found when only the batch is known.
+    pub fn numbered(mut groups: Vec<Group>, ids: &IdBlocks) -> Self {
+        let rows = groups.iter().map(|group| group.rows.count()).sum();
+        let mut numbers = ids.next_messages(rows);
+        for group in &mut groups {
+            group.rows.number(|| numbers.next().unwrap_or(MessageId(0)));
+        }
+        Self::new(groups)
     }
 
     /// Where its messages lie; none if it has none. The lowest number is that of

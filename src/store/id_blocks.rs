@@ -55,9 +55,10 @@ impl Default for IdBlocks {
 }
 
 impl IdBlocks {
-    /// The next number of a message.
-    pub fn next_message(&self) -> MessageId {
-        MessageId(self.messages.next())
+    /// Consecutive numbers for so many messages: what is left of a block that is
+    /// too short for them is not used.
+    pub fn next_messages(&self, count: usize) -> impl Iterator<Item = MessageId> + use<> {
+        self.messages.take(count).map(MessageId)
     }
 
     /// The next number of a session.
@@ -94,6 +95,24 @@ impl Blocks {
             free.current = made_up_block();
         }
         free.current.next().unwrap_or_default()
+    }
+
+    fn take(&self, count: usize) -> Range<i64> {
+        let count = i64::try_from(count).unwrap_or(MADE_UP_LENGTH);
+        let fits = |block: &Range<i64>| block.end.saturating_sub(block.start) >= count;
+        let Ok(mut free) = self.free.lock() else {
+            let block = made_up_block();
+            return block.start..block.start.saturating_add(count);
+        };
+        if !fits(&free.current) {
+            free.current = std::mem::take(&mut free.reserve);
+        }
+        if !fits(&free.current) {
+            free.current = made_up_block();
+        }
+        let start = free.current.start;
+        free.current.start = start.saturating_add(count);
+        start..free.current.start
     }
 
     fn refill(&self, conn: &mut PgConnection) -> QueryResult<()> {
@@ -145,6 +164,13 @@ mod tests {
         assert!(first < 0 && first % MADE_UP_LENGTH == 0);
         assert_eq!(blocks.next(), first + 1);
         let other = made_up_block();
+        *blocks.free.lock().unwrap() = Free {
+            current: 1..3,
+            reserve: 101..110,
+        };
+        assert_eq!(blocks.take(5), 101..106, "never over the end of a block");
+        assert_eq!(blocks.take(4), 106..110);
+        assert!(blocks.take(1).end <= 0);
         assert!(other.start < 0 && other.end <= 0 && other.start != first);
     }
 }

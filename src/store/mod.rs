@@ -17,7 +17,7 @@ mod sessions;
 mod spool;
 mod write;
 
-pub use batch::{Batch, Group};
+pub use batch::{Batch, Group, StoredBatch};
 pub use id_blocks::IdBlocks;
 pub use kinds::{Kinds, UNLISTED, UNLISTED_NAME};
 pub use rows::{NewRow, NodeTime, RowBuffer, RowKind, RowView};

@@ -7,10 +7,12 @@
 
 mod decode;
 mod facts;
+mod reading;
 mod redact;
 mod repair;
 mod scan;
 
 pub use decode::{DecodeError, Fields, Format, Message, decode};
 pub use facts::{HardwareBenchmark, NodeFacts};
+pub use reading::{Block, Reading};
 pub use redact::hide_addresses;

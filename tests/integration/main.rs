@@ -40,6 +40,7 @@ mod nodes;
 mod pages;
 mod plans;
 mod profiling;
+mod projections;
 mod reputation;
 mod retention;
 mod series;

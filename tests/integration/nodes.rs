@@ -26,6 +26,7 @@ fn each_peer_appears_once_by_its_latest_session() {
     let app = TestApp::start();
     assert_eq!(app.get("/nodes").json(), json!([]));
     app.db.execute(SESSIONS);
+    app.wait_projected();
     let nodes = app.get("/nodes/").json();
     assert_eq!(names(&nodes), ["alice", "bob"]);
     assert_eq!(nodes[0]["id"], 2);
@@ -42,6 +43,7 @@ fn each_peer_appears_once_by_its_latest_session() {
 fn filters_look_at_the_latest_session_only() {
     let app = TestApp::start();
     app.db.execute(SESSIONS);
+    app.wait_projected();
     let none: [&str; 0] = [];
     for (question, expected) in [
         ("chain=main", ["alice"].as_slice()),
@@ -92,6 +94,7 @@ fn a_node_that_connects_appears_with_what_it_told() {
         .to_string(),
     );
     app.wait_stored(1);
+    app.wait_projected();
     let nodes = app.get("/nodes").json();
     for (field, value) in [
         ("peer_id", json!("12D3KooWTest")),

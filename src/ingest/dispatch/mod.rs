@@ -15,7 +15,7 @@ use super::memory_budget::Reservation;
 use super::queue::Queue;
 use crate::config::Config;
 use crate::metrics::FlushReason;
-use crate::store::{Batch, Group, SpoolNumber, SpooledBatch};
+use crate::store::{Batch, Group, IdBlocks, SpoolNumber, SpooledBatch};
 use spooled::Spooled;
 
 /// Backoff between probes during an outage, doubling from the first to the last.
@@ -96,6 +96,8 @@ pub(super) enum Failure {
 /// The state of all batches between sockets and database.
 #[derive(Debug)]
 pub(super) struct Dispatch {
+    /// Numbers for the messages of a batch, which are consecutive.
+    ids: Arc<IdBlocks>,
     queue: Queue,
     /// Batches from memory that could not be stored, the oldest first.
     retries: VecDeque<(Arc<Batch>, Reservation)>,
@@ -132,8 +134,9 @@ struct Outage {
 impl Dispatch {
     /// Nothing in memory, `spooled` batches in the spool. Nothing is written before
     /// [`Self::database_ready`].
-    pub(super) fn new(config: &Config, spooled: usize) -> Self {
+    pub(super) fn new(config: &Config, spooled: usize, ids: Arc<IdBlocks>) -> Self {
         Self {
+            ids,
             queue: Queue::new(&config.ingest, config.store.writers),
             retries: VecDeque::new(),
             in_flight: BTreeMap::new(),
@@ -412,7 +415,7 @@ impl Dispatch {
         let due = self.queue.due(now).or(early)?;
         let (groups, reservation) = self.queue.take();
         Some((
-            Arc::new(Batch::new(groups)),
+            Arc::new(Batch::numbered(groups, &self.ids)),
             reservation,
             WriteReason::Due(due),
         ))

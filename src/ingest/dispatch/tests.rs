@@ -21,7 +21,7 @@ fn dispatch(spooled: usize) -> Dispatch {
         "DB_BATCH_SIZE" => Some("2".to_owned()),
         _ => None,
     });
-    let mut dispatch = Dispatch::new(&config.unwrap(), spooled);
+    let mut dispatch = Dispatch::new(&config.unwrap(), spooled, Arc::default());
     dispatch.database_ready();
     dispatch
 }

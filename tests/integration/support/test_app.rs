@@ -258,6 +258,18 @@ impl TestApp {
         }
     }
 
+    /// Waits until the projections contain what is stored now.
+    #[track_caller]
+    pub fn wait_projected(&self) {
+        let behind = "SELECT count(*) FROM projections WHERE position IS NULL OR position <= (\
+             SELECT max(changed) FROM (\
+             SELECT max(transaction_id) AS changed FROM ingest_batches \
+             UNION ALL SELECT max(transaction_id) FROM peer_connections) AS stored)";
+        wait_until("the projections are up to date", || {
+            self.db.count(behind) == 0
+        });
+    }
+
     /// Sends a signal: TERM, INT, KILL, STOP, CONT.
     pub fn signal(&self, signal: &str) {
         let killed = Command::new("kill")

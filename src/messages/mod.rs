@@ -1,0 +1,196 @@
+//! Stored messages, for all who read them.
+//!
+//! The one room that names the tables of the messages, so that what lies beneath
+//! can change.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Nullable, SmallInt, Text, Timestamptz};
+
+use crate::store::StoredBatch;
+
+/// A stored message.
+#[derive(Debug, QueryableByName)]
+pub struct MessageRow {
+    /// Number.
+    #[diesel(sql_type = BigInt)]
+    pub id: i64,
+    /// Arrival at the server.
+    #[diesel(sql_type = Timestamptz)]
+    pub created_at: DateTime<Utc>,
+    /// Session.
+    #[diesel(sql_type = BigInt)]
+    pub peer_connection_id: i64,
+    /// Number of its kind.
+    #[diesel(sql_type = SmallInt)]
+    pub kind_id: i16,
+    /// Field `target`.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub target: Option<String>,
+    /// Fields as JSON, for the kinds that were asked for.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub logs: Option<String>,
+}
+
+/// Consecutive numbers of messages, and the span of their arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Run {
+    ids: (i64, i64),
+    arrival: (DateTime<Utc>, DateTime<Utc>),
+}
+
+#[derive(QueryableByName)]
+struct Kind {
+    #[diesel(sql_type = SmallInt)]
+    id: i16,
+    #[diesel(sql_type = Text)]
+    msg: String,
+}
+
+#[derive(QueryableByName)]
+struct Earliest {
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    created_at: Option<DateTime<Utc>>,
+}
+
+/// The kinds among `names` that were ever stored, by number.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn kinds(
+    conn: &mut PgConnection,
+    names: &[&'static str],
+) -> QueryResult<HashMap<i16, &'static str>> {
+    let found: Vec<Kind> =
+        diesel::sql_query("SELECT id, msg FROM message_kinds WHERE msg = ANY($1)")
+            .bind::<Array<Text>, _>(names)
+            .load(conn)?;
+    let known = found.into_iter().filter_map(|kind| {
+        let name = names.iter().find(|name| **name == kind.msg)?;
+        Some((kind.id, *name))
+    });
+    Ok(known.collect())
+}
+
+/// The messages of some batches; fields only of `kinds`. Index:
+/// `telemetry_messages_time_idx`.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn of_batches(
+    conn: &mut PgConnection,
+    batches: &[StoredBatch],
+    kinds: &[i16],
+) -> QueryResult<Vec<MessageRow>> {
+    let mut rows = Vec::new();
+    for together in runs(batches).chunk_by(near) {
+        let ids = |id: fn(&Run) -> i64| together.iter().map(id).collect::<Vec<i64>>();
+        let from = together.iter().map(|run| run.arrival.0).min();
+        let until = together.iter().map(|run| run.arrival.1).max();
+        let found: Vec<MessageRow> = diesel::sql_query(include_str!("of_batches.sql"))
+            .bind::<Array<BigInt>, _>(ids(|run| run.ids.0))
+            .bind::<Array<BigInt>, _>(ids(|run| run.ids.1))
+            .bind::<Nullable<Timestamptz>, _>(from)
+            .bind::<Nullable<Timestamptz>, _>(until)
+            .bind::<Array<SmallInt>, _>(kinds)
+            .load(conn)?;
+        rows.extend(found);
+    }
+    Ok(rows)
+}
+
+/// The messages that arrived in a span of time, up to but without its end; fields
+/// only of `kinds`. Index: `telemetry_messages_time_idx`.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn of_span(
+    conn: &mut PgConnection,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+    kinds: &[i16],
+) -> QueryResult<Vec<MessageRow>> {
+    diesel::sql_query(include_str!("of_span.sql"))
+        .bind::<Timestamptz, _>(from)
+        .bind::<Timestamptz, _>(until)
+        .bind::<Array<SmallInt>, _>(kinds)
+        .load(conn)
+}
+
+/// The arrival of the oldest message at or after a time. Index:
+/// `telemetry_messages_time_idx`; reads the first partition with messages.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn earliest(
+    conn: &mut PgConnection,
+    from: Option<DateTime<Utc>>,
+) -> QueryResult<Option<DateTime<Utc>>> {
+    let found: Earliest = diesel::sql_query(
+        "SELECT min(created_at) AS created_at FROM telemetry_rows WHERE $1::timestamptz IS NULL OR created_at >= $1",
+    )
+    .bind::<Nullable<Timestamptz>, _>(from)
+    .get_result(conn)?;
+    Ok(found.created_at)
+}
+
+/// Batches whose numbers follow each other become one run; runs are sorted by arrival.
+fn runs(batches: &[StoredBatch]) -> Vec<Run> {
+    let mut sorted: Vec<&StoredBatch> = batches.iter().collect();
+    sorted.sort_unstable_by_key(|batch| batch.id);
+    let mut runs: Vec<Run> = Vec::new();
+    for batch in sorted {
+        let arrival = (batch.first_at, batch.last_at);
+        match runs.last_mut() {
+            Some(run) if run.ids.1 + 1 == batch.id => {
+                run.ids.1 = batch.last_id;
+                run.arrival = (run.arrival.0.min(arrival.0), run.arrival.1.max(arrival.1));
+            }
+            _ => runs.push(Run {
+                ids: (batch.id, batch.last_id),
+                arrival,
+            }),
+        }
+    }
+    runs.sort_unstable_by_key(|run| run.arrival);
+    runs
+}
+
+/// Whether it is cheaper to read both at once.
+fn near(one: &Run, next: &Run) -> bool {
+    next.arrival.0 <= one.arrival.1 + chrono::TimeDelta::seconds(10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_that_follow_each_other_are_read_together() {
+        let at = |second| DateTime::from_timestamp(second, 0).unwrap();
+        let batch = |id, last_id, second| StoredBatch {
+            id,
+            last_id,
+            first_at: at(second),
+            last_at: at(second + 1),
+            transaction_id: 0,
+        };
+        let runs = runs(&[batch(11, 20, 2), batch(1, 10, 1), batch(500, 510, 90)]);
+        assert_eq!(
+            runs,
+            [
+                Run {
+                    ids: (1, 20),
+                    arrival: (at(1), at(3))
+                },
+                Run {
+                    ids: (500, 510),
+                    arrival: (at(90), at(91))
+                }
+            ]
+        );
+        assert!(!near(&runs[0], &runs[1]));
+    }
+}

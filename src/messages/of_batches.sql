@@ -1,0 +1,11 @@
+-- Does: finds the messages of some batches.
+-- Params: $1 first and $2 last numbers of runs of messages, $3 earliest and
+--   $4 latest arrival, $5 kinds whose fields are wanted.
+-- Index: telemetry_messages_time_idx.
+-- Cost: the pages of that time.
+-- Order: none.
+SELECT id, created_at, peer_connection_id, kind_id, target,
+       CASE WHEN kind_id = ANY($5) THEN logs::text END AS logs
+FROM telemetry_rows
+WHERE created_at >= $3 AND created_at <= $4
+  AND EXISTS (SELECT FROM unnest($1::bigint[], $2::bigint[]) AS run (first_id, last_id) WHERE id BETWEEN first_id AND last_id)

@@ -1,0 +1,93 @@
+//! Tables that are maintained from the stored messages.
+//!
+//! ```text
+//! changes ──batches, sessions──► Runner ──messages──► Projection::fold
+//!                                  │ one transaction: rows, position, lease
+//!                                  ▼
+//!                              PostgreSQL
+//! ```
+//!
+//! A projection folds messages into values that can be put together in any order
+//! (a sum, a maximum, the latest), so a batch that comes late from a spool, a crash
+//! or a second server changes nothing about the result. Its rows and its position
+//! are committed together, under a lease; `rebuild` makes the table again from the
+//! messages, with the same result.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `runner` | the thread that reads the changes, and commits |
+//! | `state` | position and progress of a projection, a row of `projections` |
+//! | `nodes` | one row for each node: sessions, and the values it reported last |
+
+pub mod nodes;
+mod runner;
+mod state;
+
+use chrono::{DateTime, Utc};
+use diesel::PgConnection;
+use diesel::result::QueryResult;
+
+pub use runner::{Runner, RunnerParts};
+pub use state::{Progress, progress, request_rebuild};
+
+use crate::cluster::Job;
+use crate::ids::SessionId;
+use crate::store::SessionRow;
+
+/// A message, as a projection sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// Number.
+    pub id: i64,
+    /// Arrival at the server.
+    pub created_at: DateTime<Utc>,
+    /// Session.
+    pub session: SessionId,
+    /// Kind.
+    pub kind: &'a str,
+    /// Field `target`.
+    pub target: Option<&'a str>,
+    /// Fields as JSON.
+    pub fields: &'a str,
+}
+
+/// A table that is maintained from the messages.
+pub trait Projection: Send {
+    /// Its name: of its row in `projections`, and for people.
+    fn name(&self) -> &'static str;
+
+    /// The job of the server that maintains it.
+    fn job(&self) -> Job;
+
+    /// `msg` of the messages that it folds.
+    fn kinds(&self) -> &'static [&'static str];
+
+    /// Takes a message into what is not written yet.
+    fn fold(&mut self, message: Message<'_>);
+
+    /// Takes the newest state of a session.
+    fn session(&mut self, session: &SessionRow);
+
+    /// Rows that wait to be written; a measure of memory.
+    fn pending(&self) -> usize;
+
+    /// Writes what was folded, in the transaction that moves the position.
+    ///
+    /// # Errors
+    /// If the database cannot be written; nothing is committed then.
+    fn write(&mut self, conn: &mut PgConnection) -> QueryResult<()>;
+
+    /// Forgets what was folded, and what is remembered of the tables.
+    fn reset(&mut self);
+
+    /// Empties the tables, before they are built anew.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    fn clear(&self, conn: &mut PgConnection, from: Option<DateTime<Utc>>) -> QueryResult<()>;
+}
+
+/// All projections.
+pub fn all() -> Vec<Box<dyn Projection>> {
+    vec![Box::new(nodes::Nodes::default())]
+}

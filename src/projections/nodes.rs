@@ -1,0 +1,486 @@
+//! The projection `nodes`: one row for each node, a peer id on a chain.
+//!
+//! What follows from the sessions of a node (which is the latest, whether it is
+//! online and since when) is looked up anew whenever one of them changes. The
+//! values that it reported are put together in any order: the highest block of the
+//! latest session that reported one, with its first arrival; of the others the
+//! latest. Values of a session whose node is not known yet wait in
+//! `session_values`.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::result::Error;
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
+use serde::{Deserialize, Serialize};
+
+use super::{Message, Projection};
+use crate::cluster::Job;
+use crate::ids::SessionId;
+use crate::store::SessionRow;
+use crate::telemetry::{Block, Reading};
+
+/// Sessions whose node is remembered; far more than are open at once.
+const KNOWN_MAX: usize = 200_000;
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct NodeKey {
+    peer_id: String,
+    genesis_hash: String,
+}
+
+/// To which node a session belongs, for good.
+#[derive(Debug, Clone)]
+struct Known {
+    node: NodeKey,
+    session_at: DateTime<Utc>,
+}
+
+/// A block, its first arrival, and the start of the session that reported it.
+#[derive(Debug, Clone, PartialEq)]
+struct Reported {
+    height: i64,
+    hash: Option<String>,
+    at: DateTime<Utc>,
+    session_at: Option<DateTime<Utc>>,
+}
+
+/// Values that were reported together: the latest replaces all of them.
+#[derive(Debug, Clone, PartialEq)]
+struct Latest<T> {
+    values: T,
+    at: DateTime<Utc>,
+    message: i64,
+}
+
+/// Peers, download and upload.
+type Network = (Option<i64>, Option<f64>, Option<f64>);
+
+/// Transactions and state cache.
+type Pool = (Option<i64>, Option<f64>);
+
+/// The values of a session or a node.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Values {
+    seen_at: Option<DateTime<Utc>>,
+    best: Option<Reported>,
+    finalized: Option<Reported>,
+    network: Option<Latest<Network>>,
+    pool: Option<Latest<Pool>>,
+}
+
+/// Values as a row, with the names of the columns.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, QueryableByName)]
+struct ValuesRow {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[diesel(sql_type = Nullable<BigInt>)]
+    session_id: Option<i64>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    seen_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    best_height: Option<i64>,
+    #[diesel(sql_type = Nullable<Text>)]
+    best_hash: Option<String>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    best_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    finalized_height: Option<i64>,
+    #[diesel(sql_type = Nullable<Text>)]
+    finalized_hash: Option<String>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    finalized_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    peers: Option<i64>,
+    #[diesel(sql_type = Nullable<diesel::sql_types::Double>)]
+    download_bytes_per_s: Option<f64>,
+    #[diesel(sql_type = Nullable<diesel::sql_types::Double>)]
+    upload_bytes_per_s: Option<f64>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    network_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    network_message: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    transactions: Option<i64>,
+    #[diesel(sql_type = Nullable<diesel::sql_types::Double>)]
+    state_cache_bytes: Option<f64>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pool_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pool_message: Option<i64>,
+}
+
+/// A row of `nodes` to be updated.
+#[derive(Debug, Serialize)]
+struct NodeRow<'a> {
+    peer_id: &'a str,
+    genesis_hash: &'a str,
+    best_session_at: Option<DateTime<Utc>>,
+    finalized_session_at: Option<DateTime<Utc>>,
+    #[serde(flatten)]
+    values: ValuesRow,
+}
+
+#[derive(QueryableByName)]
+struct Identity {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Text)]
+    peer_id: String,
+    #[diesel(sql_type = Text)]
+    genesis_hash: String,
+    #[diesel(sql_type = Timestamptz)]
+    created_at: DateTime<Utc>,
+}
+
+/// The projection.
+#[derive(Debug, Default)]
+pub(super) struct Nodes {
+    values: HashMap<SessionId, Values>,
+    /// Sessions that changed.
+    changed: HashSet<SessionId>,
+    known: HashMap<SessionId, Known>,
+}
+
+impl Projection for Nodes {
+    fn name(&self) -> &'static str {
+        "nodes"
+    }
+
+    fn job(&self) -> Job {
+        Job::Nodes
+    }
+
+    fn kinds(&self) -> &'static [&'static str] {
+        &Reading::KINDS
+    }
+
+    fn fold(&mut self, message: Message<'_>) {
+        let Some(reading) = Reading::from_fields(message.kind, message.fields.as_bytes()) else {
+            return;
+        };
+        let values = Values::of(reading, &message);
+        let known = self.values.entry(message.session).or_default();
+        known.merge(values);
+    }
+
+    fn session(&mut self, session: &SessionRow) {
+        self.changed.insert(session.id);
+        let Some(peer_id) = session.facts.peer_id.clone() else {
+            return;
+        };
+        self.know(
+            session.id,
+            Known {
+                node: NodeKey {
+                    peer_id,
+                    genesis_hash: session.facts.genesis_hash.clone().unwrap_or_default(),
+                },
+                session_at: session.created_at,
+            },
+        );
+    }
+
+    fn pending(&self) -> usize {
+        self.values.len() + self.changed.len()
+    }
+
+    fn write(&mut self, conn: &mut PgConnection) -> QueryResult<()> {
+        let values = std::mem::take(&mut self.values);
+        let changed = std::mem::take(&mut self.changed);
+        let fresh = self.identify(conn, values.keys())?;
+        let mut nodes: HashMap<NodeKey, Values> = HashMap::new();
+        let mut waiting = Vec::new();
+        for (session, mut values) in values {
+            match self.known.get(&session) {
+                Some(known) => {
+                    values.belong_to(known.session_at);
+                    nodes.entry(known.node.clone()).or_default().merge(values);
+                }
+                None => waiting.push(values.into_row(Some(session.0))),
+            }
+        }
+        let of_changed: Vec<i64> = changed
+            .iter()
+            .filter(|session| self.known.contains_key(session))
+            .map(|session| session.0)
+            .collect();
+        let waited: Vec<ValuesRow> = match of_changed.is_empty() {
+            true => Vec::new(),
+            false => diesel::sql_query(
+                "DELETE FROM session_values WHERE session_id = ANY($1) RETURNING *",
+            )
+            .bind::<Array<BigInt>, _>(&of_changed)
+            .load(conn)?,
+        };
+        for row in waited {
+            let known = row.session_id.and_then(|id| self.known.get(&SessionId(id)));
+            if let Some(known) = known {
+                let mut values = Values::from_row(row);
+                values.belong_to(known.session_at);
+                nodes.entry(known.node.clone()).or_default().merge(values);
+            }
+        }
+        let touched: HashSet<&NodeKey> = changed
+            .iter()
+            .chain(&fresh)
+            .filter_map(|session| self.known.get(session))
+            .map(|known| &known.node)
+            .collect();
+        refresh(conn, &touched)?;
+        wait(conn, &waiting)?;
+        update(conn, &nodes)?;
+        if self.known.len() > KNOWN_MAX {
+            self.known.clear();
+        }
+        Ok(())
+    }
+
+    fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    fn clear(&self, conn: &mut PgConnection, _from: Option<DateTime<Utc>>) -> QueryResult<()> {
+        // Deleting lets those who read go on meanwhile.
+        diesel::sql_query("DELETE FROM nodes").execute(conn)?;
+        diesel::sql_query("DELETE FROM session_values").execute(conn)?;
+        Ok(())
+    }
+}
+
+impl Nodes {
+    fn know(&mut self, session: SessionId, known: Known) {
+        self.known.insert(session, known);
+    }
+
+    /// Finds the nodes of sessions that are not known yet; returns those found.
+    fn identify<'a>(
+        &mut self,
+        conn: &mut PgConnection,
+        sessions: impl Iterator<Item = &'a SessionId>,
+    ) -> QueryResult<Vec<SessionId>> {
+        let unknown: Vec<i64> = sessions
+            .filter(|session| !self.known.contains_key(session))
+            .map(|session| session.0)
+            .collect();
+        if unknown.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found: Vec<Identity> = diesel::sql_query(
+            "SELECT id, peer_id, coalesce(genesis_hash, '') AS genesis_hash, created_at \
+             FROM peer_connections WHERE id = ANY($1) AND peer_id IS NOT NULL",
+        )
+        .bind::<Array<BigInt>, _>(&unknown)
+        .load(conn)?;
+        let mut fresh = Vec::with_capacity(found.len());
+        for row in found {
+            fresh.push(SessionId(row.id));
+            self.know(
+                SessionId(row.id),
+                Known {
+                    node: NodeKey {
+                        peer_id: row.peer_id,
+                        genesis_hash: row.genesis_hash,
+                    },
+                    session_at: row.created_at,
+                },
+            );
+        }
+        Ok(fresh)
+    }
+}
+
+impl Values {
+    fn of(reading: Reading, message: &Message<'_>) -> Self {
+        let at = message.created_at;
+        let reported = |block: Block| Reported {
+            height: block.height,
+            hash: block.hash,
+            at,
+            session_at: None,
+        };
+        let network = (
+            reading.peers,
+            reading.download_bytes_per_s,
+            reading.upload_bytes_per_s,
+        );
+        let pool = (reading.transactions, reading.state_cache_bytes);
+        Self {
+            seen_at: Some(at),
+            best: reading.best.map(reported),
+            finalized: reading.finalized.map(reported),
+            network: (network != (None, None, None)).then_some(Latest {
+                values: network,
+                at,
+                message: message.id,
+            }),
+            pool: (pool != (None, None)).then_some(Latest {
+                values: pool,
+                at,
+                message: message.id,
+            }),
+        }
+    }
+
+    /// Puts two together; the order does not matter.
+    fn merge(&mut self, other: Self) {
+        self.seen_at = self.seen_at.max(other.seen_at);
+        merge_block(&mut self.best, other.best);
+        merge_block(&mut self.finalized, other.finalized);
+        merge_latest(&mut self.network, other.network);
+        merge_latest(&mut self.pool, other.pool);
+    }
+
+    /// They were reported in a session that began then.
+    fn belong_to(&mut self, session_at: DateTime<Utc>) {
+        for block in [&mut self.best, &mut self.finalized].into_iter().flatten() {
+            block.session_at = Some(session_at);
+        }
+    }
+
+    fn into_row(self, session_id: Option<i64>) -> ValuesRow {
+        let (best, finalized) = (self.best.as_ref(), self.finalized.as_ref());
+        let network = self.network.as_ref();
+        let pool = self.pool.as_ref();
+        ValuesRow {
+            session_id,
+            seen_at: self.seen_at,
+            best_height: best.map(|block| block.height),
+            best_hash: best.and_then(|block| block.hash.clone()),
+            best_at: best.map(|block| block.at),
+            finalized_height: finalized.map(|block| block.height),
+            finalized_hash: finalized.and_then(|block| block.hash.clone()),
+            finalized_at: finalized.map(|block| block.at),
+            peers: network.and_then(|network| network.values.0),
+            download_bytes_per_s: network.and_then(|network| network.values.1),
+            upload_bytes_per_s: network.and_then(|network| network.values.2),
+            network_at: network.map(|network| network.at),
+            network_message: network.map(|network| network.message),
+            transactions: pool.and_then(|pool| pool.values.0),
+            state_cache_bytes: pool.and_then(|pool| pool.values.1),
+            pool_at: pool.map(|pool| pool.at),
+            pool_message: pool.map(|pool| pool.message),
+        }
+    }
+
+    fn from_row(row: ValuesRow) -> Self {
+        let block = |height: Option<i64>, hash, at: Option<DateTime<Utc>>| {
+            Some(Reported {
+                height: height?,
+                hash,
+                at: at?,
+                session_at: None,
+            })
+        };
+        let network = (row.peers, row.download_bytes_per_s, row.upload_bytes_per_s);
+        let pool = (row.transactions, row.state_cache_bytes);
+        Self {
+            seen_at: row.seen_at,
+            best: block(row.best_height, row.best_hash, row.best_at),
+            finalized: block(row.finalized_height, row.finalized_hash, row.finalized_at),
+            network: latest(network, row.network_at, row.network_message),
+            pool: latest(pool, row.pool_at, row.pool_message),
+        }
+    }
+}
+
+fn latest<T>(values: T, at: Option<DateTime<Utc>>, message: Option<i64>) -> Option<Latest<T>> {
+    Some(Latest {
+        values,
+        at: at?,
+        message: message?,
+    })
+}
+
+/// The block of the later session wins, then the higher one, then the one that
+/// arrived first.
+fn merge_block(known: &mut Option<Reported>, other: Option<Reported>) {
+    let Some(other) = other else { return };
+    let rank = |block: &Reported| (block.session_at, block.height, std::cmp::Reverse(block.at));
+    let wins = known
+        .as_ref()
+        .is_none_or(|known| rank(&other) > rank(known));
+    if wins {
+        *known = Some(other);
+    }
+}
+
+fn merge_latest<T>(known: &mut Option<Latest<T>>, other: Option<Latest<T>>) {
+    let Some(other) = other else { return };
+    let is_later = known
+        .as_ref()
+        .is_none_or(|known| (known.at, known.message) < (other.at, other.message));
+    if is_later {
+        *known = Some(other);
+    }
+}
+
+/// Looks up what follows from the sessions of some nodes.
+fn refresh(conn: &mut PgConnection, nodes: &HashSet<&NodeKey>) -> QueryResult<()> {
+    if nodes.is_empty() {
+        return Ok(());
+    }
+    // Sorted, so that two transactions never wait for each other in a circle.
+    let mut keys: Vec<(&str, &str)> = nodes
+        .iter()
+        .map(|node| (node.peer_id.as_str(), node.genesis_hash.as_str()))
+        .collect();
+    keys.sort_unstable();
+    let (peers, chains): (Vec<&str>, Vec<&str>) = keys.into_iter().unzip();
+    diesel::sql_query(include_str!("nodes_refresh.sql"))
+        .bind::<Array<Text>, _>(peers)
+        .bind::<Array<Text>, _>(chains)
+        .execute(conn)?;
+    Ok(())
+}
+
+fn wait(conn: &mut PgConnection, rows: &[ValuesRow]) -> QueryResult<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    diesel::sql_query(include_str!("nodes_wait.sql"))
+        .bind::<Text, _>(json(&rows)?)
+        .execute(conn)?;
+    Ok(())
+}
+
+fn update(conn: &mut PgConnection, nodes: &HashMap<NodeKey, Values>) -> QueryResult<()> {
+    if nodes.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<NodeRow<'_>> = nodes
+        .iter()
+        .map(|(node, values)| NodeRow {
+            peer_id: &node.peer_id,
+            genesis_hash: &node.genesis_hash,
+            best_session_at: values.best.as_ref().and_then(|block| block.session_at),
+            finalized_session_at: values.finalized.as_ref().and_then(|block| block.session_at),
+            values: values.clone().into_row(None),
+        })
+        .collect();
+    diesel::sql_query(include_str!("nodes_update.sql"))
+        .bind::<Text, _>(json(&rows)?)
+        .execute(conn)?;
+    Ok(())
+}
+
+fn json(rows: &impl Serialize) -> QueryResult<String> {
+    serde_json::to_string(rows).map_err(|error| Error::SerializationError(Box::new(error)))
+}
+
+/// Deletes nodes whose sessions are all purged, of those that were seen before
+/// `cutoff`; at most `rows_max`. Returns how many.
+///
+/// # Errors
+/// If the database cannot be written.
+pub fn forget(conn: &mut PgConnection, cutoff: DateTime<Utc>, rows_max: i64) -> QueryResult<usize> {
+    diesel::sql_query(
+        "DELETE FROM nodes WHERE ctid = ANY(ARRAY(SELECT n.ctid FROM nodes n \
+         WHERE NOT n.online AND n.last_seen_at < $1 \
+           AND NOT EXISTS (SELECT FROM peer_connections p WHERE p.id = n.session_id) LIMIT $2))",
+    )
+    .bind::<Timestamptz, _>(cutoff)
+    .bind::<BigInt, _>(rows_max)
+    .execute(conn)
+}

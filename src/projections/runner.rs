@@ -1,0 +1,370 @@
+//! The thread that maintains the projections of which this server holds the
+//! leases, on a connection of its own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use chrono::{TimeDelta, Utc};
+use diesel::PgConnection;
+
+use super::state::{self, Progress};
+use super::{Message, Projection, all};
+use crate::changes::{self, Position};
+use crate::cluster::{Lease, LeaseError, Leases};
+use crate::config::DatabaseUrl;
+use crate::database::connect;
+use crate::ids::SessionId;
+use crate::messages::{self, MessageRow};
+use crate::metrics::Metrics;
+use crate::store::partitions;
+
+/// Pause between looks for changes.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Pause after a failure.
+const RETRY_WAIT: Duration = Duration::from_secs(1);
+
+/// Limit of each statement.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Rows that may wait to be written.
+const PENDING_MAX: usize = 50_000;
+
+/// Writing takes at most one part in so many of the time, so that the cost of a
+/// large network stays bounded and a small one is up to date at once.
+const WRITE_SHARE: u32 = 20;
+
+/// Longest time until what was read is written.
+const WRITE_INTERVAL_MAX: Duration = Duration::from_secs(10);
+
+/// How often the index on time is brought up to date: what it lacks is read as a whole.
+const SUMMARIZE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Span of messages that a build reads at once: from the first to the longest.
+const SPAN_FIRST: TimeDelta = TimeDelta::seconds(10);
+const SPAN_MAX: TimeDelta = TimeDelta::days(1);
+
+/// A span of a build with more messages is followed by a shorter one, with fewer
+/// than a quarter by a longer one.
+const SPAN_MESSAGES: usize = 100_000;
+
+/// What the runner needs from outside.
+#[derive(Debug)]
+pub struct RunnerParts {
+    /// The database.
+    pub url: DatabaseUrl,
+    /// The leases of this server.
+    pub leases: Leases,
+    /// All metrics.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub struct Runner {
+    stop: mpsc::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Runner {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// If the system allows no more threads.
+    pub fn start(parts: RunnerParts) -> std::io::Result<Self> {
+        let (stop, stopped) = mpsc::channel();
+        let mut followers: Vec<Follower> = all().into_iter().map(Follower::new).collect();
+        let thread = std::thread::Builder::new()
+            .name("projections".to_owned())
+            .spawn(move || {
+                let mut conn = None;
+                loop {
+                    let pause = match run(&parts, &mut conn, &mut followers) {
+                        Ok(pause) => pause,
+                        Err(error) => {
+                            log::debug!("projections: {error}");
+                            conn = None;
+                            followers.iter_mut().for_each(Follower::forget);
+                            RETRY_WAIT
+                        }
+                    };
+                    // The sender is dropped when it is time to stop.
+                    if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                        return;
+                    }
+                }
+            })?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Ends it; what was not written is read again by whoever goes on.
+    pub fn stop(self) {
+        drop(self.stop);
+        if self.thread.join().is_err() {
+            log::error!("the thread of the projections had panicked");
+        }
+    }
+}
+
+/// One round over all projections; returns how long to pause.
+fn run(
+    parts: &RunnerParts,
+    conn: &mut Option<PgConnection>,
+    followers: &mut [Follower],
+) -> Result<Duration, LeaseError> {
+    let mut pause = POLL_INTERVAL;
+    for follower in followers {
+        let Some(lease) = parts.leases.held(follower.projection.job()) else {
+            follower.forget();
+            parts.metrics.projections.left(follower.projection.name());
+            continue;
+        };
+        let conn = match conn {
+            Some(conn) => conn,
+            None => conn.insert(connect(&parts.url, "projections", STATEMENT_TIMEOUT)?),
+        };
+        match follower.step(conn, &lease, &parts.metrics) {
+            Ok(true) => pause = Duration::ZERO,
+            Ok(false) => {}
+            // Somebody else goes on with it.
+            Err(LeaseError::Lost(_)) => follower.forget(),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(pause)
+}
+
+/// One projection, and how far this server has read for it.
+struct Follower {
+    projection: Box<dyn Projection>,
+    /// As it is in the database; none before it was looked up.
+    written: Option<Progress>,
+    /// Read, and perhaps not written yet.
+    read: Position,
+    /// Something was read since the last write.
+    has_read: bool,
+    written_at: Instant,
+    write_took: Duration,
+    summarized_at: Option<Instant>,
+    span: TimeDelta,
+}
+
+impl Follower {
+    fn new(projection: Box<dyn Projection>) -> Self {
+        Self {
+            projection,
+            written: None,
+            read: Position(0),
+            has_read: false,
+            written_at: Instant::now(),
+            write_took: Duration::ZERO,
+            summarized_at: None,
+            span: SPAN_FIRST,
+        }
+    }
+
+    /// What was not written is read again.
+    fn forget(&mut self) {
+        if self.written.take().is_some() {
+            self.projection.reset();
+            self.has_read = false;
+        }
+    }
+
+    /// Reads a part of the changes, and writes if it is time; whether there is more.
+    fn step(
+        &mut self,
+        conn: &mut PgConnection,
+        lease: &Lease,
+        metrics: &Metrics,
+    ) -> Result<bool, LeaseError> {
+        let name = self.projection.name();
+        let cluster_id = changes::cluster_id(conn)?;
+        let found = state::progress(conn, name)?.ok_or(LeaseError::Lost(name))?;
+        if self.written.as_ref() != Some(&found) {
+            self.forget();
+            self.written = Some(found.clone());
+            self.read = Position(found.position.unwrap_or(0));
+        }
+        let is_foreign = |progress: &Progress| {
+            let known = progress.cluster_id.as_ref();
+            known.is_some_and(|known| *known != cluster_id)
+        };
+        if is_foreign(&found) {
+            log::warn!(
+                "projection {name}: the database was restored into another cluster; it is built anew"
+            );
+            let after = Progress::to_be_built(found.build_from);
+            lease.transaction(conn, |conn| {
+                state::advance(conn, name, lease, &found, &after)?;
+                Ok(changes::adopt(conn)?)
+            })?;
+            return Ok(true);
+        }
+        if found.position.is_none() {
+            return self.build(conn, lease, &found, cluster_id);
+        }
+        let changes = changes::read(conn, self.read)?;
+        let is_new = !changes.batches.is_empty() || !changes.sessions.is_empty();
+        if is_new {
+            self.summarize(conn)?;
+            let kinds = messages::kinds(conn, self.projection.kinds())?;
+            let numbers: Vec<i16> = kinds.keys().copied().collect();
+            let rows = messages::of_batches(conn, &changes.batches, &numbers)?;
+            for session in &changes.sessions {
+                self.projection.session(session);
+            }
+            self.fold(&rows, &kinds, |_| true);
+        }
+        self.read = changes.next;
+        self.has_read |= is_new;
+        let oldest = changes.batches.first().map(|batch| batch.first_at);
+        metrics.projections.show(name, oldest);
+        let pace = (self.write_took * WRITE_SHARE).min(WRITE_INTERVAL_MAX);
+        let is_due = self.written_at.elapsed() >= pace || self.projection.pending() >= PENDING_MAX;
+        if self.has_read && is_due {
+            let after = Progress::at(self.read, cluster_id);
+            self.write(conn, lease, &found, after)?;
+        }
+        Ok(changes.has_more)
+    }
+
+    /// One part of building the tables from the stored messages. What is stored
+    /// from now on comes through the changes afterwards, and is left out here.
+    fn build(
+        &mut self,
+        conn: &mut PgConnection,
+        lease: &Lease,
+        found: &Progress,
+        cluster_id: String,
+    ) -> Result<bool, LeaseError> {
+        let name = self.projection.name();
+        let Some(build_end) = found.build_end else {
+            log::info!("projection {name}: building it from the stored messages");
+            // Before the sessions are read: what changes meanwhile comes again.
+            let build_end = changes::end(conn)?;
+            let first = messages::earliest(conn, found.build_from)?;
+            let projection = &self.projection;
+            lease.transaction(conn, |conn| Ok(projection.clear(conn, found.build_from)?))?;
+            self.build_sessions(conn, lease)?;
+            let after = Progress {
+                build_end: Some(build_end.0),
+                built_until: Some(first.unwrap_or_else(Utc::now)),
+                cluster_id: Some(cluster_id),
+                ..found.clone()
+            };
+            self.write(conn, lease, found, after)?;
+            self.span = SPAN_FIRST;
+            return Ok(true);
+        };
+        let from = found.built_until.unwrap_or_else(Utc::now);
+        if from > Utc::now() + TimeDelta::hours(1) {
+            log::info!("projection {name}: built");
+            let after = Progress::at(Position(build_end), cluster_id);
+            self.write(conn, lease, found, after)?;
+            return Ok(true);
+        }
+        let until = from + self.span;
+        let kinds = messages::kinds(conn, self.projection.kinds())?;
+        let numbers: Vec<i16> = kinds.keys().copied().collect();
+        let rows = messages::of_span(conn, from, until, &numbers)?;
+        // After the messages: a batch is visible with them, or before.
+        let later = changes::visible_from(conn, Position(build_end))?;
+        let mut later: Vec<(i64, i64)> = later
+            .iter()
+            .map(|batch| (batch.id, batch.last_id))
+            .collect();
+        later.sort_unstable();
+        let comes_later = |id: i64| {
+            let after = later.partition_point(|(first, _)| *first <= id);
+            let before = after.checked_sub(1).and_then(|place| later.get(place));
+            before.is_some_and(|(_, last)| id <= *last)
+        };
+        self.fold(&rows, &kinds, |row| !comes_later(row.id));
+        if rows.len() > SPAN_MESSAGES {
+            self.span = (self.span / 2).max(TimeDelta::milliseconds(100));
+        } else if rows.len() < SPAN_MESSAGES / 4 {
+            self.span = (self.span * 2).min(SPAN_MAX);
+        }
+        let after = Progress {
+            built_until: Some(until),
+            ..found.clone()
+        };
+        self.write(conn, lease, found, after)?;
+        Ok(true)
+    }
+
+    /// Takes the sessions, which are few beside the messages, before these.
+    fn build_sessions(&mut self, conn: &mut PgConnection, lease: &Lease) -> Result<(), LeaseError> {
+        let mut after = i64::MIN;
+        loop {
+            let page = changes::sessions_after(conn, after)?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = last.id.0;
+            for session in &page {
+                self.projection.session(session);
+            }
+            let projection = &mut self.projection;
+            lease.transaction(conn, |conn| Ok(projection.write(conn)?))?;
+        }
+    }
+
+    fn fold(
+        &mut self,
+        rows: &[MessageRow],
+        kinds: &HashMap<i16, &'static str>,
+        admits: impl Fn(&MessageRow) -> bool,
+    ) {
+        for row in rows {
+            let (Some(kind), Some(fields)) = (kinds.get(&row.kind_id), row.logs.as_deref()) else {
+                continue;
+            };
+            if admits(row) {
+                self.projection.fold(Message {
+                    id: row.id,
+                    created_at: row.created_at,
+                    session: SessionId(row.peer_connection_id),
+                    kind,
+                    target: row.target.as_deref(),
+                    fields,
+                });
+            }
+        }
+    }
+
+    fn write(
+        &mut self,
+        conn: &mut PgConnection,
+        lease: &Lease,
+        before: &Progress,
+        after: Progress,
+    ) -> Result<(), LeaseError> {
+        let started_at = Instant::now();
+        let projection = &mut self.projection;
+        lease.transaction(conn, |conn| {
+            state::advance(conn, projection.name(), lease, before, &after)?;
+            Ok(projection.write(conn)?)
+        })?;
+        self.write_took = started_at.elapsed();
+        self.written_at = Instant::now();
+        self.has_read = false;
+        self.written = Some(after);
+        Ok(())
+    }
+
+    fn summarize(&mut self, conn: &mut PgConnection) -> Result<(), LeaseError> {
+        let is_due = self
+            .summarized_at
+            .is_none_or(|at| at.elapsed() >= SUMMARIZE_INTERVAL);
+        if is_due {
+            partitions::summarize_newest(conn, Utc::now())?;
+            self.summarized_at = Some(Instant::now());
+        }
+        Ok(())
+    }
+}

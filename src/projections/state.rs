@@ -1,0 +1,112 @@
+//! How far a projection has come: its row of `projections`.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
+
+use crate::changes::Position;
+use crate::cluster::{Lease, LeaseError};
+
+/// Position and progress of a projection.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct Progress {
+    /// Transactions below it are contained; none while it is built.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub position: Option<i64>,
+    /// While it is built: where it follows the changes afterwards.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub build_end: Option<i64>,
+    /// While it is built: messages that arrived before are contained.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub built_until: Option<DateTime<Utc>>,
+    /// Messages that arrived before are left out.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub build_from: Option<DateTime<Utc>>,
+    /// Database cluster in which the position counts.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub cluster_id: Option<String>,
+}
+
+impl Progress {
+    /// Follows the changes from a position on.
+    pub(super) fn at(position: Position, cluster_id: String) -> Self {
+        Self {
+            position: Some(position.0),
+            build_end: None,
+            built_until: None,
+            build_from: None,
+            cluster_id: Some(cluster_id),
+        }
+    }
+
+    /// To be built from its beginning.
+    pub(super) fn to_be_built(from: Option<DateTime<Utc>>) -> Self {
+        Self {
+            position: None,
+            build_end: None,
+            built_until: None,
+            build_from: from,
+            cluster_id: None,
+        }
+    }
+}
+
+/// How far a projection has come; none if there is no projection of that name.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn progress(conn: &mut PgConnection, name: &str) -> QueryResult<Option<Progress>> {
+    diesel::sql_query(
+        "SELECT position, build_end, built_until, build_from, cluster_id FROM projections WHERE name = $1",
+    )
+    .bind::<Text, _>(name)
+    .get_result(conn)
+    .optional()
+}
+
+/// Asks for a projection to be built anew by the server that maintains it, from
+/// the messages that arrived since `from`, or all. False if there is none of that
+/// name.
+///
+/// # Errors
+/// If the database cannot be written.
+pub fn request_rebuild(
+    conn: &mut PgConnection,
+    name: &str,
+    from: Option<DateTime<Utc>>,
+) -> QueryResult<bool> {
+    let changed = diesel::sql_query(
+        "UPDATE projections SET position = NULL, build_end = NULL, built_until = NULL, build_from = $2, updated_at = now() WHERE name = $1",
+    )
+    .bind::<Text, _>(name)
+    .bind::<Nullable<Timestamptz>, _>(from)
+    .execute(conn)?;
+    Ok(changed > 0)
+}
+
+/// Moves a projection on, by compare and set: refused if somebody else moved it,
+/// or has held its lease later.
+pub(super) fn advance(
+    conn: &mut PgConnection,
+    name: &'static str,
+    lease: &Lease,
+    before: &Progress,
+    after: &Progress,
+) -> Result<(), LeaseError> {
+    let moved = diesel::sql_query(include_str!("advance.sql"))
+        .bind::<Text, _>(name)
+        .bind::<BigInt, _>(lease.token())
+        .bind::<Nullable<BigInt>, _>(before.position)
+        .bind::<Nullable<BigInt>, _>(before.build_end)
+        .bind::<Nullable<Timestamptz>, _>(before.built_until)
+        .bind::<Nullable<Timestamptz>, _>(before.build_from)
+        .bind::<Nullable<BigInt>, _>(after.position)
+        .bind::<Nullable<BigInt>, _>(after.build_end)
+        .bind::<Nullable<Timestamptz>, _>(after.built_until)
+        .bind::<Nullable<Text>, _>(&after.cluster_id)
+        .execute(conn)?;
+    match moved {
+        1 => Ok(()),
+        _ => Err(LeaseError::Lost(name)),
+    }
+}

@@ -1,0 +1,181 @@
+//! What a node reports of itself while it runs: the values in `system.interval`,
+//! `block.import` and `notify.finalized`, old format and new.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Longest hash in bytes; those of today have 66.
+const HASH_BYTES_MAX: usize = 130;
+
+/// A block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// Its number.
+    pub height: i64,
+    /// Its hash, if the message has one.
+    pub hash: Option<String>,
+}
+
+/// The values of one message; what it does not carry is `None`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Reading {
+    /// The node's best block.
+    pub best: Option<Block>,
+    /// The last block that it saw finalized.
+    pub finalized: Option<Block>,
+    /// Connected peers.
+    pub peers: Option<i64>,
+    /// Download, bytes per second.
+    pub download_bytes_per_s: Option<f64>,
+    /// Upload, bytes per second.
+    pub upload_bytes_per_s: Option<f64>,
+    /// Transactions in the pool.
+    pub transactions: Option<i64>,
+    /// State cache in use, bytes.
+    pub state_cache_bytes: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Fields<'a> {
+    height: Value,
+    #[serde(borrow)]
+    best: Option<Cow<'a, str>>,
+    finalized_height: Value,
+    #[serde(borrow)]
+    finalized_hash: Option<Cow<'a, str>>,
+    txcount: Value,
+    used_state_cache_size: Value,
+    peers: Value,
+    bandwidth_download: Value,
+    bandwidth_upload: Value,
+}
+
+impl Reading {
+    /// Each half is due every 5 s: that of the chain and that of the network.
+    pub const INTERVAL: &'static str = "system.interval";
+    /// A block that became best.
+    pub const IMPORT: &'static str = "block.import";
+    /// A block that was finalized.
+    pub const FINALIZED: &'static str = "notify.finalized";
+
+    /// `msg` of the messages that carry values.
+    pub const KINDS: [&'static str; 3] = [Self::INTERVAL, Self::IMPORT, Self::FINALIZED];
+
+    /// Reads the fields of a message; none if it is of another kind or carries no
+    /// value that can be read.
+    pub fn from_fields(kind: &str, fields: &[u8]) -> Option<Self> {
+        if !Self::KINDS.contains(&kind) {
+            return None;
+        }
+        let fields: Fields<'_> = serde_json::from_slice(fields).ok()?;
+        let block = |height: &Value, hash: Option<Cow<'_, str>>| {
+            Some(Block {
+                height: integer(height)?,
+                hash: hash.and_then(short),
+            })
+        };
+        let reading = if kind == Self::FINALIZED {
+            Self {
+                finalized: block(&fields.height, fields.best),
+                ..Self::default()
+            }
+        } else {
+            Self {
+                best: block(&fields.height, fields.best),
+                finalized: block(&fields.finalized_height, fields.finalized_hash),
+                peers: integer(&fields.peers),
+                download_bytes_per_s: number(&fields.bandwidth_download),
+                upload_bytes_per_s: number(&fields.bandwidth_upload),
+                transactions: integer(&fields.txcount),
+                state_cache_bytes: number(&fields.used_state_cache_size),
+            }
+        };
+        (reading != Self::default()).then_some(reading)
+    }
+}
+
+fn short(hash: Cow<'_, str>) -> Option<String> {
+    (hash.len() <= HASH_BYTES_MAX).then(|| hash.into_owned())
+}
+
+/// A whole number, whether the node sent a number or a string.
+pub(super) fn integer(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64(),
+        Value::String(digits) => digits.parse().ok(),
+        _ => None,
+    }
+}
+
+/// A finite number, whether the node sent a number or a string.
+pub(super) fn number(value: &Value) -> Option<f64> {
+    let number = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(digits) => digits.parse().ok(),
+        _ => None,
+    };
+    number.filter(|number| number.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heights_are_read_from_numbers_and_strings() {
+        let read = |kind, fields: &str| Reading::from_fields(kind, fields.as_bytes());
+        let block = |height, hash: &str| {
+            Some(Block {
+                height,
+                hash: Some(hash.to_owned()),
+            })
+        };
+        let finalized = read("notify.finalized", r#"{"height":"12","best":"0xa"}"#).unwrap();
+        assert_eq!(
+            (finalized.best, finalized.finalized),
+            (None, block(12, "0xa"))
+        );
+        let chain = read("system.interval", r#"{"height":7,"best":"0xb","finalized_height":5,"finalized_hash":"0xc","txcount":3,"used_state_cache_size":9}"#).unwrap();
+        assert_eq!(
+            (chain.best, chain.finalized),
+            (block(7, "0xb"), block(5, "0xc"))
+        );
+        assert_eq!(
+            (chain.transactions, chain.state_cache_bytes, chain.peers),
+            (Some(3), Some(9.0), None)
+        );
+        let network = read(
+            "system.interval",
+            r#"{"peers":4,"bandwidth_download":1.5,"bandwidth_upload":"2"}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            (
+                network.peers,
+                network.download_bytes_per_s,
+                network.upload_bytes_per_s
+            ),
+            (Some(4), Some(1.5), Some(2.0))
+        );
+        assert_eq!(network.best, None);
+    }
+
+    #[test]
+    fn what_carries_no_value_is_no_reading() {
+        for (kind, fields) in [
+            ("txpool.import", r#"{"height":1}"#),
+            ("block.import", r#"{"height":{},"best":"0xa"}"#),
+            ("block.import", "[]"),
+            ("system.interval", "{}"),
+        ] {
+            assert_eq!(
+                Reading::from_fields(kind, fields.as_bytes()),
+                None,
+                "{kind} {fields}"
+            );
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Tables that are maintained from the messages: they say what the messages say,
+//! however these were stored, and are the same when they are built again.
+
+use serde_json::{Value, json};
+
+use crate::support::{FakeNode, TestApp, corpus, wait_until};
+
+/// The rows of `nodes`, in order, without what moves by itself.
+const NODES: &str = "SELECT to_jsonb(n)::text AS value FROM nodes n ORDER BY peer_id, genesis_hash";
+
+/// What the log says of the values in `nodes`, by plain SQL.
+const NODES_BY_SQL: &str = "
+    WITH said AS (
+        SELECT p.peer_id, coalesce(p.genesis_hash, '') AS genesis_hash, p.created_at AS session_at, l.id, l.created_at, l.msg, l.logs,
+               CASE WHEN l.msg <> 'notify.finalized' THEN telemetry_integer(l.logs, 'height') END AS best,
+               CASE WHEN l.msg = 'notify.finalized' THEN telemetry_integer(l.logs, 'height') ELSE telemetry_integer(l.logs, 'finalized_height') END AS finalized
+        FROM telemetry_logs l JOIN peer_connections p ON p.id = l.peer_connection_id
+        WHERE p.peer_id IS NOT NULL AND l.msg IN ('system.interval', 'block.import', 'notify.finalized')
+    )
+    SELECT concat_ws(' ', peer_id, genesis_hash,
+        (array_agg(best ORDER BY session_at DESC, best DESC, created_at) FILTER (WHERE best IS NOT NULL))[1],
+        (array_agg(created_at ORDER BY session_at DESC, best DESC, created_at) FILTER (WHERE best IS NOT NULL))[1],
+        (array_agg(finalized ORDER BY session_at DESC, finalized DESC, created_at) FILTER (WHERE finalized IS NOT NULL))[1],
+        (array_agg(telemetry_integer(logs, 'peers') ORDER BY created_at DESC, id DESC) FILTER (WHERE logs ? 'peers'))[1],
+        (array_agg(telemetry_integer(logs, 'txcount') ORDER BY created_at DESC, id DESC) FILTER (WHERE logs ? 'txcount'))[1]) AS value
+    FROM said GROUP BY peer_id, genesis_hash ORDER BY 1";
+
+/// The same, as the projection has it.
+const NODES_BY_PROJECTION: &str = "
+    SELECT concat_ws(' ', peer_id, genesis_hash, best_height, best_at, finalized_height, peers, transactions) AS value
+    FROM nodes WHERE best_height IS NOT NULL OR finalized_height IS NOT NULL OR network_at IS NOT NULL OR pool_at IS NOT NULL ORDER BY 1";
+
+fn introduce(node: &mut FakeNode, peer_id: &str) {
+    node.send(
+        json!({"id": 1, "ts": "2026-11-21T08:02:05Z", "payload": {
+            "msg": "system.connected", "name": peer_id, "chain": "Development", "network_id": peer_id,
+            "genesis_hash": "0x61644a25da5ad31754e23bc1eca8c766a61ceaa8c60ddc65f158a30209256e35"}})
+        .to_string(),
+    );
+}
+
+fn interval(node: &mut FakeNode, height: u64) {
+    let text = |payload: Value| json!({"id": 1, "ts": "2026-11-21T08:02:05Z", "payload": payload});
+    node.send(text(json!({"msg": "system.interval", "height": height, "best": format!("0x{height:x}"), "finalized_height": height / 2, "finalized_hash": "0x1", "txcount": height % 7, "used_state_cache_size": 5})).to_string());
+    node.send(text(json!({"msg": "system.interval", "peers": height % 5, "bandwidth_download": 10, "bandwidth_upload": 20})).to_string());
+}
+
+#[track_caller]
+fn assert_true(app: &TestApp) {
+    app.wait_projected();
+    let expected = app.db.texts(NODES_BY_SQL);
+    assert!(!expected.is_empty());
+    assert_eq!(app.db.texts(NODES_BY_PROJECTION), expected);
+}
+
+#[track_caller]
+fn assert_rebuilt_alike(app: &TestApp) {
+    let grown = app.db.texts(NODES);
+    app.db
+        .execute("UPDATE projections SET position = NULL, build_end = NULL, built_until = NULL");
+    app.wait_projected();
+    assert_eq!(app.db.texts(NODES), grown);
+}
+
+#[test]
+fn nodes_say_what_the_messages_say_and_are_built_again_alike() {
+    let app = TestApp::start();
+    let mut sent = 0;
+    for file in ["v2", "v1"] {
+        let mut node = app.node("/submit");
+        for frame in corpus(file) {
+            node.send(frame);
+            sent += 1;
+        }
+    }
+    app.wait_stored(sent);
+    wait_until("all sessions are closed", || {
+        app.db
+            .count("SELECT count(*) FROM peer_connections WHERE disconnected_at IS NULL")
+            == 0
+    });
+    assert_true(&app);
+    assert_rebuilt_alike(&app);
+}
+
+#[test]
+fn values_of_a_node_that_introduces_itself_late_are_not_lost() {
+    let app = TestApp::start();
+    let mut node = app.node("/submit");
+    interval(&mut node, 100);
+    app.wait_stored(2);
+    app.wait_projected();
+    assert_eq!(app.db.count("SELECT count(*) FROM nodes"), 0);
+    assert_eq!(app.db.count("SELECT best_height FROM session_values"), 100);
+    introduce(&mut node, "late");
+    app.wait_stored(3);
+    app.wait_projected();
+    assert_eq!(app.db.count("SELECT best_height FROM nodes"), 100);
+    assert_eq!(app.db.count("SELECT count(*) FROM session_values"), 0);
+    assert_true(&app);
+    assert_rebuilt_alike(&app);
+}
+
+#[test]
+fn a_node_that_reconnects_keeps_its_values_until_it_reports_new_ones() {
+    let app = TestApp::start();
+    let mut node = app.node("/submit");
+    introduce(&mut node, "peer");
+    interval(&mut node, 100);
+    app.wait_stored(3);
+    drop(node);
+    wait_until("it is offline", || {
+        app.db.count("SELECT count(*) FROM nodes WHERE NOT online") == 1
+    });
+    assert_eq!(
+        app.get("/nodes?online=false")
+            .json()
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    let mut node = app.node("/submit");
+    introduce(&mut node, "peer");
+    app.wait_stored(4);
+    app.wait_projected();
+    assert_eq!(
+        app.db.count("SELECT best_height FROM nodes WHERE online"),
+        100
+    );
+    // Its database was purged: a lower block is the truth.
+    interval(&mut node, 7);
+    app.wait_stored(6);
+    app.wait_projected();
+    assert_eq!(
+        app.db.count("SELECT best_height FROM nodes WHERE online"),
+        7
+    );
+    assert_true(&app);
+}
+
+#[test]
+fn after_a_restore_into_another_cluster_projections_are_built_anew() {
+    let app = TestApp::start();
+    let mut node = app.node("/submit");
+    introduce(&mut node, "peer");
+    interval(&mut node, 100);
+    app.wait_stored(3);
+    app.wait_projected();
+    // As after a dump and restore: transactions had higher numbers where it comes from.
+    app.db.execute(
+        "UPDATE projections SET cluster_id = 'another', position = position + 1000000000; \
+         UPDATE ingest_batches SET transaction_id = transaction_id + 1000000000; DELETE FROM nodes",
+    );
+    wait_until("the node is there again", || {
+        app.db
+            .count("SELECT count(*) FROM nodes WHERE best_height = 100")
+            == 1
+    });
+    wait_until("the log tells", || {
+        app.log().contains("restored into another cluster")
+    });
+    interval(&mut node, 101);
+    wait_until("it follows the changes again", || {
+        app.db
+            .count("SELECT count(*) FROM nodes WHERE best_height = 101")
+            == 1
+    });
+}
+
+#[test]
+fn kills_under_load_leave_projections_true() {
+    let mut first = TestApp::start();
+    for round in 0..5 {
+        let second = TestApp::builder()
+            .env("DATABASE_URL", first.db.url())
+            .start();
+        let mut node = first.node("/submit");
+        let mut other = second.node("/submit");
+        introduce(&mut node, "first");
+        introduce(&mut other, "second");
+        for height in 0..200 {
+            interval(&mut node, round * 1_000 + height);
+            interval(&mut other, round * 1_000 + height);
+        }
+        let stored = format!(
+            "SELECT count(*) FROM telemetry_messages WHERE kind_id <> 0 HAVING count(*) > {}",
+            round * 100
+        );
+        wait_until("some are stored", || {
+            !first
+                .db
+                .texts(&stored.replace("count(*) FROM", "count(*)::text AS value FROM"))
+                .is_empty()
+        });
+        first.kill();
+        second.wait_stored(401);
+        drop((node, other));
+        second.db.count("SELECT 1");
+        drop(second);
+        first = first.start_again();
+    }
+    wait_until("nothing waits", || first.metric("ingest_pending") == 0.0);
+    assert_true(&first);
+    assert_rebuilt_alike(&first);
+}
