@@ -18,10 +18,10 @@ test: ## Run all tests on a real PostgreSQL of their own
 	@.ci/install test
 	cargo build --quiet --example with_postgres
 	@if cargo nextest --version >/dev/null 2>&1; then \
-		command -v chromedriver >/dev/null || export NEXTEST_PROFILE=without-browser; \
+		.ci/find-browser >/dev/null || export NEXTEST_PROFILE=without-browser; \
 		exec target/debug/examples/with_postgres cargo nextest run --no-fail-fast $(ARGS); \
 	else \
-		command -v chromedriver >/dev/null || left_out='-- --skip pages::'; \
+		.ci/find-browser >/dev/null || left_out='-- --skip pages::'; \
 		exec target/debug/examples/with_postgres cargo test --no-fail-fast $(ARGS) $$left_out; \
 	fi
 
@@ -31,7 +31,7 @@ lint: ## Check formatting, clippy, documentation and shell scripts
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps
 	@if command -v shellcheck >/dev/null; then \
-		shellcheck .ci/install .ci/run; \
+		shellcheck .ci/install .ci/find-browser .ci/run; \
 	else \
 		echo "SKIPPED: shell scripts, for shellcheck is not installed"; \
 	fi

@@ -229,10 +229,13 @@ fn two_runs_are_shown_beside_each_other() {
         &["6.03\u{202f}ms", "2.01\u{202f}ms"],
     );
     // Both begin at zero: the first span of each comes a minute after the start.
-    let lines = browser.run(
-        "document.querySelectorAll('.chart-table').forEach((one) => { one.open = true; });
-         return new Promise((done) => setTimeout(() => done([...document.querySelectorAll('.chart-table thead tr')].map((row) => [...row.cells].map((cell) => cell.innerText))), 50))",
-    );
+    // Tables are filled as they are opened, and closed again when the chart is made anew.
+    let open = "document.querySelectorAll('.chart-table').forEach((one) => { one.open = true; })";
+    let titles = "[...document.querySelectorAll('.chart-table thead tr')].map((row) => [...row.cells].map((cell) => cell.innerText))";
+    browser.wait_until(&format!(
+        "({open}, {titles}.flat().length === 6 && {titles}.flat().every(Boolean))"
+    ));
+    let lines = browser.run(&format!("return {titles}"));
     let runs = |name: &str| {
         json!([
             "Time",

@@ -2,7 +2,8 @@
 //! the faults that the others must not have.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::Command;
+
+use serde_json::json;
 
 use crate::support::{Browser, TestApp, wait_until};
 
@@ -102,22 +103,49 @@ fn a_page_is_used_as_a_person_does() {
 }
 
 #[test]
-fn no_browser_outlives_a_test_that_fails() {
-    let mut profile = String::new();
+fn no_window_outlives_a_test_that_fails() {
+    let mut window = String::new();
     let failed = catch_unwind(AssertUnwindSafe(|| {
         let browser = Browser::start();
-        profile = browser.profile();
-        assert!(is_running(&profile));
+        window = browser.window();
+        assert!(Browser::has_window(&window));
         panic!("on purpose");
     }));
     assert!(failed.is_err());
-    wait_until("the browser has ended", || !is_running(&profile));
+    wait_until("the window is closed", || !Browser::has_window(&window));
 }
 
-/// Whether a process has this in its command line.
-fn is_running(argument: &str) -> bool {
-    let processes = Command::new("ps").args(["-A", "-o", "args"]).output();
-    let processes = String::from_utf8(processes.unwrap().stdout).unwrap();
-    assert!(processes.lines().count() > 1);
-    processes.contains(argument)
+#[test]
+fn windows_know_nothing_of_each_other() {
+    let (app, _assets) = faulty();
+    let [one, other] = [Browser::start(), Browser::start()];
+    for browser in [&one, &other] {
+        browser.open(&app.url("/"));
+        browser.requests();
+    }
+    one.run("document.cookie = 'a=1'; localStorage.a = '1'; console.error('on purpose')");
+    one.fill("#name", "one");
+    other.fill("#name", "other");
+    one.press("Shift+ArrowUp");
+    assert_eq!(
+        (one.text("#said"), other.text("#said")),
+        ("up".to_owned(), "other".to_owned())
+    );
+    assert_eq!(
+        other.run("return document.cookie + localStorage.length"),
+        "0"
+    );
+    assert_eq!(one.console_errors().len(), 1);
+    assert_eq!(other.console_errors(), [""; 0]);
+    one.reload();
+    assert_eq!(other.requests(), [""; 0]);
+    assert_eq!(one.requests(), [app.url("/")]);
+    for browser in [&one, &other] {
+        assert_eq!(
+            browser.run("return [document.hasFocus(), document.visibilityState]"),
+            json!([true, "visible"])
+        );
+    }
+    let file = other.download("#file");
+    assert_eq!(file.name, "rows.csv");
 }

@@ -63,6 +63,7 @@ fn the_page_of_a_node_is_sound() {
     let (app, mut network, browser) = start();
     assert_sound(&browser, &app, "/dashboard/node", ".state.empty a");
     network.disconnect(3);
+    wait_until("away", || app.get("/nodes?online=true").json()[3].is_null());
     network.reconnect(3);
     network.wait_stored(&app);
     let peer = network.node(3).peer_id.clone();
@@ -86,7 +87,6 @@ fn the_page_of_a_node_is_sound() {
         browser.set_dark(dark);
         assert_eq!(browser.accessibility_faults(), [""; 0]);
     }
-    // Whoever followed a wrong link is told what to do.
     browser.open(&app.url(&path("nobody", "")));
     browser.wait_for_text(".state", "No node with this peer id ever connected.");
     assert_eq!(browser.accessibility_faults(), [""; 0]);

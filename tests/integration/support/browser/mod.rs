@@ -1,9 +1,10 @@
 //! A headless Chromium that tests drive as a person does.
 //!
-//! [`Browser::start`] gives one with its own profile; it ends with its value,
-//! also when a test panics, and even when the test process is killed. There is
-//! one at a time in a test process. What a test waits for is waited for with a
-//! deadline, and when a test fails, it says how the page looked.
+//! All tests of a run share one process, which `tests/with_postgres` starts.
+//! [`Browser::start`] gives a window in a context of its own (cookies, storage,
+//! cache and downloads); it closes with its value, also when a test panics, and
+//! even when the test process is killed. What a test waits for is waited for
+//! with a deadline, and when a test fails, it says how the page looked.
 //!
 //! ```ignore
 //! let browser = Browser::start();
@@ -26,12 +27,12 @@
 //! let slow = browser.long_tasks();                  // milliseconds each, over 50
 //! ```
 
-mod driver;
+mod devtools;
+mod keys;
 mod watch;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -39,7 +40,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use super::{PATIENCE, TestApp};
-use driver::{Driver, Refusal};
+use devtools::{DevTools, Refusal};
 
 /// Time between two looks at a page: often enough for a test, and seldom
 /// enough not to disturb what is measured.
@@ -49,15 +50,55 @@ const LOOK: Duration = Duration::from_millis(25);
 const DESKTOP: (u32, u32) = (1280, 800);
 const PHONE: (u32, u32) = (390, 844);
 
-/// Whose turn it is to have a browser: two at once are slow, and `cargo test`
-/// runs tests as threads of one process.
-static TURN: Mutex<()> = Mutex::new(());
+/// Brings an element into view, and gives the point of the window where a
+/// person would click it, or why that is not possible. An option of a list is
+/// chosen at once, for the open list is no part of the page.
+const AIM: &str = "
+    const found = document.querySelector(css);
+    if (!found) return 'it is not there';
+    if (found.matches(':disabled')) return 'it is disabled';
+    if (found instanceof HTMLOptionElement) {
+      const list = found.closest('select');
+      if (!list.checkVisibility() || list.matches(':disabled')) return 'its list cannot be used';
+      list.focus();
+      if (!found.selected) {
+        found.selected = true;
+        list.dispatchEvent(new Event('input', { bubbles: true, composed: true }));
+        list.dispatchEvent(new Event('change', { bubbles: true }));
+      }
+      return null;
+    }
+    found.scrollIntoView({ block: 'nearest', inline: 'nearest', behavior: 'instant' });
+    const [box] = found.getClientRects();
+    if (!box || !box.width || !box.height) return 'it cannot be seen';
+    const middle = (from, to, end) => (Math.max(from, 0) + Math.min(to, end)) / 2;
+    const [x, y] = [middle(box.left, box.right, innerWidth), middle(box.top, box.bottom, innerHeight)];
+    const hit = document.elementFromPoint(x, y);
+    if (!hit || !found.contains(hit)) return `it is covered by ${hit?.outerHTML.slice(0, 200)}`;
+    window.testHit = false;
+    addEventListener('click', (event) => { window.testHit = found.contains(event.target); }, { capture: true, once: true });
+    return { x, y };";
 
-/// A browser with one window.
+/// Whether the last click reached its element: the page may move or replace it
+/// between the aim and the click. A page that was left has been clicked.
+const HIT: &str = "return window.testHit ?? true";
+
+/// Puts the focus into a field and marks what is in it, or says why it cannot.
+const FOCUS: &str = "
+    const found = document.querySelector(css);
+    if (!found) return 'it is not there';
+    if (!found.checkVisibility() || found.matches(':disabled')) return 'it cannot be used';
+    found.scrollIntoView({ block: 'nearest', inline: 'nearest', behavior: 'instant' });
+    found.focus();
+    if (document.activeElement !== found) return 'it takes no focus';
+    found.select();
+    return null;";
+
+/// A window with one page.
 pub struct Browser {
-    driver: Driver,
+    devtools: RefCell<DevTools>,
+    downloads: tempfile::TempDir,
     width: Cell<u32>,
-    _turn: MutexGuard<'static, ()>,
 }
 
 /// A file that was downloaded.
@@ -79,58 +120,99 @@ impl Browser {
     }
 
     fn start_with(logs_network: bool) -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let browser = Self {
-            driver: Driver::start(logs_network),
+            devtools: RefCell::new(DevTools::start()),
+            downloads: tempfile::tempdir().unwrap(),
             width: Cell::new(0),
-            _turn: turn,
         };
-        // Whatever page it starts with asks for things of its own.
-        browser.open("about:blank");
-        if logs_network {
-            browser.requests();
+        for domain in ["Page", "Runtime", "Log"] {
+            browser.command(&format!("{domain}.enable"), &json!({}));
         }
+        if logs_network {
+            browser.command("Network.enable", &json!({}));
+        }
+        browser.command("Page.setLifecycleEventsEnabled", &json!({"enabled": true}));
+        let ignore = json!({"ignore": true});
+        browser.command("Security.setIgnoreCertificateErrors", &ignore);
+        // As if it were the only window: a page behind others gets no focus.
+        let focus = json!({"enabled": true});
+        browser.command("Emulation.setFocusEmulationEnabled", &focus);
         browser.note_long_tasks();
         browser.use_desktop();
         browser.set_dark(false);
+        browser.keep_downloads();
         browser
+    }
+
+    fn keep_downloads(&self) {
+        let context = self.devtools.borrow().context.clone();
+        let downloads = json!({"behavior": "allow", "browserContextId": context, "downloadPath": self.downloads.path()});
+        self.command("Browser.setDownloadBehavior", &downloads);
+    }
+
+    /// A command of the protocol that always works.
+    #[track_caller]
+    fn command(&self, method: &str, parameters: &Value) -> Value {
+        self.devtools.borrow_mut().command(method, parameters)
     }
 
     /// Opens a page, and waits until it is loaded.
     #[track_caller]
     pub fn open(&self, url: &str) {
-        let opened = self.driver.post("url", &json!({"url": url}));
-        opened.unwrap_or_else(|refusal| panic!("{url} does not open: {refusal:?}"));
+        let mut devtools = self.devtools.borrow_mut();
+        let opened = devtools.command("Page.navigate", &json!({"url": url}));
+        assert!(
+            opened["errorText"].is_null(),
+            "{url} does not open: {opened}"
+        );
+        if let Some(loader) = opened["loaderId"].as_str() {
+            let loaded = devtools.wait_loaded(loader, true);
+            loaded.unwrap_or_else(|refusal| panic!("{url} does not open: {refusal:?}"));
+        } else {
+            // Only the part behind # is another.
+            drop(devtools);
+            self.wait_until(&format!("location.href === new URL({}).href", json!(url)));
+        }
     }
 
     /// Loads the page again.
     #[track_caller]
     pub fn reload(&self) {
-        self.driver.post("refresh", &json!({})).unwrap();
+        let mut devtools = self.devtools.borrow_mut();
+        let loaded = devtools.loaded();
+        devtools.command("Page.reload", &json!({}));
+        devtools.wait_loaded(&loaded, false).unwrap();
     }
 
     /// Runs the body of a JavaScript function, and gives what it returns, or
     /// what a promise gives that it returns.
     #[track_caller]
     pub fn run(&self, script: &str) -> Value {
-        self.try_run(script, &json!([]))
-            .unwrap_or_else(|refusal| panic!("{}: {}\n{script}", refusal.error, refusal.message))
+        self.try_run(script)
+            .unwrap_or_else(|Refusal(message)| panic!("{message}\n{script}"))
     }
 
-    fn try_run(&self, script: &str, arguments: &Value) -> Result<Value, Refusal> {
-        let body = json!({"script": script, "args": arguments});
-        self.driver.post("execute/sync", &body)
+    fn try_run(&self, script: &str) -> Result<Value, Refusal> {
+        let script = json!({
+            "expression": format!("(function () {{ {script}\n}})()"),
+            "awaitPromise": true, "returnByValue": true, "userGesture": true,
+        });
+        let mut devtools = self.devtools.borrow_mut();
+        let mut answer = devtools.call("Runtime.evaluate", &script)?;
+        match &answer["exceptionDetails"] {
+            Value::Null => Ok(answer["result"]["value"].take()),
+            exception => Err(Refusal(devtools::words(exception))),
+        }
     }
 
     /// Waits until a JavaScript expression is true in the page.
     #[track_caller]
     pub fn wait_until(&self, expression: &str) {
         let script = format!("return Boolean({expression})");
-        self.wait(expression, || match self.try_run(&script, &json!([])) {
+        self.wait(expression, || match self.try_run(&script) {
             Ok(value) => value == true,
             // The page may still be on its way to what the expression names.
-            Err(refusal) if refusal.error == "javascript error" => false,
-            Err(refusal) => panic!("{refusal:?} in {expression}"),
+            Err(_) => false,
         });
     }
 
@@ -173,74 +255,80 @@ impl Browser {
     /// Clicks the first match of a CSS selector, as soon as it can be clicked.
     #[track_caller]
     pub fn click(&self, css: &str) {
-        self.act(css, "click", &json!({}));
+        let what = format!("{css} takes a click");
+        self.wait(&what, || {
+            let point = self.act(css, "click", AIM);
+            if point.is_null() {
+                return true;
+            }
+            for kind in ["mouseMoved", "mousePressed", "mouseReleased"] {
+                let mut event = point.clone();
+                event["type"] = json!(kind);
+                if kind != "mouseMoved" {
+                    event["button"] = json!("left");
+                    event["clickCount"] = json!(1);
+                }
+                self.command("Input.dispatchMouseEvent", &event);
+            }
+            !self.try_run(HIT).is_ok_and(|hit| hit == false)
+        });
     }
 
     /// Types into the first match of a CSS selector, in place of what is there.
     #[track_caller]
     pub fn fill(&self, css: &str, text: &str) {
-        let text = if text.is_empty() {
-            key("Delete")
-        } else {
-            text.to_owned()
-        };
-        // Control and A mark what is there; NULL lets all keys go.
-        let text = format!("{}a\u{e000}{text}", key("Control"));
-        self.act(css, "value", &json!({"text": text}));
+        self.act(css, "text", FOCUS);
+        if text.is_empty() {
+            self.press("Delete");
+        }
+        let mut letter = [0; 4];
+        for character in text.chars() {
+            self.type_keys(&[character.encode_utf8(&mut letter)]);
+        }
     }
 
     /// Presses keys together where the focus is, such as `Tab`, `Shift+Tab`, `a`.
     #[track_caller]
     pub fn press(&self, keys: &str) {
-        let keys: Vec<_> = keys.split('+').map(key).collect();
-        let step = |kind: &str, key: &String| json!({"type": kind, "value": key});
-        let down = keys.iter().map(|key| step("keyDown", key));
-        let up = keys.iter().rev().map(|key| step("keyUp", key));
-        let steps: Vec<_> = down.chain(up).collect();
-        let keyboard = json!({"type": "key", "id": "keyboard", "actions": steps});
-        let pressed = self.driver.post("actions", &json!({"actions": [keyboard]}));
-        pressed.unwrap();
+        self.type_keys(&keys.split('+').collect::<Vec<_>>());
     }
 
-    /// Does something to the first match of a CSS selector: waits until it is
-    /// there, not covered, and not replaced in the meantime.
     #[track_caller]
-    fn act(&self, css: &str, action: &str, body: &Value) {
-        let selector = json!({"using": "css selector", "value": css});
-        let mut last = None;
-        self.wait(&format!("{css} takes a {action}"), || {
-            let done = self.driver.post("element", &selector).and_then(|found| {
-                let id = found.as_object().and_then(|found| found.values().next());
-                let id = id.and_then(Value::as_str).unwrap();
-                self.driver.post(&format!("element/{id}/{action}"), body)
-            });
-            match done {
-                Ok(_) => true,
-                Err(refusal)
-                    if matches!(
-                        refusal.error.as_str(),
-                        "no such element"
-                            | "stale element reference"
-                            | "element not interactable"
-                            | "element click intercepted"
-                    ) =>
-                {
-                    last = Some(refusal);
-                    false
-                }
-                Err(refusal) => panic!("{css}: {refusal:?}, after {last:?}"),
-            }
-        });
+    fn type_keys(&self, keys: &[&str]) {
+        for event in keys::press(keys) {
+            self.command("Input.dispatchKeyEvent", &event);
+        }
+    }
+
+    /// Runs a script on the first match of a CSS selector, again and again until
+    /// it no longer gives a text, which says why the action is not possible yet.
+    #[track_caller]
+    fn act(&self, css: &str, action: &str, script: &str) -> Value {
+        let script = format!("const css = {};{script}", json!(css));
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let reason = match self.try_run(&script) {
+                Ok(Value::String(reason)) => reason,
+                Ok(done) => return done,
+                Err(refusal) if refusal.is_of_navigation() => refusal.0,
+                Err(refusal) => panic!("{css}: {refusal:?}"),
+            };
+            assert!(
+                Instant::now() < deadline,
+                "{css} takes no {action}: {reason}"
+            );
+            std::thread::sleep(LOOK);
+        }
     }
 
     /// Clicks what leads to a file, and waits until it is downloaded.
     #[track_caller]
     pub fn download(&self, css: &str) -> Download {
-        let folder = self.driver.downloads();
+        let folder = self.downloads.path();
         self.click(css);
         let mut finished = None;
         self.wait("a download", || {
-            let files = std::fs::read_dir(&folder).into_iter().flatten();
+            let files = std::fs::read_dir(folder).into_iter().flatten();
             finished = files.map(|file| file.unwrap().path()).find(|path| {
                 let name = path.file_name().unwrap().to_str().unwrap();
                 // Until it is complete it has another name, and an empty file keeps its own.
@@ -273,10 +361,8 @@ impl Browser {
         let size =
             json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": is_phone});
         let touch = json!({"enabled": is_phone});
-        self.driver
-            .devtools("Emulation.setDeviceMetricsOverride", &size);
-        self.driver
-            .devtools("Emulation.setTouchEmulationEnabled", &touch);
+        self.command("Emulation.setDeviceMetricsOverride", &size);
+        self.command("Emulation.setTouchEmulationEnabled", &touch);
         self.width.set(width);
     }
 
@@ -294,8 +380,7 @@ impl Browser {
             {"name": "prefers-color-scheme", "value": scheme},
             {"name": "prefers-reduced-motion", "value": "reduce"},
         ]);
-        self.driver
-            .devtools("Emulation.setEmulatedMedia", &json!({"features": features}));
+        self.command("Emulation.setEmulatedMedia", &json!({"features": features}));
     }
 
     /// What can be seen, as a PNG.
@@ -305,13 +390,23 @@ impl Browser {
     }
 
     fn try_screenshot(&self) -> Result<Vec<u8>, Refusal> {
-        let png = self.driver.get("screenshot")?;
-        Ok(BASE64.decode(png.as_str().unwrap_or_default()).unwrap())
+        let mut devtools = self.devtools.borrow_mut();
+        let picture = devtools.call("Page.captureScreenshot", &json!({"format": "png"}))?;
+        Ok(BASE64
+            .decode(picture["data"].as_str().unwrap_or_default())
+            .unwrap())
     }
 
-    /// An argument by which the processes of this browser are known.
-    pub fn profile(&self) -> String {
-        self.driver.profile()
+    /// By what [`Browser::has_window`] knows this one.
+    pub fn window(&self) -> String {
+        self.devtools.borrow().target.clone()
+    }
+
+    /// Whether a window is still open.
+    pub fn has_window(window: &str) -> bool {
+        let targets = DevTools::connect().command("Target.getTargets", &json!({}));
+        let targets = targets["targetInfos"].as_array().unwrap();
+        targets.iter().any(|one| one["targetId"] == window)
     }
 
     #[track_caller]
@@ -333,7 +428,7 @@ impl Browser {
             eprintln!("the page looked like this: {}", picture.display());
         }
         let read = "return `${location}\n${document.body.innerText.slice(0, 2000)}`";
-        if let Ok(text) = self.try_run(read, &json!([])) {
+        if let Ok(text) = self.try_run(read) {
             eprintln!("it was {}", text.as_str().unwrap_or_default());
         }
         if let Ok(errors) = self.try_console_errors() {
@@ -348,35 +443,4 @@ impl Drop for Browser {
             self.tell();
         }
     }
-}
-
-/// The character by which the protocol names a key.
-fn key(name: &str) -> String {
-    let code = match name {
-        "Backspace" => '\u{e003}',
-        "Tab" => '\u{e004}',
-        "Enter" => '\u{e007}',
-        "Shift" => '\u{e008}',
-        "Control" => '\u{e009}',
-        "Alt" => '\u{e00a}',
-        "Escape" => '\u{e00c}',
-        "Space" => ' ',
-        "PageUp" => '\u{e00e}',
-        "PageDown" => '\u{e00f}',
-        "End" => '\u{e010}',
-        "Home" => '\u{e011}',
-        "ArrowLeft" => '\u{e012}',
-        "ArrowUp" => '\u{e013}',
-        "ArrowRight" => '\u{e014}',
-        "ArrowDown" => '\u{e015}',
-        "Delete" => '\u{e017}',
-        other => {
-            let mut characters = other.chars();
-            match (characters.next(), characters.next()) {
-                (Some(character), None) => character,
-                _ => panic!("no key is called {other}"),
-            }
-        }
-    };
-    code.to_string()
 }

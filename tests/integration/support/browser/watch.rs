@@ -1,9 +1,9 @@
 //! What a browser noticed of a page: errors, requests, slowness, and what keeps
 //! people with disabilities from using it.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::driver::Refusal;
+use super::devtools::Refusal;
 use super::{Browser, TestApp};
 
 /// See `tests/vendor/axe-core`.
@@ -44,28 +44,22 @@ impl Browser {
     }
 
     pub(super) fn try_console_errors(&self) -> Result<Vec<String>, Refusal> {
-        let entries = self.log("browser")?;
-        let errors = entries.iter().filter(|entry| entry["level"] == "SEVERE");
-        Ok(errors
-            .map(|entry| entry["message"].as_str().unwrap_or_default().to_owned())
-            .collect())
+        self.catch_up()?;
+        Ok(std::mem::take(
+            &mut self.devtools.borrow_mut().noticed.errors,
+        ))
     }
 
     /// Addresses that were asked for, websockets too, since this was last asked.
     #[track_caller]
     pub fn requests(&self) -> Vec<String> {
-        let entries = self.log("performance").unwrap();
-        let events = entries.iter().filter_map(|entry| {
-            let event: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
-            let event = &event["message"];
-            let url = match event["method"].as_str()? {
-                "Network.requestWillBeSent" => &event["params"]["request"]["url"],
-                "Network.webSocketCreated" => &event["params"]["url"],
-                _ => return None,
-            };
-            Some(url.as_str()?.to_owned())
-        });
-        events.collect()
+        self.catch_up().unwrap();
+        std::mem::take(&mut self.devtools.borrow_mut().noticed.requests)
+    }
+
+    /// Events that happened until now come before the answer to this.
+    fn catch_up(&self) -> Result<(), Refusal> {
+        self.try_run("").map(drop)
     }
 
     /// Requests that did not go to this server, since requests were last asked for.
@@ -90,12 +84,6 @@ impl Browser {
 
     pub(super) fn note_long_tasks(&self) {
         let script = json!({"source": NOTE_LONG_TASKS});
-        self.driver
-            .devtools("Page.addScriptToEvaluateOnNewDocument", &script);
-    }
-
-    fn log(&self, kind: &str) -> Result<Vec<Value>, Refusal> {
-        let entries = self.driver.post("se/log", &json!({"type": kind}))?;
-        Ok(serde_json::from_value(entries).unwrap_or_default())
+        self.command("Page.addScriptToEvaluateOnNewDocument", &script);
     }
 }

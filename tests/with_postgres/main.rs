@@ -1,6 +1,7 @@
 //! Runs a command with a PostgreSQL of its own, named to it by
-//! `TEST_DATABASE_URL`, and ends with the exit code of the command. The cluster
-//! lives in a temporary directory and is never forced to disk.
+//! `TEST_DATABASE_URL`, and with a browser that starts when it is first asked
+//! for at `TEST_BROWSER_ADDRESS`. Ends with the exit code of the command. The
+//! cluster lives in a temporary directory and is never forced to disk.
 
 #![expect(
     clippy::expect_used,
@@ -8,8 +9,11 @@
     reason = "it ends with a message that a person reads"
 )]
 
+mod browser;
+
 use std::process::{Command, ExitCode};
 
+use browser::BrowserOffer;
 use tetcore_analytics::postgres::{EmbeddedOptions, EmbeddedPostgres};
 
 fn main() -> ExitCode {
@@ -31,10 +35,13 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let browser = BrowserOffer::start().expect("a port of this machine");
     let status = Command::new(program)
         .args(args)
         .env("TEST_DATABASE_URL", postgres.tcp_url())
+        .env("TEST_BROWSER_ADDRESS", browser.address())
         .status();
+    browser.end();
     postgres.stop();
     match status {
         Ok(status) => ExitCode::from(
