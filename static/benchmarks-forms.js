@@ -7,7 +7,7 @@ import { machineName } from "./benchmarks-run.js";
 
 export function enterMachine(entered) {
   openForm({
-    title: "Enter a machine", path: "host_systems", verb: "Enter machine",
+    title: "Add machine", path: "host_systems", verb: "Add machine",
     fields: [
       { name: "description", label: "Machine", isRequired: true, hint: "What it is, for instance: rack 4, slot 2" },
       { name: "os", label: "System", isRequired: true, hint: "For instance: Debian 12" },
@@ -17,7 +17,7 @@ export function enterMachine(entered) {
       { name: "disk_info", label: "Disks", isRequired: true, hint: "For instance: NVMe, ext4" },
     ],
     sent: (machine) => {
-      say(`Machine ${machine.id} was entered.`);
+      say(`Machine ${machine.id} added.`);
       entered(machine);
     },
   });
@@ -27,7 +27,7 @@ export function enterMachine(entered) {
 export function enterRun(machines, peers, entered) {
   const now = Date.now();
   openForm({
-    title: "Enter a run", path: "benchmarks", verb: "Enter run",
+    title: "Add run", path: "benchmarks", verb: "Add run",
     fields: [
       { name: "description", label: "Description", hint: "What was tried" },
       { name: "ts_start", label: "Start", kind: "time", isRequired: true, value: new Date(now - 3_600_000), hint: "By your clock" },
@@ -39,7 +39,7 @@ export function enterRun(machines, peers, entered) {
     ],
     toBody: ({ setup, ...values }) => ({ ...values, ...(setup ? { setup: { substrate: { peerId: setup } } } : {}) }),
     sent: (run) => {
-      say(`Run ${run.id} was entered.`);
+      say(`Run ${run.id} added.`);
       entered(run);
     },
   });
@@ -48,7 +48,7 @@ export function enterRun(machines, peers, entered) {
 /** `names`: of phases that are known already. */
 export function enterPhase(run, names, entered) {
   openForm({
-    title: `Enter a phase of run ${run.id}`, path: "benchmarks/events", verb: "Enter phase",
+    title: `Add phase to run ${run.id}`, path: "benchmarks/events", verb: "Add phase",
     fields: [
       { name: "name", label: "Name", isRequired: true, suggestions: names, hint: "For instance: warm-up" },
       { name: "phase", label: "What happened", isRequired: true, suggestions: ["start", "end"], hint: "start and end of one name make a bar; anything else is a moment" },
@@ -56,7 +56,7 @@ export function enterPhase(run, names, entered) {
     ],
     toBody: (values) => ({ ...values, benchmark_id: run.id }),
     sent: (event) => {
-      say("The phase was entered.");
+      say("Phase added.");
       entered(event);
     },
   });

@@ -37,10 +37,10 @@ export function showPhases(place, shown, addEvent) {
   const length = Math.max(...shown.map(({ window }) => window.to - window.from), 1);
   const names = [...new Set(all.flat().map(({ name }) => name))];
   const buttons = shown.map(({ run }) => h("button", { type: "button", onclick: () => addEvent(run) },
-    shown.length > 1 ? `Enter a phase of run ${run.id}` : "Enter a phase"));
+    shown.length > 1 ? `Add phase to run ${run.id}` : "Add phase"));
   const head = h("div", { class: "section-head" }, h("h2", {}, "Phases"), h("span", { class: "end bar" }, buttons));
   if (names.length === 0) {
-    place.replaceChildren(head, h("p", { class: "quiet-text" }, "No phase was entered. Enter one, or let the benchmark send POST /benchmarks/events when a phase starts and ends."));
+    place.replaceChildren(head, h("p", { class: "quiet-text" }, "No phases. Add one, or have the benchmark send POST /benchmarks/events at start and end of a phase."));
     return;
   }
   const line = h("div", { class: "phases", role: "img", "aria-label": inWords(shown, all) });

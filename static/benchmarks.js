@@ -66,7 +66,7 @@ async function poll() {
     failure = null;
     showRuns();
     await showChosen(options);
-    place("updated").replaceChildren("Brought up to date ", timeElement(Date.now()));
+    place("updated").replaceChildren("Updated ", timeElement(Date.now()));
   } catch (error) {
     if (request.signal.aborted) return;
     fail(error);
@@ -191,9 +191,9 @@ function explainEmpty(where) {
   if (failure && !isRead) showError(where, failure, () => poll());
   else if (!isRead) showLoading(where, "Asking for runs…");
   else {
-    showEmpty(where, "No benchmark run was entered yet.",
+    showEmpty(where, "No benchmark runs yet.",
       "A run says when a benchmark went, on which machine and what it did; its phases and the spans that nodes sent meanwhile are shown together.",
-      h("p", {}, h("button", { type: "button", class: "primary", onclick: () => newRun() }, "Enter a run")),
+      h("p", {}, h("button", { type: "button", class: "primary", onclick: () => newRun() }, "Add run")),
       h("p", {}, "Programs send POST /host_systems, /benchmarks and /benchmarks/events: see the ", h("a", { href: "../api/" }, "interface"), "."));
   }
 }
@@ -222,12 +222,12 @@ function buildTools() {
     const rows = [...machines.values()].map((machine) => h("tr", {}, h("th", { scope: "row" }, `${machine.id}: ${machineName(machine)}`),
       h("td", {}, machine.os), h("td", { class: "end" }, `${count(machine.cpu_qty)} × ${count(machine.cpu_clock)} MHz`),
       h("td", { class: "end" }, `${count(machine.ram_mb)} MiB`), h("td", {}, machine.disk_info)));
-    list.replaceChildren(rows.length === 0 ? h("p", { class: "quiet-text" }, "None was entered yet.") : h("table", { class: "machine-list" },
+    list.replaceChildren(rows.length === 0 ? h("p", { class: "quiet-text" }, "None yet.") : h("table", { class: "machine-list" },
       h("thead", {}, h("tr", {}, ["Machine", "System", "Processors", "Memory", "Disks"].map((title) => h("th", { scope: "col" }, title)))), h("tbody", {}, rows)));
     forget.hidden = !getToken();
   };
   const known = menu("Machines", list, forget);
   known.addEventListener("toggle", showMachines);
-  place("tools").append(known, h("button", { type: "button", onclick: () => enterMachine(() => poll()) }, "Enter a machine"),
-    h("button", { type: "button", class: "primary", onclick: () => newRun() }, "Enter a run"));
+  place("tools").append(known, h("button", { type: "button", onclick: () => enterMachine(() => poll()) }, "Add machine"),
+    h("button", { type: "button", class: "primary", onclick: () => newRun() }, "Add run"));
 }

@@ -9,7 +9,7 @@ const mebibytes = (value) => (value === null ? null : bytesPerSecond(value * 102
 
 /** Cards with the facts of a session; cards of which nothing is known are left out. */
 export function factCards(session) {
-  return [card("Software", software(session)), card("Machine", machine(session)), card("Its own hardware benchmark", scores(session))]
+  return [card("Software", software(session)), card("Machine", machine(session)), card("Hardware benchmark (run by the node)", scores(session))]
     .filter(Boolean);
 }
 
@@ -25,7 +25,7 @@ function software(session) {
     ["Genesis hash", session.genesis_hash && hashElement(session.genesis_hash)],
     ["Implementation", session.implementation],
     ["Version", session.version],
-    ["Role", session.authority === null ? null : session.authority ? "authority" : "full node"],
+    ["Role", session.authority === null ? null : session.authority ? "validator" : "full node"],
     ["Process started", session.startup_time && timeElement(session.startup_time)],
     ["Built for", system || null],
     ["Address", session.ip_addr],

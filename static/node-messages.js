@@ -242,10 +242,10 @@ class Messages {
     this.#more.hidden = this.#older === null;
     const oldest = this.#messages.at(-1);
     this.#told.textContent = shown === 0 ? ""
-      : `${counted(shown, "message")}${this.#older ? ` back to ${timeLocal(oldest.createdAt)}` : ", all of this span of time"}`;
+      : `${counted(shown, "message")}${this.#older ? ` back to ${timeLocal(oldest.createdAt)}` : ", all in this time range"}`;
     if (shown > 0) return;
     if (filters.msg || filters.target || filters.text) {
-      showEmpty(this.#state, "No message of this span of time fits.",
+      showEmpty(this.#state, "No messages match the filters.",
         h("p", {}, h("button", { type: "button", onclick: () => this.#options.clearFilters() }, "Clear filters")));
     } else this.#options.explainEmpty(this.#state);
   }

@@ -52,11 +52,11 @@ export function createPresence(place, linkTo) {
 
 function sumsWords(story, span, now) {
   const { known, away, times, longest } = sumsOf(story, span, now);
-  if (known <= 0) return story.length === 0 || story[0].from >= span.to ? "It had not connected yet." : "Nothing is known of this span of time.";
+  if (known <= 0) return story.length === 0 || story[0].from >= span.to ? "Not connected yet." : "No data for this time range.";
   const share = percent(Math.floor((1 - away / known) * 1000) / 1000);
   const since = story[0].from > span.from ? ` since it first connected, ${timeLocal(story[0].from)}` : "";
   if (times === 0) return `Online all the time${since}.`;
-  if (away >= known) return `Away all the time${since}.`;
+  if (away >= known) return `Offline all the time${since}.`;
   return `Online ${share} of the time${since}: ${timesAway(times)}, ${times === 1 ? `for ${duration(longest)}` : `${duration(away)} in all, ${duration(longest)} at most`}.`;
 }
 
@@ -65,7 +65,7 @@ function segment(part, span, now) {
   const to = Math.min(part.to ?? now, span.to);
   const length = span.to - span.from;
   const share = ((to - from) / length) * 100;
-  const element = h("span", { class: part.kind, title: `${part.kind === "away" ? "Away" : "Online"} for ${duration((part.to ?? now) - part.from)}: ${timeLocal(part.from)} to ${part.to ? timeLocal(part.to) : "now"}` });
+  const element = h("span", { class: part.kind, title: `${part.kind === "away" ? "Offline" : "Online"} for ${duration((part.to ?? now) - part.from)}: ${timeLocal(part.from)} to ${part.to ? timeLocal(part.to) : "now"}` });
   element.style.left = `${((from - span.from) / length) * 100}%`;
   element.style.width = `${part.kind === "away" ? Math.max(share, PERCENT_MIN) : share}%`;
   return element;
@@ -82,11 +82,11 @@ function item(part, linkTo) {
   const { kind, from, to } = part;
   const isAway = kind === "away";
   const length = to === null ? null : duration(to - from);
-  const what = isAway ? (length ? `Away for ${length}` : "Away") : length ? `Online for ${length}` : "Online";
+  const what = isAway ? (length ? `Offline for ${length}` : "Offline") : length ? `Online for ${length}` : "Online";
   const times = to === null ? ["since ", timeElement(new Date(from))]
     : [timeElement(new Date(from)), " to ", isSameDay(from, to) ? clockElement(to) : timeElement(new Date(to))];
   const around = linkTo(surroundings(part));
-  around.textContent = isAway ? "What happened around it" : "Show this time";
+  around.textContent = isAway ? "Messages around the outage" : "Show this time";
   return h("li", { class: kind },
     h("div", { class: "presence-what" }, h("strong", {}, what), h("span", { class: "quiet-text" }, times), around),
     isAway ? h("p", {}, awayWords(part)) : sessionFacts(part));

@@ -80,10 +80,10 @@ function changes(before, after) {
   const told = FACTS.filter(([field]) => before[field] !== null && after[field] !== null && before[field] !== after[field])
     .map(([field, word]) => `Its ${word} changed from ${before[field]} to ${after[field]}.`);
   if (before.authority !== null && after.authority !== null && before.authority !== after.authority) {
-    told.push(after.authority ? "It became an authority." : "It is no authority any more.");
+    told.push(after.authority ? "It became a validator." : "It is no longer a validator.");
   }
   return told;
 }
 
-/** "away 2 times" */
-export const timesAway = (times) => (times === 1 ? "away once" : `away ${counted(times, "time")}`);
+/** "offline 2 times" */
+export const timesAway = (times) => (times === 1 ? "offline once" : `offline ${counted(times, "time")}`);

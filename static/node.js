@@ -113,7 +113,7 @@ function showState() {
   const last = story.at(-1);
   const length = age(Math.max(0, clock() - last.from) / 1000);
   const isOnline = last.kind === "online";
-  const text = isOnline ? `Online for ${length}` : `Away for ${length}`;
+  const text = isOnline ? `Online for ${length}` : `Offline for ${length}`;
   const place = part("state");
   if (place.textContent === text) return;
   place.className = isOnline ? "chip good" : "chip bad";
@@ -194,8 +194,8 @@ function showMoment(at) {
   const place = part("moment");
   place.hidden = !at;
   if (!at) return;
-  place.replaceChildren(h("span", {}, "At the moment ", timeElement(at, { millis: true })),
-    h("button", { type: "button", onclick: () => go({ at: null }) }, "Leave this moment"));
+  place.replaceChildren(h("span", {}, "Viewing ", timeElement(at, { millis: true })),
+    h("button", { type: "button", onclick: () => go({ at: null }) }, "Back to live"));
 }
 
 /** Brings charts, figures and times up to date. */
@@ -219,7 +219,7 @@ function explainEmpty(place) {
   const last = Date.parse(sessions[0].last_seen_at);
   const seen = linkTo(spanParams(last - AROUND_MS, last + AROUND_MS), go);
   seen.append("Show that time");
-  showEmpty(place, "It said nothing in this span of time.", h("p", {}, "It was last heard ", timeElement(new Date(last)), ". ", seen));
+  showEmpty(place, "No messages in this time range.", h("p", {}, "Last message ", timeElement(new Date(last)), ". ", seen));
 }
 
 /** Reads the sessions until they say what the feed told: the database may be a moment behind. */

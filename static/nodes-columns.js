@@ -41,11 +41,11 @@ export function nodeColumns(clock) {
     { field: "version", title: "Version", width: 9, isWide: true, search: true, hint: (row) => row.version ?? "" },
     { field: "implementation", title: "Implementation", width: 9, search: true, isHidden: true, hint: (row) => row.implementation ?? "" },
     {
-      field: "authority", title: "Role", isWide: true, width: 5.5, filter: [["true", "authority"], ["false", "full"]],
-      text: (row) => (row.authority === true ? "authority" : row.authority === false ? "full" : MISSING),
+      field: "authority", title: "Role", isWide: true, width: 5.5, filter: [["true", "validator"], ["false", "full"]],
+      text: (row) => (row.authority === true ? "validator" : row.authority === false ? "full" : MISSING),
     },
     {
-      field: "online", title: "State", isWide: true, width: 5.5, filter: [["true", "online"], ["false", "offline"]], descending: true,
+      field: "online", title: "Status", isWide: true, width: 5.5, filter: [["true", "online"], ["false", "offline"]], descending: true,
       text: (row) => (row.online ? "online" : "offline"), tone: (row) => (row.online ? "good" : "quiet-text"),
       hint: (row) => (row.online || !row.disconnected_at ? "" : `Since ${timeLocal(row.disconnected_at)}: ${reasonWords(row.disconnect_reason)}`),
     },
@@ -57,7 +57,7 @@ export function nodeColumns(clock) {
       hint: (row) => row.finalized_hash ?? "",
     }),
     number({
-      field: "finality_lag", title: "Lag", help: "Blocks between best and finalized", width: 4, isHidden: true,
+      field: "finality_lag", title: "Finality lag", help: "Blocks between best and finalized", width: 6, isHidden: true,
       fields: ["height", "finalized_height"], value: (row) => lag(row), text: (row) => count(lag(row)),
     }),
     number({
@@ -72,7 +72,7 @@ export function nodeColumns(clock) {
       tone: (row) => (row.propagation_ms > SLOW_MS ? "warn" : ""),
     }),
     number({ field: "peers", title: "Peers", width: 4.5, text: (row) => count(row.peers), tone: (row) => (row.online && row.peers === 0 ? "bad" : "") }),
-    number({ field: "transactions", title: "Tx", help: "Transactions in the pool", width: 4.5, text: (row) => count(row.transactions) }),
+    number({ field: "transactions", title: "Pool", help: "Transactions in the pool", width: 4.5, text: (row) => count(row.transactions) }),
     number({ field: "download_bytes_per_s", title: "Down", help: "Bandwidth, received", text: (row) => bytesPerSecond(row.download_bytes_per_s) }),
     number({ field: "upload_bytes_per_s", title: "Up", help: "Bandwidth, sent", text: (row) => bytesPerSecond(row.upload_bytes_per_s) }),
     number({ field: "state_cache_bytes", title: "State cache", isHidden: true, text: (row) => bytes(row.state_cache_bytes) }),

@@ -152,17 +152,17 @@ function totals(rows) {
     ? [`best block ${count(sums.best)}`, sums.finalized > 0 ? `finalized ${count(sums.finalized)}` : null] : [];
   return [
     `${count(sums.online)} online`, `${count(rows.length - sums.online)} offline`, ...heights,
-    `${count(sums.peers)} peers in sum`, `down ${bytesPerSecond(sums.down)}`, `up ${bytesPerSecond(sums.up)}`,
+    `${count(sums.peers)} peer connections`, `down ${bytesPerSecond(sums.down)}`, `up ${bytesPerSecond(sums.up)}`,
   ].filter(Boolean).map((text) => h("span", {}, text));
 }
 
 function explainEmpty(where) {
   if (!isComplete) {
-    showLoading(where, "Waiting for the nodes…");
+    showLoading(where, "Waiting for nodes…");
     return;
   }
   if (table.size > 0) {
-    showEmpty(where, "No node of this chain is known.", h("button", { type: "button", onclick: () => choose("") }, "Show all chains"));
+    showEmpty(where, "No nodes of this chain.", h("button", { type: "button", onclick: () => choose("") }, "Show all chains"));
     return;
   }
   const scheme = ROOT.protocol === "https:" ? "wss:" : "ws:";

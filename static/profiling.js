@@ -266,7 +266,7 @@ function showChart() {
 function explainEmpty(where) {
   const { peer } = view;
   const longer = picker.get().name === "7d" ? null
-    : h("p", {}, h("button", { type: "button", onclick: () => { writeAddress({ span: "7d", from: null, to: null }, { push: true }); picker.show(); load(); } }, "Look at the last 7 days"));
+    : h("p", {}, h("button", { type: "button", onclick: () => { writeAddress({ span: "7d", from: null, to: null }, { push: true }); picker.show(); load(); } }, "Show the last 7 days"));
   showEmpty(where, peer ? "This node sent no spans in this time." : "No node sent spans in this time.",
     "Spans are messages of the kind tracing.profiling. Nodes since 2021 send none. Nodes of 2020 up to early 2021 do, and custom ones whose tracing goes to telemetry, when started with",
     h("pre", { tabindex: 0 }, "--tracing-receiver Telemetry --tracing-targets pallet_babe,frame_executive"),

@@ -180,7 +180,7 @@ export class OverTime {
     this.#table.replace(rows.map((row) => ({ ...row, line: this.#lines.get(row.reporter) ?? null })));
     if (rows.length === 0) {
       this.#dropChart();
-      showEmpty(this.#chartPlace, "Nobody said what it thinks of this peer in this span of time.",
+      showEmpty(this.#chartPlace, "No reputation reports of this peer in this time range.",
         "Only nodes up to early 2021 and custom ones send system.network_state. Choose a longer span, or another peer.");
       return;
     }
@@ -243,9 +243,9 @@ export class OverTime {
 
   #toggle({ reporter, name }) {
     this.#isChosen = true;
-    if (this.#lines.delete(reporter)) say(`The line of ${name} was taken away.`);
+    if (this.#lines.delete(reporter)) say(`Line of ${name} removed.`);
     else if (this.#lines.size >= LINES_MAX) {
-      say(`At most ${LINES_MAX} lines: take another away first.`);
+      say(`At most ${LINES_MAX} lines: remove another one first.`);
       return;
     } else {
       this.#lines.set(reporter, this.#freeColour());
@@ -262,12 +262,12 @@ export class OverTime {
   #makeTable(place) {
     const number = (column) => ({ end: true, filter: "number", width: 6.5, text: (row) => reputation(row[column.field]), tone: (row) => band(row[column.field]), ...column });
     return createTable(place, {
-      id: "opinions", label: "What others think of the peer", noun: ["reporting peer", "reporting peers"], key: "reporter", sort: { field: "value" },
+      id: "opinions", label: "Reputation of the peer", noun: ["reporting peer", "reporting peers"], key: "reporter", sort: { field: "value" },
       nameOf: (row) => row.name, choose: (row) => this.#toggle(row),
       totals: (rows) => (rows.length > LINES_MAX ? [h("span", {}, `${counted(this.#lines.size, "line")}; choose a row to show or hide its line`)] : []),
       columns: [
         { field: "line", title: "Line", width: 3.5, filter: false, text: (row) => (row.line ? `line ${row.line}` : "no"), cell: lineMark },
-        { field: "name", title: "Who thinks", width: 12, narrow: 8, sticky: true, search: true, hint: (row) => `${row.name}\n${row.reporter}` },
+        { field: "name", title: "Reporter", width: 12, narrow: 8, sticky: true, search: true, hint: (row) => `${row.name}\n${row.reporter}` },
         { field: "reporter", title: "Peer id", width: 10, className: "mono", search: true, hint: (row) => row.reporter, isWide: true },
         number({ field: "value", title: "Now", fields: ["value", "connected"], text: (row) => `${reputation(row.value)} ${row.connected}`, cell: (row) => opinion(row.value, row.connected), hint: (row) => String(row.value ?? "") }),
         number({ field: "change", title: "Change", help: "From the first to the last report of the span", text: (row) => (row.change > 0 ? `+${reputation(row.change)}` : reputation(row.change)), tone: undefined }),

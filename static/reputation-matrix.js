@@ -48,7 +48,7 @@ class Matrix {
       AGES.map(([value, text]) => h("option", { value, selected: value === age }, `Reports ${text}`)));
     this.#logged = h("input", { type: "checkbox", checked: logged === "1", onchange: () => this.#ask({ logged: this.#logged.checked ? "1" : "" }) });
     this.#search = h("input", {
-      type: "search", value: by, placeholder: "Search who thinks", "aria-label": "Search who thinks", spellcheck: "false", autocomplete: "off",
+      type: "search", value: by, placeholder: "Search reporter", "aria-label": "Search reporter", spellcheck: "false", autocomplete: "off",
       oninput: () => {
         writeAddress({ by: this.#search.value.trim() });
         this.#show();
@@ -121,12 +121,12 @@ class Matrix {
     const quantity = (column) => ({ end: true, filter: "number", descending: true, ...column });
     const number = (column) => ({ end: true, filter: "number", width: 6, text: (row) => reputation(row[column.field]), tone: (row) => band(row[column.field]), ...column });
     this.#table = createTable(this.#place, {
-      id: "reputation", label: "Who thinks what of whom", noun: ["peer", "peers"], key: "peer", sort: { field: "median" }, isShared: true, isFixed: true,
+      id: "reputation", label: "Latest reputation, by reporter", noun: ["peer", "peers"], key: "peer", sort: { field: "median" }, isShared: true, isFixed: true,
       nameOf: (row) => row.name, choose: (row) => this.#events.choose(row.peer), empty: this.#events.empty,
       columns: [
         { field: "name", title: "Peer", width: 12, narrow: 8, sticky: true, search: true, hint: (row) => `${row.name}\n${row.peer}` },
         { field: "peer", title: "Peer id", width: 9, className: "mono", search: true, hint: (row) => row.peer },
-        quantity({ field: "opinions", title: "Opinions", help: "How many peers think something of it", width: 5.5 }),
+        quantity({ field: "opinions", title: "Reports", help: "Peers that report a reputation of it", width: 5.5 }),
         quantity({ field: "connected", title: "Connected", help: "To how many of them it is connected", width: 6 }),
         number({ field: "lowest", title: "Lowest" }),
         number({ field: "median", title: "Median" }),
@@ -141,11 +141,11 @@ class Matrix {
     const [value, linked, time] = fieldsOf(reporter);
     const name = this.#names.of(reporter);
     return {
-      field: value, title: name, help: `${name} thinks\n${reporter}`, end: true, filter: "number", width: 6, fields: [value, linked, time],
+      field: value, title: name, help: `Reported by ${name}\n${reporter}`, end: true, filter: "number", width: 6, fields: [value, linked, time],
       text: (row) => (row[time] ? `${reputation(row[value])} ${row[linked]}` : ""),
       cell: (row) => opinion(row[value], row[linked], row[time]),
       tone: (row) => band(row[value]),
-      hint: (row) => (row[time] ? `${name} thinks ${row[value] ?? "no number"} of ${row.name}; ${connection(row[linked])}; reported ${timeLocal(row[time])}` : `${name} does not know ${row.name}`),
+      hint: (row) => (row[time] ? `${name} reports ${row[value] ?? "no number"} for ${row.name}; ${connection(row[linked])}; reported ${timeLocal(row[time])}` : `${name} reports nothing of ${row.name}`),
     };
   }
 }

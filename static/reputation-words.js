@@ -30,7 +30,7 @@ export function band(value) {
 
 /** "connected", "not connected", or that it is not told. */
 export function connection(isConnected) {
-  if (isConnected === null || isConnected === undefined) return "connection not told";
+  if (isConnected === null || isConnected === undefined) return "connection unknown";
   return isConnected ? "connected" : "not connected";
 }
 

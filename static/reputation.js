@@ -65,7 +65,7 @@ async function poll() {
     const asked = readAddress({ peer_id: "" }).peer_id || peer || matrix.peers[0] || "";
     if (asked !== peer || (asked === "" && !place("chart").querySelector(".empty"))) show(asked);
     else await overTime.refresh();
-    place("updated").replaceChildren("Brought up to date ", timeElement(Date.now()));
+    place("updated").replaceChildren("Updated ", timeElement(Date.now()));
   } catch (error) {
     if (request.signal.aborted) return;
     if (!isAbort(error)) fail(error);
@@ -126,10 +126,10 @@ function buildPeerField() {
 
 function explainEmpty(where) {
   if (failure && !isRead) showError(where, failure, () => poll());
-  else if (!isRead) showLoading(where, "Asking what peers think of each other…");
+  else if (!isRead) showLoading(where, "Loading reputation reports…");
   else if (where === place("chart")) {
-    showEmpty(where, "No node has told what it thinks of its peers.",
-      "That comes with system.network_state, which only nodes up to early 2021 and custom ones send; later ones do not tell it. If yours do, choose older reports below.",
+    showEmpty(where, "No reputation reports in this time range.",
+      "Nodes since 2021 do not send them (system.network_state). If yours do, choose older reports below.",
       h("p", {}, h("a", { href: "./" }, "What nodes are there")));
   } else showEmpty(where, `There are no reports ${matrix.ageText}.`, "Choose older ones above.");
 }

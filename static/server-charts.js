@@ -28,11 +28,11 @@ const CHARTS = [
     values: (now) => [now.value(`${OWN}ingest_queue_messages`), now.value(`${OWN}store_spool_messages`)],
   },
   {
-    title: "From receipt to commit", min: 0, series: [{ label: "median", format: seconds }, { label: "99 %", format: seconds }],
+    title: "Time to store", min: 0, series: [{ label: "median", format: seconds }, { label: "99 %", format: seconds }],
     values: (now, before) => [0.5, 0.99].map((share) => before && quantile(before, now, `${OWN}store_receive_to_commit_seconds`, share)),
   },
   {
-    title: "To store a batch", min: 0, series: [{ label: "mean", format: seconds }, { label: "99 %", format: seconds }],
+    title: "Batch write time", min: 0, series: [{ label: "mean", format: seconds }, { label: "99 %", format: seconds }],
     values: (now, before) => [
       before && mean(before, now, `${OWN}store_batch_seconds`), before && quantile(before, now, `${OWN}store_batch_seconds`, 0.99),
     ],

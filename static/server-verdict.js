@@ -16,14 +16,14 @@ export const OWN = "tetcore_analytics_";
 export const LOSSES = {
   dropped: {
     title: "Dropped", label: "reason", name: `${OWN}ingest_messages_dropped_total`, reasons: {
-      queue_full: ["queue full", "The database and the spool could not take what came. Make the database faster, or SPOOL_MAX_BYTES larger."],
-      too_many_bytes: ["too many bytes from a node", "A connection is over NODE_BYTES_PER_S_MAX; the log names it. Raise the limit if it means well."],
-      too_many_frames: ["too many messages from a node", "A connection is over NODE_FRAMES_PER_S_MAX; the log names it. Raise the limit if it means well."],
+      queue_full: ["queue full", "Database and spool could not take all telemetry. Make the database faster, or raise SPOOL_MAX_BYTES."],
+      too_many_bytes: ["too many bytes from a node", "A connection is over NODE_BYTES_PER_S_MAX; the log names it. Raise the limit if that load is legitimate."],
+      too_many_frames: ["too many messages from a node", "A connection is over NODE_FRAMES_PER_S_MAX; the log names it. Raise the limit if that load is legitimate."],
       too_many_nodes: ["too many nodes on a connection", "A connection has more than NODES_PER_CONNECTION_MAX node ids; the log names it."],
-      too_large: ["larger than allowed", "A message is over WS_MAX_PAYLOAD; the log names it. Raise the limit if it means well."],
-      spool_torn: ["torn spool file", "A crash or the disk has torn a file of the spool. Look at the disk and at the log."],
-      shutdown: ["server stopped", "The server stopped before they could be stored. Give it more time (SHUTDOWN_TIMEOUT_S)."],
-      chain_refused: ["chain may not send", "ALLOWED_CHAINS or DENIED_CHAINS refuse them, as set."],
+      too_large: ["larger than allowed", "A message is over WS_MAX_PAYLOAD; the log names it. Raise the limit if that load is legitimate."],
+      spool_torn: ["damaged spool file", "A crash or a faulty disk damaged a spool file. Check the disk and the log."],
+      shutdown: ["server stopped", "The server stopped before they were stored. Raise SHUTDOWN_TIMEOUT_S."],
+      chain_refused: ["chain not admitted", "Refused by ALLOWED_CHAINS or DENIED_CHAINS, as configured."],
     },
     intended: ["chain_refused"],
   },
@@ -36,25 +36,25 @@ export const LOSSES = {
     intended: [],
   },
   undecodable: {
-    title: "No message", label: "kind", name: `${OWN}ingest_messages_undecodable_total`, reasons: {
-      not_json: ["not JSON", "Something that is no node sends here, or a node is broken. The log shows samples."],
-      not_utf8: ["not UTF-8", "Something that is no node sends here, or a node is broken. The log shows samples."],
-      not_an_object: ["not an object", "Something that is no node sends here, or a node is broken. The log shows samples."],
-      too_deep: ["nested too deeply", "Something that is no node sends here, or a node is broken. The log shows samples."],
+    title: "Invalid frames", label: "kind", name: `${OWN}ingest_messages_undecodable_total`, reasons: {
+      not_json: ["not JSON", "A client that is not a node, or a faulty node. The log shows samples."],
+      not_utf8: ["not UTF-8", "A client that is not a node, or a faulty node. The log shows samples."],
+      not_an_object: ["not an object", "A client that is not a node, or a faulty node. The log shows samples."],
+      too_deep: ["nested too deeply", "A client that is not a node, or a faulty node. The log shows samples."],
     },
     intended: [],
   },
 };
 
-/** Why connections are not let in: in words, and what to do. */
+/** Why connections are refused: in words, and what to do. */
 export const REFUSALS = {
   too_many_connections: ["CONNECTIONS_MAX are open", "Raise CONNECTIONS_MAX (and the limit of open files), or start another server."],
   too_many_from_address: ["the address has CONNECTIONS_PER_IP_MAX open", "Raise CONNECTIONS_PER_IP_MAX, or set TRUSTED_PROXIES if a proxy is in front."],
   blocked: ["the address is blocked", "A connection of the address stayed over its limits; the log names it."],
-  token: ["no good token in the path", "Give the nodes an address with one of TELEMETRY_TOKENS."],
-  network: ["not in ALLOWED_NETWORKS", "Somebody from elsewhere tries to send; add the network if it may."],
-  handshake: ["no proper websocket request", "Something that is no node asks for a websocket, or a proxy changes requests."],
-  stopping: ["the server stops", "They come back to the next one by themselves."],
+  token: ["no valid token in the path", "Give the nodes a URL with one of TELEMETRY_TOKENS."],
+  network: ["not in ALLOWED_NETWORKS", "A client from another network; add the network if it may send."],
+  handshake: ["invalid websocket request", "A client that is not a node, or a proxy that changes requests."],
+  stopping: ["the server is stopping", "Nodes reconnect by themselves."],
 };
 
 /**
@@ -72,25 +72,25 @@ export function judge(asked) {
 const finding = (level, what, advice) => ({ level, what, advice });
 
 const ADVICE_READY = {
-  server: "It will be away in a moment. If nobody stopped it, look at its log.",
-  database: "Start the database, or look at DATABASE_URL and the network. The server finds it by itself; until then messages wait on disk.",
-  schema: "Let the user of DATABASE_URL migrate the schema, and look at READ_DATABASE_URL if that is set.",
-  writers: "Nothing is lost while the spool has room. Look at the database: is it up, is its disk full, may the user write?",
+  server: "The server is stopping. If that is unexpected, check its log.",
+  database: "Start the database, or check DATABASE_URL and the network. The server reconnects by itself; until then messages wait on disk.",
+  schema: "Allow the user of DATABASE_URL to migrate the schema, and check READ_DATABASE_URL if it is set.",
+  writers: "Nothing is lost until the spool is full. Check the database: is it up, is its disk full, may the user write?",
 };
 
 function readiness({ ready }) {
   return (ready?.checks ?? []).filter((check) => !check.ok).map(({ name, message }) =>
-    finding("trouble", `${capital(message ?? `${name} is not well`)}.`, ADVICE_READY[name] ?? "Look at the log of the server."));
+    finding("trouble", `${capital(message ?? `${name} is unhealthy`)}.`, ADVICE_READY[name] ?? "Check the server's log."));
 }
 
-const LOST = { dropped: "lost", rejected: "refused by the database", undecodable: "no telemetry" };
+const LOST = { dropped: "lost", rejected: "refused by the database", undecodable: "invalid" };
 
 function losses({ now, before, span }) {
   const found = [];
   for (const [kind, { label, name, reasons, intended }] of Object.entries(LOSSES)) {
     for (const [reason, lost] of now.by(name, label)) {
       if (!lost || intended.includes(reason)) continue;
-      const [words, advice] = reasons[reason] ?? [reason, "Look at the log of the server."];
+      const [words, advice] = reasons[reason] ?? [reason, "Check the server's log."];
       const grown = lostSince(before, now, { name, label }, reason);
       const isLoss = kind === "dropped";
       const told = (number, when) => `${counted(number, "message")} ${wasOrWere(number)} ${LOST[kind]} ${when}: ${words}.`;
@@ -119,18 +119,18 @@ function room({ now, before }) {
     const pace = grown > 0 ? `It grows${left === null ? "" : `, and is full in ${age(left)} at this pace`}.` : "It empties by itself.";
     found.push(finding(share >= 0.8 ? "trouble" : "attention",
       `${counted(spooled, "message")} (${bytes(spoolBytes)}) wait${spooled === 1 ? "s" : ""} on disk, ${percent(share)} of SPOOL_MAX_BYTES. ${pace}`,
-      "Nothing is lost until the spool is full. If the database is up, it is slower than what comes."));
+      "Nothing is lost until the spool is full. If the database is up, it is slower than the incoming telemetry."));
   }
   for (const [words, name, setting] of [["messages", "ingest_queue_messages", "QUEUE_ROWS_MAX"], ["bytes", "ingest_queue_bytes", "QUEUE_BYTES_MAX"]]) {
     const share = now.value(OWN + name) / now.value(`${OWN}${name}_max`);
     if (!(share >= 0.5)) continue;
     found.push(finding(share >= 0.9 ? "trouble" : "attention", `The queue in memory is ${percent(share)} full, by ${words}.`,
-      `Storing is slower than what comes. Look at the database; beyond ${setting} messages are lost.`));
+      `Storing is slower than receiving. Check the database; beyond ${setting} messages go to disk, then are lost.`));
   }
   const kindsMax = now.value(`${OWN}store_kinds_max`);
   if (kindsMax > 0 && now.value(`${OWN}store_kinds`) >= kindsMax) {
     found.push(finding("attention", "The dictionary of kinds of messages is full (MESSAGE_KINDS_MAX).",
-      "Messages of new kinds are stored, but found more slowly. Somebody may send made-up kinds: see messages by kind."));
+      "Messages of new kinds are stored, but found more slowly. A client may send invented kinds: see messages by kind."));
   }
   return found;
 }
@@ -150,31 +150,31 @@ function refusals({ now, before, span }) {
     const grown = lostSince(before, now, counter, reason);
     if (!grown) return [];
     const [words, advice] = REFUSALS[reason] ?? [reason, ""];
-    return [finding("attention", `${counted(grown, "connection")} ${wasOrWere(grown)} not let in ${span}: ${words}.`, advice)];
+    return [finding("attention", `${counted(grown, "connection")} ${wasOrWere(grown)} refused ${span}: ${words}.`, advice)];
   });
 }
 
 /** Counters that should not move: what they count, how bad it is while they do and afterwards, and what to do. */
 const FAULTS = {
   panics_total: {
-    words: ["mistake in the program", "mistakes in the program"], now: "trouble", later: "attention",
-    advice: "Look for \"panic\" in the log, and report it with those lines.",
+    words: ["bug in the program", "bugs in the program"], now: "trouble", later: "attention",
+    advice: "Search the log for \"panic\", and report those lines.",
   },
   store_spool_failures_total: {
-    words: ["failed try to use the spool", "failed tries to use the spool"], now: "trouble", later: "note",
-    advice: "Look at the disk that holds it: is it full, is it there, may the server write?",
+    words: ["failed access to the spool", "failed accesses to the spool"], now: "trouble", later: "note",
+    advice: "Check its disk: is it full, is it mounted, may the server write?",
   },
   store_spool_torn_total: {
-    words: ["torn batch in the spool", "torn batches in the spool"], now: "attention", later: "attention",
-    advice: "Look at the disk that holds the spool.",
+    words: ["damaged batch in the spool", "damaged batches in the spool"], now: "attention", later: "attention",
+    advice: "Check the disk of the spool.",
   },
   store_writers_abandoned_total: {
-    words: ["writer given up", "writers given up"], now: "attention", later: "note",
-    advice: "The database did not answer within DB_WRITE_TIMEOUT_S. Look for locks and a slow disk there.",
+    words: ["writer replaced", "writers replaced"], now: "attention", later: "note",
+    advice: "The database did not answer within DB_WRITE_TIMEOUT_S. Check it for locks and a slow disk.",
   },
   retention_failures_total: {
-    words: ["failed run of retention", "failed runs of retention"], now: "attention", later: "attention",
-    advice: "Old messages are not purged, or no partitions made ahead. The log says why.",
+    words: ["failed retention run", "failed retention runs"], now: "attention", later: "attention",
+    advice: "Expired messages are not purged, or partitions not created ahead. The log says why.",
   },
 };
 
@@ -198,16 +198,16 @@ function slowness({ now, before, span, ready }) {
   const found = [];
   const commit = before && quantile(before, now, `${OWN}store_receive_to_commit_seconds`, 0.99);
   if (commit > COMMIT_S_MAX) {
-    found.push(finding("attention", `Messages take up to ${age(commit)} until they are stored.`, "Look at the load and the disk of the database."));
+    found.push(finding("attention", `Messages take up to ${age(commit)} until they are stored.`, "Check load and disk of the database."));
   }
   const wait = before && quantile(before, now, `${OWN}query_pool_wait_seconds`, 0.9);
   if (wait > WAIT_S_MAX) {
-    found.push(finding("attention", `Queries wait up to ${age(wait)} for a connection to the database.`, "Ask less often or for less, or raise DB_POOL_SIZE. Storing has connections of its own."));
+    found.push(finding("attention", `Queries wait up to ${age(wait)} for a connection to the database.`, "Send fewer or smaller queries, or raise DB_POOL_SIZE. Writers have connections of their own."));
   }
   const missed = before && growth(before.sum(`${OWN}feed_messages_missed_total`), now.sum(`${OWN}feed_messages_missed_total`));
   if (missed) {
     found.push(finding("note", `Subscribers of the live feed missed ${counted(missed, "message")} ${span}.`,
-      "They are stored all the same. A subscriber reads too slowly, or the server is very busy."));
+      "They are stored. A subscriber reads too slowly, or the server is overloaded."));
   }
   return found;
 }
@@ -216,18 +216,18 @@ function machine({ now }) {
   const found = [];
   const [memory, available] = [now.value(`${OWN}host_memory_bytes`), now.value(`${OWN}host_memory_available_bytes`)];
   if (memory > 0 && available / memory < 0.08) {
-    found.push(finding("attention", `The machine has ${bytes(available)} of ${bytes(memory)} of memory left.`, "Stop what needs so much, or give it more."));
+    found.push(finding("attention", `The machine has ${bytes(available)} of ${bytes(memory)} of memory left.`, "Stop other programs, or add memory."));
   }
   const files = now.value("process_open_fds") / now.value("process_max_fds");
   if (files > 0.85) {
-    found.push(finding("attention", `${percent(files)} of the files that the server may open are open.`, "Each connection is one: raise the limit (ulimit -n, LimitNOFILE)."));
+    found.push(finding("attention", `${percent(files)} of the allowed file descriptors are in use.`, "Each connection is one: raise the limit (ulimit -n, LimitNOFILE)."));
   }
   return found;
 }
 
 function nodes({ now }) {
   if (now.value(`${OWN}ingest_connections`) !== 0) return [];
-  return [finding("note", "No node is connected.", "The start page has the line to give to a node.")];
+  return [finding("note", "No node is connected.", "The start page has the option for your nodes.")];
 }
 
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);

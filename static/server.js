@@ -101,12 +101,12 @@ function show(now, before, minute, ready) {
   const findings = judge({ now, before: minute, ready });
   const [worst] = findings;
   const level = worst && worst.level !== "note" ? worst.level : "well";
-  const heads = { trouble: ["✕ Trouble", worst?.what], attention: ["! Attention", worst?.what], well: ["✓ Well", "What comes is stored, and nothing was lost."] };
+  const heads = { trouble: ["✕ Trouble", worst?.what], attention: ["! Attention", worst?.what], well: ["✓ Healthy", "All telemetry received is stored; no message lost since start."] };
   verdict.show(level, ...heads[level], findings);
   place("parts").classList.remove("is-old");
   const since = toDate(version.started_at);
   setText(place("about"), `${version.name} ${version.version}, up ${age((now.at - since.getTime()) / 1000)}`);
-  place("asked").replaceChildren("Brought up to date every 2 s, now ", timeElement(now.at));
+  place("asked").replaceChildren("Updates every 2 s, last ", timeElement(now.at));
   showFigures(now, before);
   showLosses(now, minute);
   showLimits(now);
@@ -119,9 +119,9 @@ function show(now, before, minute, ready) {
 /** What was shown stays, and it is said from when it is. */
 function showAway(error) {
   const when = lastAt ? ["What is shown is from ", timeElement(lastAt), ". "] : [];
-  verdict.show("away", "✕ Away", error.message, [], ...when, `It is asked again every ${POLL_MS / 1000} s by itself.`);
+  verdict.show("away", "✕ Offline", error.message, [], ...when, `Trying again every ${POLL_MS / 1000} s.`);
   place("parts").classList.toggle("is-old", lastAt !== null);
-  place("asked").replaceChildren("Asked in vain ", timeElement(Date.now()));
+  place("asked").replaceChildren("No answer ", timeElement(Date.now()));
 }
 
 function buildVerdict() {
@@ -167,7 +167,7 @@ function buildVerdict() {
 
 function buildParts() {
   const figures = tiles({
-    received: "Received", stored: "Stored", bytes: "Telemetry", pending: "Waiting", lost: "Lost", connections: "Connections", commit: "To commit, 99 %",
+    received: "Received", stored: "Stored", bytes: "Telemetry", pending: "Waiting", lost: "Lost", connections: "Connections", commit: "Time to store (p99)",
     memory: "Memory",
   });
   const lossRows = rows(null, [["Why"], ["In the last minute", true], ["Since the start", true], ["What to do", false, "advice"]]);
@@ -241,7 +241,7 @@ function showLosses(now, minute) {
   const sum = (name) => now.sum(`${OWN}ingest_${name}`) ?? 0;
   setText(parts.balance, `${count(sum("messages_received_total"))} received = ${count(sum("messages_stored_total"))} stored + ${
     count(sum("pending"))} waiting + ${count(sum("messages_dropped_total"))} dropped + ${
-    count(sum("messages_rejected_total"))} refused by the database + ${count(sum("messages_undecodable_total"))} no message`);
+    count(sum("messages_rejected_total"))} refused by the database + ${count(sum("messages_undecodable_total"))} invalid frames`);
 }
 
 function showLimits(now) {

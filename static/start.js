@@ -12,7 +12,7 @@ const LOOK_MS = 5000;
 // Long enough to read who came.
 const READ_MS = 1500;
 
-const WAITING = "Waiting for the first node. This page opens the live view when it comes.";
+const WAITING = "Waiting for the first node. This page opens the live view when it connects.";
 const NODES = new URL("dashboard/", ROOT).pathname;
 const live = document.getElementById("live");
 
@@ -27,7 +27,7 @@ async function begin() {
   }
   // Who opens this page for the line, while nodes are there, is not sent away.
   const online = await nodes({ online: true });
-  show(online.length > 0, online.length > 0 ? "Nodes are connected." : "No node is connected now, but some were.",
+  show(online.length > 0, online.length > 0 ? "Nodes are connected." : "No node is connected now.",
     h("a", { class: "button", href: NODES }, "Open the live view"));
 }
 
@@ -37,7 +37,7 @@ async function waitForFirst() {
   const leave = (name) => {
     if (isHere) return;
     isHere = true;
-    show(true, `${name || "The first node"} is here. Opening the live view…`);
+    show(true, `${name || "The first node"} has connected. Opening the live view…`);
     setTimeout(() => location.assign(NODES), READ_MS);
   };
   feed.subscribe({ topic: "presence" }, {

@@ -56,7 +56,7 @@ pub enum AppError {
     #[error("the body must be JSON, with the header Content-Type: application/json")]
     UnsupportedMediaType,
     /// The route is for websockets.
-    #[error("this address is for nodes: it needs a websocket upgrade")]
+    #[error("this is a websocket endpoint")]
     UpgradeRequired,
     /// The database is away or too busy, or the server starts or stops: try again.
     #[error("{0}")]
@@ -83,7 +83,7 @@ impl AppError {
     /// There is no such route.
     pub(super) fn no_route() -> Self {
         Self::NotFound {
-            message: "there is no such route; /api/ lists those that are there".to_owned(),
+            message: "unknown path; see /api/".to_owned(),
             parameter: None,
         }
     }
@@ -334,7 +334,7 @@ mod tests {
             (
                 AppError::UpgradeRequired,
                 426,
-                json!({"code": "upgrade_required", "message": "this address is for nodes: it needs a websocket upgrade"}),
+                json!({"code": "upgrade_required", "message": "this is a websocket endpoint"}),
             ),
             (
                 AppError::Unavailable("m".to_owned()),

@@ -35,7 +35,7 @@ use crate::config::StoreConfig;
 use crate::database::{DatabaseError, Pools};
 use crate::metrics::Metrics;
 
-/// Why a question has no answer.
+/// Why a query has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
     /// A parameter is wrong.
@@ -46,18 +46,26 @@ pub enum QueryError {
         /// What is wrong with it, and what is allowed.
         message: String,
     },
-    /// What the parameter names is not there.
-    #[error("nothing is known of the {parameter} that was given")]
+    /// The parameter names nothing that is stored.
+    #[error("{}", unknown(parameter))]
     NotFound {
         /// Name of the parameter.
         parameter: &'static str,
     },
-    /// The database is away, too busy or too slow: try again.
+    /// The database is unavailable, too busy or too slow. Retry.
     #[error("the database is not available: {0}")]
     Unavailable(String),
-    /// A mistake of ours.
+    /// A bug; the cause is in the log.
     #[error("a query failed: {0}")]
     Internal(String),
+}
+
+/// The message of [`QueryError::NotFound`].
+fn unknown(parameter: &str) -> String {
+    match parameter {
+        "peer_id" => "no node with this peer_id has connected".to_owned(),
+        other => format!("unknown {other}"),
+    }
 }
 
 impl QueryError {

@@ -56,7 +56,7 @@ class Chart {
   #isZoomed = false;
 
   constructor(place, options) {
-    this.#options = { height: 180, pointsMax: 2000, empty: "Nothing was said in this span of time.", ...options };
+    this.#options = { height: 180, pointsMax: 2000, empty: "No data", ...options };
     this.#data = [[], ...this.#options.series.map(() => [])];
     this.#build(place);
     charts.add(this);

@@ -1,24 +1,24 @@
 /*
- * Why sessions end, in words: the reasons of the server (`disconnect_reason`) as what the node, or the server, did.
+ * Why sessions end, in words, for each `disconnect_reason` of the server.
  */
 const REASONS = {
-  closed_by_node: "it closed the connection, as nodes do when they stop",
-  close_frame: "it said goodbye, as old nodes do when they stop",
-  idle: "it said nothing for too long",
-  ping_timeout: "it no longer answered pings",
-  message_too_large: "it sent a message that is larger than allowed",
-  over_limit: "it sent more than is allowed, and went on",
-  too_many_parts: "it held a part of a large message while many others did",
-  protocol_error: "what it sent was no websocket",
-  connection_lost: "the connection broke",
-  replaced: "another node took its place on the same connection",
-  chain_refused: "its chain is not admitted by this server",
+  closed_by_node: "closed by the node",
+  close_frame: "closed cleanly by the node",
+  idle: "no message for too long: connection dropped (NODE_IDLE_TIMEOUT_S)",
+  ping_timeout: "no answer to pings (CLIENT_TIMEOUT_S)",
+  message_too_large: "message over WS_MAX_PAYLOAD",
+  over_limit: "over a rate limit for too long",
+  too_many_parts: "incomplete large message, while the memory for those was exhausted",
+  protocol_error: "invalid websocket data",
+  connection_lost: "connection broke",
+  replaced: "replaced by another node on the same connection",
+  chain_refused: "chain not admitted (ALLOWED_CHAINS, DENIED_CHAINS)",
   server_stopped: "this server stopped",
-  server_lost: "this server ended without a word",
+  server_lost: "this server ended unexpectedly",
 };
 
-/** "the connection broke"; what is not known here is told as the server named it. */
+/** "connection broke"; a reason that is not in the table as the server names it. */
 export function reasonWords(reason) {
-  if (!reason) return "nobody knows why";
+  if (!reason) return "reason unknown";
   return REASONS[reason] ?? reason.replaceAll("_", " ");
 }

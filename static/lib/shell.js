@@ -55,7 +55,7 @@ function connection() {
     now.hidden = kind !== "waiting" || !away;
     seconds.textContent = "";
     if (kind === "live") say("Live");
-    else if (away) say("Server away");
+    else if (away) say("Server offline");
     else say(since || attempts ? "Reconnecting" : "Connecting");
     if (kind !== "waiting") return;
     const count = () => { seconds.textContent = `in ${Math.max(0, Math.ceil((retryAt - Date.now()) / 1000))} s`; };
@@ -109,5 +109,5 @@ function footer() {
   });
   const link = (path, title) => h("a", { href: new URL(path, ROOT).pathname }, title);
   return h("footer", { class: "site" }, version,
-    h("span", {}, link("", "Connect a node"), " · ", link("api/", "Interface"), " · ", link("metrics", "Metrics")));
+    h("span", {}, link("", "Connect a node"), " · ", link("api/", "API"), " · ", link("metrics", "Metrics")));
 }

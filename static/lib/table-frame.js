@@ -89,7 +89,7 @@ export class TableFrame {
     this.#empty.hidden = kind === "";
     this.scroller.classList.toggle("is-empty", kind !== "");
     if (kind === "filtered") {
-      showEmpty(this.#empty, `No ${this.#noun[0]} fits.`,
+      showEmpty(this.#empty, `No ${this.#noun[1]} match your search and filters.`,
         h("button", { type: "button", onclick: () => this.#clear() }, "Clear search and filters"));
     } else if (kind === "empty") {
       if (this.#explainEmpty) this.#explainEmpty(this.#empty);

@@ -98,7 +98,7 @@ fn the_benchmarks_page_is_sound() {
     assert_sound(&browser, &app, &two, "#shown .chart-canvas canvas");
     browser.run("for (const one of document.querySelectorAll('#shown details')) one.open = true");
     assert_eq!(browser.accessibility_faults(), [""; 0]);
-    for (number, title) in ["Enter a machine", "Enter a run"].into_iter().enumerate() {
+    for (number, title) in ["Add machine", "Add run"].into_iter().enumerate() {
         browser.use_window(360, 800, true);
         browser.click(&format!("#tools > button:nth-of-type({})", number + 1));
         browser.wait_for_text("dialog h2", title);
@@ -450,5 +450,5 @@ fn the_benchmarks_page_comes_back_after_the_server() {
         5,
     );
     wait_for_column(&browser, RUNS, "Description", &["after", "before"]);
-    browser.wait_for_text("#updated", "Brought up to date");
+    browser.wait_for_text("#updated", "Updated");
 }

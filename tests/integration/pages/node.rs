@@ -182,15 +182,15 @@ fn gaps_are_told_with_their_reasons_as_they_happen() {
     open(&browser, &app, &peer, "");
     browser.wait_for_text("#presence", "Online all the time");
     network.disconnect(1);
-    browser.wait_for_text("#state", "Away for");
-    browser.wait_for_text(".presence-list .away p", "It closed the connection");
+    browser.wait_for_text("#state", "Offline for");
+    browser.wait_for_text(".presence-list .away p", "Closed by the node");
     network.reconnect(1);
     browser.wait_for_text("#state", "Online for");
     browser.wait_for_text(
         ".presence-list .away p",
         "Its process kept running meanwhile.",
     );
-    browser.wait_for_text(".presence-sums", "away once");
+    browser.wait_for_text(".presence-sums", "offline once");
 
     // A long past, with a new version.
     app.db.execute(&format!(
@@ -199,7 +199,7 @@ fn gaps_are_told_with_their_reasons_as_they_happen() {
          UPDATE peer_connections SET created_at = now() - interval '30 min' WHERE peer_id = '{peer}' AND disconnected_at IS NULL"
     ));
     browser.reload();
-    browser.wait_for_text(".presence-list .away", "Away for 10");
+    browser.wait_for_text(".presence-list .away", "Offline for 10");
     let told = browser.text(".presence-list .away");
     let version = first(
         &app,
@@ -208,7 +208,7 @@ fn gaps_are_told_with_their_reasons_as_they_happen() {
         ),
     );
     for part in [
-        "It said nothing for too long.",
+        "No message for too long: connection dropped (NODE_IDLE_TIMEOUT_S).",
         "It came back as a new process.",
         &format!("Its version changed from 0.9 to {version}."),
     ] {
@@ -217,7 +217,7 @@ fn gaps_are_told_with_their_reasons_as_they_happen() {
     browser.wait_for_text(".presence-sums", "Online 80");
     browser.click(".presence-list .away a");
     browser.wait_until("new URLSearchParams(location.search).has('from')");
-    browser.wait_for_text(".presence-sums", "away once");
+    browser.wait_for_text(".presence-sums", "offline once");
     browser.run("history.back()");
     browser.wait_until("!new URLSearchParams(location.search).has('from')");
 }
@@ -234,7 +234,7 @@ fn the_page_of_a_node_comes_back_after_the_server() {
     browser.wait_for_text(".connection", "Live");
 
     let app = app.start_again();
-    browser.wait_for_text("#state", "Away for");
+    browser.wait_for_text("#state", "Offline for");
     browser.wait_for_text(".presence-list .away p", "This server stopped.");
     network.reconnect_all(&app);
     network.import(0, 4_711);
@@ -272,7 +272,7 @@ fn messages_are_filtered_and_paged() {
     wait_for_count(200);
     browser.click("#messages .bar > button");
     wait_for_count(stored(&app, &peer, "msg = 'txpool.import'"));
-    browser.wait_for_text("#messages .bar", "all of this span of time");
+    browser.wait_for_text("#messages .bar", "all in this time range");
     let times = browser
         .run("return [...document.querySelectorAll('.message time')].map((one) => one.dateTime)");
     let times: Vec<chrono::DateTime<chrono::Utc>> = serde_json::from_value(times).unwrap();
@@ -296,7 +296,7 @@ fn messages_are_filtered_and_paged() {
     browser.fill("[aria-label='Target']", "pallet_test");
     wait_for_count(1);
     browser.fill("[aria-label='Target']", "nothing");
-    browser.wait_for_text("#messages", "No message of this span of time fits.");
+    browser.wait_for_text("#messages", "No messages match the filters.");
     browser.click("#messages .state button");
     wait_for_count(100);
     browser.wait_until("[...new URLSearchParams(location.search).keys()].join() === 'peer_id'");
@@ -331,7 +331,7 @@ fn a_link_to_a_moment_restores_the_view() {
     network.wait_stored(&app);
     browser.open(link.as_str().unwrap());
     browser.wait_for_text(chosen, "height 300 ");
-    browser.wait_for_text("#moment", "At the moment");
+    browser.wait_for_text("#moment", "Viewing");
     // What came before and after it.
     for height in [299, 301] {
         let height = format!("height {height} ");

@@ -97,13 +97,13 @@ fn the_nodes_page_shows_what_the_database_has_and_moves() {
         ("Version", "version".to_owned()),
         (
             "Role",
-            "CASE WHEN authority THEN 'authority' ELSE 'full' END".to_owned(),
+            "CASE WHEN authority THEN 'validator' ELSE 'full' END".to_owned(),
         ),
-        ("State", "'online'".to_owned()),
+        ("Status", "'online'".to_owned()),
         ("Best block", newest("block.import", "height")),
         ("Finalized", newest("notify.finalized", "height")),
         ("Peers", newest("system.interval", "peers")),
-        ("Tx", newest("system.interval", "txcount")),
+        ("Pool", newest("system.interval", "txcount")),
         ("Processor", "coalesce(cpu, '–')".to_owned()),
     ] {
         let values = from_database(&app, &value);
@@ -173,7 +173,7 @@ fn nodes_are_found_and_the_view_can_be_shared() {
     browser.reload();
     wait_for_column(&browser, "Best block", &three);
     browser.fill("[aria-label='Filter Best block']", "many");
-    browser.wait_for_text(".table-empty", "No node fits.");
+    browser.wait_for_text(".table-empty", "No nodes match your search and filters.");
     browser.click(".table-empty button");
     browser.wait_for_text(".table-count", "8 nodes");
 

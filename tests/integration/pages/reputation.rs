@@ -1,4 +1,4 @@
-//! What peers think of each other.
+//! Peer reputation reported by nodes.
 
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
@@ -53,11 +53,11 @@ fn the_matrix_shows_what_the_database_has_and_moves() {
     network.wait_stored(&app);
     let browser = Browser::start();
     open(&browser, &app, "?sort=name");
-    wait_for_column(&browser, MATRIX, "Opinions", &["2", "1", "2"]);
+    wait_for_column(&browser, MATRIX, "Reports", &["2", "1", "2"]);
     for (title, value) in [
         ("Peer", "p.name"),
         ("Peer id", "rated.key"),
-        ("Opinions", "count(*)"),
+        ("Reports", "count(*)"),
         (
             "Connected",
             "count(*) FILTER (WHERE (rated.value ->> 'connected')::bool)",
@@ -134,7 +134,7 @@ fn only_peers_that_were_here_and_only_new_reports() {
         "#matrix .state.empty",
         "There are no reports of the last hour.",
     );
-    browser.wait_for_text("#chart .state.empty", "early 2021");
+    browser.wait_for_text("#chart .state.empty", "system.network_state");
     browser.click("[aria-label='Age of reports'] option[value='86400']");
     wait_for_column(
         &browser,
@@ -166,7 +166,7 @@ fn what_others_think_of_a_peer_is_shown_over_time() {
     let peer = network.node(0).peer_id.clone();
     open(&browser, &app, &format!("?peer_id={peer}"));
     let (first, second) = (network.node(3).name.clone(), network.node(7).name.clone());
-    wait_for_column(&browser, OPINIONS, "Who thinks", &[&first, &second]);
+    wait_for_column(&browser, OPINIONS, "Reporter", &[&first, &second]);
     wait_for_column(&browser, OPINIONS, "Now", &["−10 connected", "121"]);
     wait_for_column(&browser, OPINIONS, "Change", &["+290", "−9"]);
     wait_for_column(&browser, OPINIONS, "Lowest", &["−300", "121"]);
@@ -181,7 +181,7 @@ fn what_others_think_of_a_peer_is_shown_over_time() {
 
     // A line is hidden and shown by its row, also by keyboard.
     browser.click("#opinions tbody tr:not(.space)");
-    browser.wait_for_text(".said", "was taken away");
+    browser.wait_for_text(".said", "removed");
     browser.wait_until(&format!("!{label}.includes({})", json!(first)));
     browser.press("Enter");
     browser.wait_until(&format!("{label}.includes({})", json!(first)));
@@ -216,7 +216,7 @@ fn what_others_think_of_a_peer_is_shown_over_time() {
         "new URLSearchParams(location.search).get('peer_id') === {}",
         json!(other.peer_id)
     ));
-    wait_for_column(&browser, OPINIONS, "Who thinks", &[&first]);
+    wait_for_column(&browser, OPINIONS, "Reporter", &[&first]);
     assert_eq!(browser.console_errors(), [""; 0]);
 }
 
@@ -232,11 +232,11 @@ fn many_reporters_have_a_limited_number_of_columns_and_are_searched() {
     let browser = Browser::start();
     open(&browser, &app, "");
     browser.wait_for_text("#matrix", "Columns for 24 of 26 peers");
-    wait_for_column(&browser, MATRIX, "Opinions", &["26"]);
+    wait_for_column(&browser, MATRIX, "Reports", &["26"]);
     let titles = |browser: &Browser| browser.texts(&format!("{MATRIX} thead tr:first-child th"));
     assert_eq!(titles(&browser).len(), 7 + 24);
     let wanted = &network.node(reporters[25]).name;
-    browser.fill("[aria-label='Search who thinks']", wanted);
+    browser.fill("[aria-label='Search reporter']", wanted);
     wait_until("there is one column left", || titles(&browser).len() == 8);
     wait_for_column(&browser, MATRIX, wanted, &["−1 connected"]);
     // Eight of them have lines.
@@ -262,5 +262,5 @@ fn the_reputation_page_comes_back_after_the_server() {
     network.rate(3, &[(0, 43, true)]);
     network.wait_stored(&app);
     wait_for_column(&browser, MATRIX, "Median", &["43"]);
-    browser.wait_for_text("#updated", "Brought up to date");
+    browser.wait_for_text("#updated", "Updated");
 }

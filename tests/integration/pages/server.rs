@@ -137,8 +137,7 @@ fn losses_are_loud() {
         "3",
     );
     browser.wait_for_text("[aria-label='Losses by reason'] tr.warn th", "not JSON");
-    let balance =
-        "5 received = 1 stored + 0 waiting + 3 dropped + 0 refused by the database + 1 no message";
+    let balance = "5 received = 1 stored + 0 waiting + 3 dropped + 0 refused by the database + 1 invalid frames";
     browser.wait_for_text("section.card", balance);
     for is_dark in [true, false] {
         browser.set_dark(is_dark);
@@ -164,7 +163,7 @@ fn a_database_that_is_away_is_explained_and_its_return_seen() {
     app.db.refuse_connections();
     network.step();
     browser.wait_for(TROUBLE);
-    browser.wait_for_text(".verdict", "Start the database, or look at DATABASE_URL");
+    browser.wait_for_text(".verdict", "Start the database, or check DATABASE_URL");
     browser.wait_for_text(".verdict", "on disk");
     browser.wait_for(".tile.warn[data-name=pending]");
     browser.wait_for_text(".facts .bad", "the database");
@@ -311,13 +310,13 @@ const FAULTS: [(&str, &str, &str, &str); 13] = [
         "ingest_connections_refused_total{reason=\"token\"} 0",
         "ingest_connections_refused_total{reason=\"token\"} 1",
         "attention",
-        "1 connection was not let in in the last minute: no good token in the path.",
+        "1 connection was refused in the last minute: no valid token in the path.",
     ),
     (
         "panics_total 0",
         "panics_total 1",
         "trouble",
-        "1 mistake in the program since the server started (1 in the last minute).",
+        "1 bug in the program since the server started (1 in the last minute).",
     ),
     (
         "store_receive_to_commit_seconds_bucket{le=\"8\"} 0",
