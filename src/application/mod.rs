@@ -165,7 +165,10 @@ async fn serve(config: Arc<Config>, http_connections_max: usize) -> Result<(), A
         ingest.clone(),
         hub.clone(),
     ));
-    let tls = config.access.tls.as_ref().map(tls::start).transpose()?;
+    let tls = config.access.tls.as_ref();
+    let tls = tls
+        .map(|files| tls::start(files, &state.own_names))
+        .transpose()?;
     let (server, address) = listen::listen(tls, state.clone(), http_connections_max)?;
     announce::listening(address, &config.access);
     let handle = server.handle();

@@ -16,8 +16,10 @@ use rustls::sign::CertifiedKey;
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, ServerConfig, SignatureScheme, Stream,
 };
+use webpki::EndEntityCert;
 
-use crate::config::TlsFiles;
+use crate::config::{HostNames, TlsFiles};
+use crate::http::OwnNames;
 
 /// How often is looked whether the files changed.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
@@ -45,6 +47,7 @@ pub enum TlsError {
 struct Certificate {
     files: TlsFiles,
     current: RwLock<Arc<CertifiedKey>>,
+    names: Arc<OwnNames>,
 }
 
 /// By what a change of the files is noticed.
@@ -52,8 +55,8 @@ struct Certificate {
 struct Stamp([Option<(SystemTime, u64)>; 2]);
 
 /// The certificate in those files, followed from now on.
-pub(super) fn start(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
-    let certificate = Certificate::load(files)?;
+pub(super) fn start(files: &TlsFiles, names: &Arc<OwnNames>) -> Result<ServerConfig, TlsError> {
+    let certificate = Certificate::load(files, names)?;
     let config = certificate.server_config()?;
     actix_web::rt::spawn(certificate.watch());
     Ok(config)
@@ -61,10 +64,13 @@ pub(super) fn start(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
 
 impl Certificate {
     /// Reads it.
-    fn load(files: &TlsFiles) -> Result<Arc<Self>, TlsError> {
+    fn load(files: &TlsFiles, names: &Arc<OwnNames>) -> Result<Arc<Self>, TlsError> {
+        let pair = read_pair(files)?;
+        names.set_certificate(names_of(&pair));
         Ok(Arc::new(Self {
-            current: RwLock::new(Arc::new(read_pair(files)?)),
+            current: RwLock::new(Arc::new(pair)),
             files: files.clone(),
+            names: names.clone(),
         }))
     }
 
@@ -99,6 +105,7 @@ impl Certificate {
         if stamp != seen {
             match read_pair(&self.files) {
                 Ok(pair) => {
+                    self.names.set_certificate(names_of(&pair));
                     let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
                     *current = Arc::new(pair);
                     log::info!("the TLS certificate was read again");
@@ -136,6 +143,14 @@ impl ResolvesServerCert for Certificate {
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
+}
+
+/// The names that a certificate is for; none if it cannot be understood.
+fn names_of(pair: &CertifiedKey) -> HostNames {
+    let certificate = pair.end_entity_cert().ok();
+    let certificate = certificate.and_then(|der| EndEntityCert::try_from(der).ok());
+    let names = certificate.iter().flat_map(|found| found.valid_dns_names());
+    HostNames::from_names(names)
 }
 
 fn read_pair(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
@@ -232,19 +247,20 @@ mod tests {
 
     #[test]
     fn a_new_pair_is_taken_and_a_bad_one_is_not() {
+        let names = Arc::new(OwnNames::of_machine());
         let dir = tempfile::tempdir().unwrap();
         let files = TlsFiles {
             cert: dir.path().join("cert.pem"),
             key: dir.path().join("key.pem"),
         };
         assert!(matches!(
-            Certificate::load(&files),
+            Certificate::load(&files, &names),
             Err(TlsError::File { .. })
         ));
         let (cert, key) = pair();
         std::fs::write(&files.cert, &cert).unwrap();
         std::fs::write(&files.key, &key).unwrap();
-        let certificate = Certificate::load(&files).unwrap();
+        let certificate = Certificate::load(&files, &names).unwrap();
         let in_use = || certificate.current.read().unwrap().cert.clone();
         let (first, seen) = (in_use(), certificate.stamp());
         assert_eq!(certificate.look(seen), seen);

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-use super::Reader;
+use super::{HostNames, Reader};
 
 /// Characters of the shortest token: 16 hexadecimal digits are 64 bits.
 const TOKEN_CHARS_MIN: usize = 16;
@@ -41,6 +41,8 @@ pub struct AccessConfig {
     pub expose_ip_addresses: bool,
     /// `CORS_ORIGINS`: pages elsewhere that may read and write.
     pub cors_origins: Vec<String>,
+    /// `ALLOWED_HOSTS`: names under which this server is reached.
+    pub allowed_hosts: HostNames,
     /// `TLS_CERT_PATH` and `TLS_KEY_PATH`.
     pub tls: Option<TlsFiles>,
 }
@@ -73,6 +75,7 @@ impl AccessConfig {
                 .into_iter()
                 .map(|Origin(origin)| origin)
                 .collect(),
+            allowed_hosts: HostNames::new(reader.list("ALLOWED_HOSTS")),
             tls: read_tls(reader),
         }
     }
@@ -380,6 +383,7 @@ mod tests {
             ("EXPOSE_IP_ADDRESSES", "yes"),
             ("CORS_ORIGINS", "https://a.example/"),
             ("CORS_ORIGINS", "*"),
+            ("ALLOWED_HOSTS", "https://a.example"),
         ] {
             let error = access(&[(name, bad)]).unwrap_err().to_string();
             assert!(error.contains(&format!("{name}: '{bad}' is no")), "{error}");

@@ -4,6 +4,7 @@
 mod access;
 pub mod args;
 mod database_url;
+mod hosts;
 pub mod settings;
 mod table;
 
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 pub use access::{AccessConfig, ChainRules, Networks, Secret, TlsFiles, Tokens};
 pub use database_url::DatabaseUrl;
+pub use hosts::HostNames;
 use settings::{Allowed, DefaultValue, SETTINGS, Setting};
 
 /// All settings, by the room that uses them.

@@ -426,6 +426,12 @@ pub const SETTINGS: &[Setting] = &[
         "Pages of other sites that may ask this server from within a browser. Not set: none.",
     ),
     text(
+        "ALLOWED_HOSTS",
+        DefaultValue::Unset,
+        "names such as telemetry.example.org or *.example.org, separated by commas",
+        "Names under which browsers and programs reach this server, beside those that only a network of your own can have (addresses, single words, .local, .lan, .internal, .home.arpa, .svc), the machine's own and those of TLS_CERT_PATH. Others are refused, for any site can let its name lead here. Nodes may use every name, and so may everybody with READ_TOKENS.",
+    ),
+    text(
         "TLS_CERT_PATH",
         DefaultValue::Unset,
         "a PEM file",

@@ -93,7 +93,7 @@ pub(super) fn judge(access: &AccessConfig, asked: &Asked<'_>) -> Result<Caller, 
     if may_write || access.api_tokens.is_empty() && is_local {
         Ok(caller)
     } else if access.api_tokens.is_empty() {
-        Err(AppError::Forbidden(
+        Err(AppError::forbidden(
             "only this machine may write, by its address or as localhost, until API_TOKENS is set",
         ))
     } else {
@@ -147,13 +147,16 @@ fn is_reading(method: &Method) -> bool {
 fn is_open(asked: &Asked<'_>) -> bool {
     let path = asked.uri.path();
     let path = path.strip_suffix('/').unwrap_or(path);
-    match path {
-        "/health/live" | "/health/ready" => is_reading(asked.method),
-        "" | "/submit" | "/audit" => asked.method == Method::GET && wants_websocket(asked.headers),
-        path => {
-            path.starts_with("/t/") && asked.method == Method::GET && wants_websocket(asked.headers)
-        }
-    }
+    is_node_door(asked)
+        || matches!(path, "/health/live" | "/health/ready") && is_reading(asked.method)
+}
+
+/// Routes of nodes.
+pub(super) fn is_node_door(asked: &Asked<'_>) -> bool {
+    let path = asked.uri.path();
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let is_place = matches!(path, "" | "/submit" | "/audit") || path.starts_with("/t/");
+    is_place && asked.method == Method::GET && wants_websocket(asked.headers)
 }
 
 /// The tokens that a request shows.

@@ -1,5 +1,7 @@
 //! The one mapping of errors to answers.
 
+use std::borrow::Cow;
+
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
@@ -31,7 +33,7 @@ pub enum AppError {
     },
     /// Who asks may not.
     #[error("{0}")]
-    Forbidden(&'static str),
+    Forbidden(Cow<'static, str>),
     /// There is no such route, or nothing is known of what a parameter names.
     #[error("{message}")]
     NotFound {
@@ -73,6 +75,11 @@ impl AppError {
             message: message.into(),
             parameter: None,
         }
+    }
+
+    /// Who asks may not, and what would change that.
+    pub(super) fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::Forbidden(message.into())
     }
 
     /// The answer while the database is not there yet.
@@ -302,7 +309,7 @@ mod tests {
                 json!({"code": "unauthorized", "message": "m"}),
             ),
             (
-                AppError::Forbidden("m"),
+                AppError::forbidden("m"),
                 403,
                 json!({"code": "forbidden", "message": "m"}),
             ),

@@ -1,5 +1,5 @@
-//! Stands before every route: asks `access` who may pass, and adds what
-//! browsers are to keep to.
+//! Stands before every route: asks `browsers` and `access` who may pass, and adds
+//! what browsers are to keep to.
 
 use actix_cors::Cors;
 use actix_web::body::{EitherBody, MessageBody};
@@ -9,7 +9,8 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, HttpMessage, ResponseError, web};
 
 use super::AppState;
-use super::access::{Asked, judge};
+use super::access::{self, Asked};
+use super::browsers;
 use super::nodes::NEXT_CURSOR;
 use crate::config::AccessConfig;
 
@@ -39,15 +40,15 @@ async fn pass<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let judged = judge(
-        &state.config.access,
-        &Asked {
-            method: request.method(),
-            uri: request.uri(),
-            headers: request.headers(),
-            peer: request.peer_addr().map(|address| address.ip()),
-        },
-    );
+    let asked = Asked {
+        method: request.method(),
+        uri: request.uri(),
+        headers: request.headers(),
+        peer: request.peer_addr().map(|address| address.ip()),
+    };
+    let rules = &state.config.access;
+    let judged = browsers::judge(rules, &state.own_names, &asked)
+        .and_then(|()| access::judge(rules, &asked));
     let mut response = match judged {
         Ok(caller) => {
             request.extensions_mut().insert(caller);

@@ -3,6 +3,7 @@
 
 mod access;
 mod benchmarks;
+mod browsers;
 mod client_ip;
 mod connections;
 mod error;
@@ -26,6 +27,7 @@ mod stats;
 mod subscription;
 mod telemetry_socket;
 
+pub use browsers::OwnNames;
 pub use connections::{Connections, HttpConnection, KEEP_ALIVE};
 pub use error::AppError;
 pub use guard::{cors, guard};

@@ -8,7 +8,7 @@ use actix::Addr;
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 
-use super::AppError;
+use super::{AppError, OwnNames};
 use crate::config::Config;
 use crate::database::Pools;
 use crate::feed::Hub;
@@ -25,6 +25,8 @@ pub struct AppState {
     /// When the server started.
     pub started_at: DateTime<Utc>,
     queries: Queries,
+    /// Names of this server that no other site can have.
+    pub own_names: Arc<OwnNames>,
     /// Where telemetry goes.
     pub ingest: Arc<Ingest>,
     hub: Addr<Hub>,
@@ -53,6 +55,7 @@ impl AppState {
             queries: Queries::new(&config.store),
             config,
             metrics,
+            own_names: Arc::new(OwnNames::of_machine()),
             started_at: Utc::now(),
             ingest,
             hub,

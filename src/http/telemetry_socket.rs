@@ -93,9 +93,9 @@ fn refuse(state: &AppState, reason: RefuseReason, ip: Option<IpAddr>) -> AppErro
     let unavailable = |message: &str| AppError::Unavailable(message.to_owned());
     match reason {
         RefuseReason::Token => {
-            AppError::Forbidden("a node needs a token here: ws://HOST:PORT/t/TOKEN/submit")
+            AppError::forbidden("a node needs a token here: ws://HOST:PORT/t/TOKEN/submit")
         }
-        RefuseReason::Network => AppError::Forbidden("nodes are not let in from this address"),
+        RefuseReason::Network => AppError::forbidden("nodes are not let in from this address"),
         RefuseReason::Stopping => unavailable("the server stops"),
         RefuseReason::TooManyConnections => unavailable("CONNECTIONS_MAX connections are open"),
         RefuseReason::TooManyFromAddress => {

@@ -1,10 +1,11 @@
 //! Who may read and write over HTTP, and what browsers are told.
 
+use std::io::{Read, Write};
 use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, wait_until};
+use crate::support::{FakeNode, TestApp, upgrade, wait_until};
 
 const API: &str = "api-0123456789abcdef";
 const READ: &str = "read-0123456789abcdef";
@@ -253,7 +254,8 @@ fn other_sites_read_only_if_they_are_named() {
             .contains_key(allowed)
     );
     let preflight = [origin, ("access-control-request-method", "GET")];
-    assert_eq!(app.ask("OPTIONS", "/nodes", &preflight, "").status, 405);
+    let refused = app.ask("OPTIONS", "/nodes", &preflight, "");
+    assert!(refused.status == 403 && refused.body.contains("CORS_ORIGINS"));
     drop(app);
 
     let app = TestApp::builder()
@@ -295,6 +297,90 @@ fn other_sites_read_only_if_they_are_named() {
         (200, origin.1)
     );
     assert!(answer.headers["access-control-allow-headers"].contains("authorization"));
+}
+
+#[test]
+fn a_page_of_another_site_reads_and_writes_nothing() {
+    let app = TestApp::start();
+    app.node("/submit")
+        .send(r#"{"id":1,"payload":{"msg":"system.connected","network_id":"peer-1"}}"#);
+    app.wait_stored(1);
+    let own = format!("http://127.0.0.1:{}", app.port());
+    for (origin, expected) in [
+        (own.as_str(), 200),
+        ("https://evil.example", 403),
+        ("http://127.0.0.1:3000", 403),
+        ("null", 403),
+    ] {
+        let origin = ("origin", origin);
+        for path in ["/", "/nodes", "/metrics", "/dashboard/", "/health/ready"] {
+            let answer = app.ask("GET", path, &[origin], "");
+            assert_eq!(answer.status, expected, "{path} {origin:?}");
+        }
+        assert_eq!(enter(&app, &[origin]), expected, "{origin:?}");
+        // A node's door lets no browser in, also not of our own pages.
+        for path in ["/submit", "/audit", "/", "/t/any/submit"] {
+            let origin = format!("Origin: {}\r\n", origin.1);
+            let (_, answer) = FakeNode::try_connect_from("127.0.0.1", app.port(), path, &origin);
+            assert!(answer.starts_with("HTTP/1.1 403 "), "{path} {answer}");
+        }
+        let origin = format!("Origin: {}\r\n", origin.1);
+        let (_, answer) = FakeNode::try_connect_from("127.0.0.1", app.port(), "/feed", &origin);
+        let is_let_in = answer.starts_with("HTTP/1.1 101 ");
+        assert_eq!(is_let_in, expected == 200, "{origin} {answer}");
+    }
+    let refused = app.ask("GET", "/nodes", &[("origin", "https://evil.example")], "");
+    assert!(
+        refused.body.contains("add it to CORS_ORIGINS"),
+        "{}",
+        refused.body
+    );
+}
+
+#[test]
+fn a_site_whose_name_leads_here_reads_and_writes_nothing() {
+    let start = |name: &str, value: &str| TestApp::builder().env(name, value).start();
+    let evil = ("host", "evil.example:8080");
+    let of_evil = ("origin", "http://evil.example:8080");
+    let app = start("ALLOWED_HOSTS", "telemetry.example");
+    for path in ["/", "/nodes", "/metrics", "/feed", "/health/live"] {
+        let refused = app.ask("GET", path, &[evil, of_evil], "");
+        assert_eq!(refused.status, 403, "{path}");
+        assert!(refused.body.contains("ALLOWED_HOSTS"), "{}", refused.body);
+    }
+    assert_eq!(enter(&app, &[evil, of_evil]), 403);
+    let named = ("host", "telemetry.example");
+    assert_eq!(app.ask("GET", "/nodes", &[named], "").status, 200);
+    let of_named = ("origin", "http://telemetry.example");
+    assert_eq!(app.ask("GET", "/nodes", &[named, of_named], "").status, 200);
+    // Nodes are told any name.
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", app.port())).unwrap();
+    let request =
+        upgrade(app.port(), "/submit", "").replace("Host: 127.0.0.1", "Host: evil.example");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 101");
+    drop(app);
+    let app = start("READ_TOKENS", READ);
+    let given = [evil, ("authorization", &bearer(READ))];
+    assert_eq!(app.ask("GET", "/nodes", &given, "").status, 200);
+}
+
+#[test]
+fn a_form_writes_nothing() {
+    let app = TestApp::start();
+    for kind in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+    ] {
+        for path in ["/host_systems", "/benchmarks", "/benchmarks/events"] {
+            let refused = app.ask("POST", path, &[("content-type", kind)], &machine());
+            assert_eq!(refused.status, 415, "{kind} {path}");
+        }
+    }
+    assert_eq!(app.get("/host_systems").json().as_array().unwrap().len(), 0);
 }
 
 #[test]

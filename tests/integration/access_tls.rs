@@ -17,7 +17,13 @@ type Tls = StreamOwned<ClientConnection, TcpStream>;
 
 /// A self-made certificate for `localhost`, written to `dir`.
 fn make_pair(dir: &Path) -> CertificateDer<'static> {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    make_pair_for(dir, "localhost")
+}
+
+/// One for `localhost` and another name.
+fn make_pair_for(dir: &Path, name: &str) -> CertificateDer<'static> {
+    let names = ["localhost".to_owned(), name.to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
     std::fs::write(dir.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
     std::fs::write(dir.join("cert.pem"), made.cert.pem()).unwrap();
     made.cert.der().clone()
@@ -60,6 +66,28 @@ fn get(port: u16, trusted: &CertificateDer<'static>, path: &str) -> String {
         &mut stream,
         &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
     )
+}
+
+#[test]
+fn names_of_the_certificate_are_names_of_the_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = make_pair_for(dir.path(), "first.example");
+    let app = TestApp::builder()
+        .env("TLS_CERT_PATH", dir.path().join("cert.pem").display())
+        .env("TLS_KEY_PATH", dir.path().join("key.pem").display())
+        .start_listening();
+    let is_answered = |trusted: &CertificateDer<'static>, host: &str| {
+        let request = format!("GET /health/live HTTP/1.1\r\nHost: {host}:443\r\n\r\n");
+        let mut stream = connect(app.port(), trusted).ok()?;
+        Some(ask(&mut stream, &request).starts_with("HTTP/1.1 200 "))
+    };
+    assert_eq!(is_answered(&first, "first.example"), Some(true));
+    assert_eq!(is_answered(&first, "second.example"), Some(false));
+    let second = make_pair_for(dir.path(), "second.example");
+    wait_until("the new certificate is used", || {
+        is_answered(&second, "second.example") == Some(true)
+    });
+    assert_eq!(is_answered(&second, "first.example"), Some(false));
 }
 
 #[test]
