@@ -16,6 +16,11 @@ run: ## Install what is missing, build in release mode, start the server
 
 test: ## Run all tests on a real PostgreSQL of their own
 	@.ci/install test
+	@if command -v node >/dev/null; then \
+		node --test tests/js/*.test.js; \
+	else \
+		echo "SKIPPED: the tests of pure JavaScript, for there is no node"; \
+	fi
 	cargo build --quiet --example with_postgres
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		.ci/find-browser >/dev/null || export NEXTEST_PROFILE=without-browser; \

@@ -13,7 +13,6 @@ mod reputation;
 mod screenshots;
 mod server;
 mod start;
-mod words;
 
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! The story of one node.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tetcore_analytics::metrics::DisconnectReason;
 
 use super::assert_sound;
@@ -87,6 +87,7 @@ fn the_page_of_a_node_is_sound() {
         browser.set_dark(dark);
         assert_eq!(browser.accessibility_faults(), [""; 0]);
     }
+    // Whoever followed a wrong link is told what to do.
     browser.open(&app.url(&path("nobody", "")));
     browser.wait_for_text(".state", "No node with this peer id ever connected.");
     assert_eq!(browser.accessibility_faults(), [""; 0]);
@@ -410,90 +411,4 @@ fn every_reason_for_the_end_of_a_session_has_words() {
         // Without words of its own it would be told like this.
         assert_ne!(words, label.replace('_', " "), "{label}");
     }
-}
-
-/// What a function of a module of the page gives.
-fn evaluate(browser: &Browser, module: &str, expression: &str) -> Value {
-    browser.run(&format!(
-        "return import('/dashboard/{module}').then((m) => {expression})"
-    ))
-}
-
-#[test]
-fn a_node_is_away_only_while_it_has_no_session_at_all() {
-    let (app, _network, browser) = start();
-    browser.open(&app.url("/dashboard/node"));
-    browser.run(
-        "window.at = (minutes) => new Date(minutes * 60000).toISOString();
-         window.session = (id, from, to, reason) => ({ id, created_at: at(from), online: to === null,
-           disconnected_at: to === null ? null : at(to), last_seen_at: at(to ?? from), disconnect_reason: reason ?? null,
-           startup_time: id, version: 'v', name: 'n', chain: 'c', ip_addr: null, authority: null });
-         window.told = (m, sessions) => m.storyOf(sessions).filter((one) => one.kind === 'away')
-           .map((one) => [one.from / 60000, one.to === null ? null : one.to / 60000, one.ended.disconnect_reason]);",
-    );
-    for (sessions, expected) in [
-        ("[]", json!([])),
-        ("[session(1, 0, null)]", json!([])),
-        (
-            "[session(2, 20, null), session(1, 0, 10, 'idle')]",
-            json!([[10, 20, "idle"]]),
-        ),
-        // It connected anew before the old connection was given up.
-        (
-            "[session(2, 8, null), session(1, 0, 10, 'idle')]",
-            json!([]),
-        ),
-        (
-            "[session(1, 0, 30, 'replaced'), session(2, 5, 10, 'idle'), session(3, 40, 50, 'closed_by_node')]",
-            json!([[30, 40, "replaced"], [50, null, "closed_by_node"]]),
-        ),
-    ] {
-        let given = evaluate(
-            &browser,
-            "node-sessions.js",
-            &format!("told(m, {sessions})"),
-        );
-        assert_eq!(given, expected, "{sessions}");
-    }
-    let sums = evaluate(
-        &browser,
-        "node-sessions.js",
-        "m.sumsOf(m.storyOf([session(1, 10, 20, 'idle'), session(2, 40, null)]), { from: 0, to: 60 * 60000 }, 50 * 60000)",
-    );
-    assert_eq!(
-        sums,
-        json!({"known": 40 * 60_000, "away": 20 * 60_000, "times": 1, "longest": 20 * 60_000})
-    );
-}
-
-#[test]
-fn values_hold_over_short_silences_only() {
-    let (app, _network, browser) = start();
-    browser.open(&app.url("/dashboard/node"));
-    browser.run(
-        "window.columns = (m, said, away = [0, 0]) => {
-           const series = new m.Series();
-           series.load({ step_s: 10, points: [] });
-           for (const [seconds, msg, fields] of said) series.hear(msg, fields, seconds);
-           return series.columns({ from: 0, to: 120000 }, (from, to) => away[0] <= from && away[1] >= to);
-         };",
-    );
-    let columns = |said: &str| evaluate(&browser, "node-series.js", &format!("columns(m, {said})"));
-    let given =
-        columns("[[5, 'block.import', { height: 7 }], [9, 'notify.finalized', { height: '4' }]]");
-    assert_eq!(given["times"].as_array().unwrap().len(), 12);
-    assert_eq!(
-        given["height"],
-        json!([7, 7, 7, 7, 7, 7, 7, null, null, null, null, null])
-    );
-    assert_eq!(given["lag"][6], json!(3));
-    assert_eq!(given["behind"][0], json!(0));
-    // The last one by the time of the message counts, not the last to arrive.
-    let given = columns("[[8, 'block.import', { height: 8 }], [5, 'block.import', { height: 7 }]]");
-    assert_eq!(given["height"][0], json!(8));
-    let given = columns("[[5, 'system.interval', { peers: 3 }]], [20000, 40000]");
-    assert_eq!(
-        given["peers"].as_array().unwrap()[..5],
-        [json!(3), json!(3), json!(null), json!(null), json!(null)]
-    );
 }

@@ -1,6 +1,6 @@
 //! Whether the server is well.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::assert_sound;
 use crate::support::{Browser, Network, TestApp, free_port};
@@ -203,180 +203,16 @@ fn the_last_state_stays_while_the_server_is_away() {
     browser.wait_for_text(&tile("connections", 1), "4");
 }
 
-/// What an expression gives in terms of `m`, a module of `static`.
-fn evaluate(browser: &Browser, module: &str, expression: &str) -> Value {
-    browser.run(&format!(
-        "return Promise.all([import('/dashboard/{module}'), import('/dashboard/lib/metrics.js')])
-             .then(([m, {{ Metrics }}]) => {expression})"
-    ))
-}
-
-#[test]
-fn metrics_are_read_as_they_are_written() {
-    let app = TestApp::start();
-    let browser = Browser::start();
-    browser.open(&app.url(PATH));
-    let text = json!(
-        "# HELP a_total Help.\na_total{kind=\"x \\\"}\\\" \\\\ \\n\",b=\"1\"} 3\na_total{kind=\"y\"} 4.5\n\nb +Inf\nc 1e3 1700000000000\n\
-         h_bucket{le=\"0.1\"} 2\nh_bucket{le=\"1\"} 6\nh_bucket{le=\"+Inf\"} 8\nh_sum 5\nh_count 8\n"
-    );
-    let later = json!(
-        "a_total 12.5\nh_bucket{le=\"0.1\"} 2\nh_bucket{le=\"1\"} 10\nh_bucket{le=\"+Inf\"} 12\nh_sum 9\nh_count 12\n"
-    );
-    for (expression, expected) in [
-        (
-            "one.all('a_total')[0].labels",
-            json!({"kind": "x \"}\" \\ \n", "b": "1"}),
-        ),
-        ("one.sum('a_total')", json!(7.5)),
-        ("one.by('a_total', 'kind')[0]", json!(["y", 4.5])),
-        ("one.value('b') === Infinity", json!(true)),
-        ("one.value('c')", json!(1000)),
-        ("one.value('d')", Value::Null),
-        // 5 more within 2 s.
-        ("m.rate(one, two, 'a_total')", json!(2.5)),
-        ("m.rate(two, one, 'a_total')", Value::Null),
-        ("m.rate(null, two, 'a_total')", Value::Null),
-        // All 4 that came between the two lie between 0.1 and 1.
-        ("m.quantile(one, two, 'h', 0.5)", json!(0.55)),
-        ("m.quantile(null, one, 'h', 0.25)", json!(0.1)),
-        // Beyond the last bucket nothing is known.
-        ("m.quantile(null, one, 'h', 0.99)", json!(1)),
-        ("m.quantile(one, one, 'h', 0.5)", Value::Null),
-        ("m.mean(one, two, 'h')", json!(1)),
-    ] {
-        let given = evaluate(
-            &browser,
-            "lib/metrics.js",
-            &format!(
-                "{{ const one = new Metrics({text}, 0); const two = new Metrics({later}, 2000); return {expression}; }}"
-            ),
-        );
-        let is_near = match (given.as_f64(), expected.as_f64()) {
-            (Some(given), Some(expected)) => (given - expected).abs() < 1e-9,
-            _ => given == expected,
-        };
-        assert!(is_near, "{expression} gives {given}");
-    }
-}
-
-/// What a minute ago and now differ in, and the level and words of the one
-/// finding that this leads to, if any.
-const FAULTS: [(&str, &str, &str, &str); 13] = [
-    ("", "", "", ""),
-    (
-        "ingest_messages_dropped_total{reason=\"queue_full\"} 1",
-        "ingest_messages_dropped_total{reason=\"queue_full\"} 3",
-        "trouble",
-        "2 messages were lost in the last minute: queue full.",
-    ),
-    (
-        "ingest_messages_dropped_total{reason=\"queue_full\"} 3",
-        "ingest_messages_dropped_total{reason=\"queue_full\"} 3",
-        "attention",
-        "3 messages were lost since the server started (none in the last minute)",
-    ),
-    (
-        "ingest_messages_dropped_total{reason=\"chain_refused\"} 1",
-        "ingest_messages_dropped_total{reason=\"chain_refused\"} 3",
-        "",
-        "",
-    ),
-    (
-        "ingest_messages_rejected_total{reason=\"data\"} 0",
-        "ingest_messages_rejected_total{reason=\"data\"} 1",
-        "attention",
-        "1 message was refused by the database in the last minute",
-    ),
-    (
-        "store_spool_bytes 1000\nstore_spool_bytes_max 10000",
-        "store_spool_bytes 4000\nstore_spool_bytes_max 10000\nstore_spool_messages 7",
-        "attention",
-        "It grows, and is full in 2 min at this pace.",
-    ),
-    (
-        "",
-        "store_spool_bytes 9000\nstore_spool_bytes_max 10000\nstore_spool_messages 7",
-        "trouble",
-        "90 % of SPOOL_MAX_BYTES",
-    ),
-    (
-        "",
-        "ingest_queue_messages 95\ningest_queue_messages_max 100",
-        "trouble",
-        "The queue in memory is 95 % full, by messages.",
-    ),
-    (
-        "ingest_connections_refused_total{reason=\"token\"} 0",
-        "ingest_connections_refused_total{reason=\"token\"} 1",
-        "attention",
-        "1 connection was refused in the last minute: no valid token in the path.",
-    ),
-    (
-        "panics_total 0",
-        "panics_total 1",
-        "trouble",
-        "1 bug in the program since the server started (1 in the last minute).",
-    ),
-    (
-        "store_receive_to_commit_seconds_bucket{le=\"8\"} 0",
-        "store_receive_to_commit_seconds_bucket{le=\"8\"} 9",
-        "attention",
-        "Messages take up to 7 s until they are stored.",
-    ),
-    (
-        "",
-        "host_memory_bytes 100\nhost_memory_available_bytes 3",
-        "attention",
-        "The machine has 3 B of 100 B of memory left.",
-    ),
-    ("", "ingest_connections 0", "note", "No node is connected."),
-];
-
-#[test]
-fn each_fault_has_its_finding() {
-    let app = TestApp::start();
-    let browser = Browser::start();
-    browser.open(&app.url(PATH));
-    for (before, now, level, words) in FAULTS {
-        let own = |text: &str| {
-            let lines = text
-                .lines()
-                .map(|line| format!("tetcore_analytics_{line}\n"));
-            json!(lines.collect::<String>())
-        };
-        let found = evaluate(
-            &browser,
-            "server-verdict.js",
-            &format!(
-                "m.judge({{ now: new Metrics({}, 60000), before: new Metrics({}, 0), ready: {{ status: 'ok', checks: [] }} }})",
-                own(now),
-                own(before)
-            ),
-        );
-        let plain = found.to_string().replace('\u{202f}', " ");
-        let found: Value = serde_json::from_str(&plain).unwrap();
-        let found = found.as_array().unwrap();
-        if level.is_empty() {
-            assert!(found.is_empty(), "{now}: {found:?}");
-            continue;
-        }
-        assert_eq!(found.len(), 1, "{now}: {found:?}");
-        assert_eq!(found[0]["level"], level, "{now}");
-        let what = found[0]["what"].as_str().unwrap();
-        assert!(what.contains(words), "{now}: {what}");
-        assert!(!found[0]["advice"].as_str().unwrap().is_empty());
-    }
-}
-
 #[test]
 fn each_reason_to_lose_a_message_has_words() {
     let app = TestApp::start();
     let browser = Browser::start();
     browser.open(&app.url(PATH));
     let metrics = app.get("/metrics").body;
-    let told = "Object.values(m.LOSSES).map(l => [`${l.name}{${l.label}=\"`, Object.keys(l.reasons).sort()])";
-    let told = evaluate(&browser, "server-verdict.js", told);
+    let told = browser.run(
+        "return import('/dashboard/server-verdict.js').then((m) =>
+           Object.values(m.LOSSES).map((l) => [`${l.name}{${l.label}=\"`, Object.keys(l.reasons).sort()]))",
+    );
     for loss in told.as_array().unwrap() {
         let start = loss[0].as_str().unwrap();
         let series = metrics.lines().filter_map(|line| line.strip_prefix(start));
