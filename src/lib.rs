@@ -16,7 +16,7 @@
 //! | [`messages`], [`changes`] | reading stored messages; the ordered stream of stored batches |
 //! | [`store`], [`cluster`] | everything that changes rows; the servers of one database, and who has which job |
 //! | [`database`], [`postgres`] | the way to the database; running one of our own |
-//! | [`telemetry`], [`metrics`], [`config`], [`ids`] | leaves |
+//! | [`telemetry`], [`metrics`], [`server_state`], [`config`], [`ids`] | leaves |
 
 #![forbid(unsafe_code)]
 
@@ -36,5 +36,6 @@ pub mod projections;
 pub mod query;
 pub mod relay;
 pub mod retention;
+pub mod server_state;
 pub mod store;
 pub mod telemetry;

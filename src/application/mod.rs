@@ -26,6 +26,7 @@ use crate::http::{AppState, StoreHandle};
 use crate::ingest::{Ingest, IngestParts};
 use crate::metrics::Metrics;
 use crate::relay::{self, RelayParts};
+use crate::server_state::ServerState;
 use crate::store::{IdBlocks, Kinds, Spool};
 use database::BringUp;
 use identity::Identity;
@@ -123,6 +124,8 @@ async fn serve(config: Arc<Config>, http_connections_max: usize) -> Result<(), A
     let identity = Identity::take(&config.store.data_dir)?;
     let kinds = Arc::new(Kinds::new(config.store.kinds_max, metrics.clone()));
     let ids = Arc::new(IdBlocks::default());
+    let (telemetry_max, feed_max) = (config.http.connections_max, config.feed.connections_max);
+    let server_state = Arc::new(ServerState::new(telemetry_max, feed_max));
     let spool = Spool::open(
         &config.store.spool_dir,
         config.store.spool_bytes_max,
@@ -156,6 +159,7 @@ async fn serve(config: Arc<Config>, http_connections_max: usize) -> Result<(), A
             spool,
             hub: hub.clone(),
             server_id: identity.server_id.clone(),
+            server: server_state.clone(),
         },
         &pipeline,
     );
@@ -164,6 +168,7 @@ async fn serve(config: Arc<Config>, http_connections_max: usize) -> Result<(), A
         metrics.clone(),
         ingest.clone(),
         hub.clone(),
+        server_state,
     ));
     let tls = config.access.tls.as_ref();
     let tls = tls

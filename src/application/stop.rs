@@ -63,7 +63,7 @@ pub(super) async fn orderly(
     let deadline = Instant::now() + config.shutdown_timeout;
     let left = || deadline.saturating_duration_since(Instant::now());
     state.ingest.stop_sockets();
-    while metrics.connections.get() > 0 && !left().is_zero() {
+    while state.server.telemetry.in_use() > 0 && !left().is_zero() {
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
     let batcher = state.ingest.batcher();

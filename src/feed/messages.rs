@@ -131,6 +131,4 @@ pub enum Wish {
     Presence(Option<String>),
     /// Not any more.
     NoPresence,
-    /// Nothing any more.
-    Leave,
 }

@@ -79,7 +79,6 @@ pub(super) struct Subscriber {
     /// Tells the subscriber, by being dropped, that it was given up.
     _alive: oneshot::Sender<()>,
     stalled_since: Option<Instant>,
-    is_gone: bool,
     pub(super) messages: HashMap<u64, Subscription>,
     pub(super) nodes: Option<NodesView>,
     pub(super) presence: Option<Option<String>>,
@@ -91,7 +90,6 @@ impl Subscriber {
             mailbox,
             _alive: alive,
             stalled_since: None,
-            is_gone: false,
             messages: HashMap::new(),
             nodes: None,
             presence: None,
@@ -126,10 +124,7 @@ impl Subscriber {
                 self.stalled_since.get_or_insert(now);
                 false
             }
-            Err(SendError::Closed(_)) => {
-                self.is_gone = true;
-                false
-            }
+            Err(SendError::Closed(_)) => false,
         }
     }
 
@@ -200,9 +195,9 @@ impl Subscriber {
         }
     }
 
-    /// Whether it is gone, or took nothing for too long.
+    /// Whether its connection has ended, or it took nothing for too long.
     pub(super) fn is_lost(&self, now: Instant) -> bool {
-        self.is_gone || self.is_stalled(now)
+        !self.mailbox.connected() || self.is_stalled(now)
     }
 
     /// Whether it took nothing for too long.

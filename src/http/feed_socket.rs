@@ -5,18 +5,22 @@
 //! Once it took a request it takes no other until the hub knows of it.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Handler, StreamHandler, WrapFuture,
 };
+use actix_web::error::PayloadError;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use actix_web_actors::ws;
 use chrono::Utc;
+use futures::stream;
 use serde_json::json;
 
 use super::access::Caller;
+use super::feed_requests::FeedRequests;
 use super::subscription::Subscription;
 use super::{AppError, AppState};
 use crate::feed::{
@@ -25,6 +29,7 @@ use crate::feed::{
 };
 use crate::metrics::MissReason;
 use crate::query::history::History;
+use crate::server_state::Permit;
 
 /// Updates that wait for a subscriber until it counts as slow.
 const MAILBOX: usize = 16;
@@ -56,36 +61,51 @@ pub(super) async fn connect(
     if state.is_stopping() {
         return Err(AppError::Unavailable("the server stops".to_owned()));
     }
-    let open = usize::try_from(state.metrics.feed.subscribers.get()).unwrap_or(0);
-    if open >= state.config.feed.connections_max {
+    let Some(permit) = state.server.feed.acquire() else {
         let problem = "FEED_CONNECTIONS_MAX connections to the live feed are open";
         return Err(AppError::Unavailable(problem.to_owned()));
-    }
+    };
+    let mut response = ws::handshake(&request)
+        .map_err(|error| AppError::bad_request(format!("this is no websocket upgrade: {error}")))?;
     let caller = request.extensions().get::<Caller>().copied();
     let with_addresses = caller.is_some_and(|caller| caller.sees_addresses);
     let socket = FeedSocket {
         state,
+        payload: Some(payload),
+        _permit: permit,
         with_addresses,
         id: None,
         subscriptions: HashMap::new(),
         next: 0,
+        histories: Rc::new(()),
         heard_at: Instant::now(),
         beat_at: Instant::now(),
     };
-    ws::WsResponseBuilder::new(socket, &request, payload)
-        .start()
-        .map_err(|error| AppError::bad_request(format!("this is no websocket upgrade: {error}")))
+    // The actor reads its payload itself, one request at a time.
+    let nothing = stream::pending::<Result<web::Bytes, PayloadError>>();
+    Ok(response.streaming(ws::WebsocketContext::create(socket, nothing)))
 }
 
 /// One subscriber.
 struct FeedSocket {
     state: web::Data<AppState>,
+    payload: Option<web::Payload>,
+    _permit: Permit,
     with_addresses: bool,
     id: Option<SubscriberId>,
     subscriptions: HashMap<u64, Subscription>,
     next: u64,
+    /// Shared by the histories that are being read, also those of subscriptions
+    /// that have ended since.
+    histories: Rc<()>,
     heard_at: Instant,
     beat_at: Instant,
+}
+
+/// A history that is being read, counted in [`FeedSocket::histories`].
+struct Reading {
+    history: History,
+    counted: Rc<()>,
 }
 
 impl FeedSocket {
@@ -118,6 +138,11 @@ impl FeedSocket {
         }
         if self.subscriptions.len() >= SUBSCRIPTIONS_MAX {
             let problem = format!("a connection has at most {SUBSCRIPTIONS_MAX} subscriptions");
+            return refuse(&problem, id, ctx);
+        }
+        let reading = Rc::strong_count(&self.histories) - 1;
+        if request.since != Since::Now && reading >= SUBSCRIPTIONS_MAX {
+            let problem = format!("{SUBSCRIPTIONS_MAX} histories are being read: wait for one");
             return refuse(&problem, id, ctx);
         }
         acknowledge(id, ctx);
@@ -196,6 +221,7 @@ impl FeedSocket {
             return;
         };
         let state = self.state.clone();
+        let counted = self.histories.clone();
         let begun = async move {
             wait_for_spool(&state).await;
             let now = Utc::now();
@@ -204,18 +230,22 @@ impl FeedSocket {
         };
         let begun = begun.into_actor(self);
         ctx.spawn(begun.map(move |begun, socket, ctx| match begun {
-            Ok(history) => socket.go_on(subscription, history, ctx),
+            Ok(history) => socket.go_on(subscription, Reading { history, counted }, ctx),
             Err(error) => socket.without_history(subscription, &error, ctx),
         }));
     }
 
     /// Reads the next part of a history. As this actor sleeps while its peer
     /// does not read, no more is read than the peer takes.
-    fn go_on(&self, subscription: u64, mut history: History, ctx: &mut Context) {
+    fn go_on(&self, subscription: u64, reading: Reading, ctx: &mut Context) {
         if !self.subscriptions.contains_key(&subscription) {
             return;
         }
         let state = self.state.clone();
+        let Reading {
+            mut history,
+            counted,
+        } = reading;
         let step = async move {
             let step = move |conn: &mut _| {
                 let items = history.next(conn)?;
@@ -227,7 +257,7 @@ impl FeedSocket {
         ctx.spawn(step.map(move |step, socket, ctx| match step {
             Ok((history, Some(items))) => {
                 socket.show_history(subscription, &items, ctx);
-                socket.go_on(subscription, history, ctx);
+                socket.go_on(subscription, Reading { history, counted }, ctx);
             }
             Ok((_, None)) => socket.ask(Wish::Sync { subscription }, ctx),
             Err(error) => socket.without_history(subscription, &error, ctx),
@@ -347,7 +377,7 @@ async fn wait_for_spool(state: &AppState) {
     let slow_after = state.config.feed.slow_after;
     let started_at = Instant::now();
     let mut has_warned = false;
-    while state.metrics.spool_batches.get() > 0 {
+    while state.server.has_spooled() {
         let waited = started_at.elapsed();
         if waited >= slow_after * GIVE_UP {
             log::warn!("a history of the live feed is read although messages still wait on disk");
@@ -381,20 +411,8 @@ impl Actor for FeedSocket {
         let interval = self.state.config.ingest.heartbeat_interval;
         ctx.run_interval(interval, |socket, ctx| socket.heartbeat(ctx));
         ctx.run_interval(WINDOWS_INTERVAL, |socket, ctx| socket.close_windows(ctx));
-    }
-
-    fn stopped(&mut self, _ctx: &mut Self::Context) {
-        if let Some(subscriber) = self.id {
-            let what = Wish::Leave;
-            if self
-                .state
-                .feed()
-                .try_send(Ask { subscriber, what })
-                .is_err()
-            {
-                // The hub finds out at the next update.
-                log::debug!("the live feed is busy");
-            }
+        if let Some(payload) = self.payload.take() {
+            ctx.add_stream(FeedRequests::new(payload));
         }
     }
 }
@@ -420,6 +438,11 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for FeedSocket {
             }
             Ok(ws::Message::Binary(_) | ws::Message::Continuation(_)) => {
                 refuse("a request is one text, unfragmented", None, ctx);
+            }
+            Err(ws::ProtocolError::Overflow) => {
+                let reason = (ws::CloseCode::Size, "a request has at most 64 KiB");
+                ctx.close(Some(reason.into()));
+                ctx.stop();
             }
             Err(error) => {
                 log::debug!("a subscriber of the live feed: {error}");

@@ -15,6 +15,7 @@ use crate::feed::Hub;
 use crate::ingest::{Ingest, Sampler};
 use crate::metrics::Metrics;
 use crate::query::{Queries, QueryError};
+use crate::server_state::ServerState;
 
 /// The state of one server.
 pub struct AppState {
@@ -30,6 +31,8 @@ pub struct AppState {
     /// Where telemetry goes.
     pub ingest: Arc<Ingest>,
     hub: Addr<Hub>,
+    /// What decisions depend on.
+    pub server: Arc<ServerState>,
     store: OnceLock<StoreHandle>,
     stopping: AtomicBool,
     /// Log lines about nodes that are not let in.
@@ -50,6 +53,7 @@ impl AppState {
         metrics: Arc<Metrics>,
         ingest: Arc<Ingest>,
         hub: Addr<Hub>,
+        server: Arc<ServerState>,
     ) -> Self {
         Self {
             queries: Queries::new(&config.store),
@@ -59,6 +63,7 @@ impl AppState {
             started_at: Utc::now(),
             ingest,
             hub,
+            server,
             store: OnceLock::new(),
             stopping: AtomicBool::new(false),
             refusals: Sampler::default(),

@@ -11,7 +11,7 @@ use futures::stream;
 use super::access::{Caller, admit_node};
 use super::handover::Reading;
 use super::{AppError, AppState};
-use crate::ingest::{AddressPermit, NodeSocket};
+use crate::ingest::{ConnectionPermit, NodeSocket};
 use crate::metrics::RefuseReason;
 
 /// Lets a node in whose messages expire.
@@ -59,25 +59,22 @@ fn connect(
     let reading = request.conn_data::<Reading>().cloned();
     let reads = reading.ok_or(AppError::Internal)?.take_over(payload);
     let ip_addr = ip.map_or_else(String::new, |ip| ip.to_string());
-    let socket = NodeSocket::new(state.ingest.clone(), reads, ip_addr, permit, audit);
+    let ingest = state.ingest.clone();
+    let socket = NodeSocket::new(ingest, reads, ip_addr, permit, audit);
     // The actor reads its connection itself, many frames at a time.
     let nothing = stream::pending::<Result<web::Bytes, actix_web::error::PayloadError>>();
     Ok(response.streaming(ws::WebsocketContext::create(socket, nothing)))
 }
 
-/// A permit for one more connection, unless the server is full.
-fn acquire_permit(
-    state: &AppState,
-    ip: Option<IpAddr>,
-) -> Result<Option<AddressPermit>, RefuseReason> {
+/// A permit for one more connection, unless this server is full, or has enough
+/// from the address.
+fn acquire_permit(state: &AppState, ip: Option<IpAddr>) -> Result<ConnectionPermit, RefuseReason> {
     if state.is_stopping() {
         return Err(RefuseReason::Stopping);
     }
-    let open = usize::try_from(state.metrics.connections.get()).unwrap_or(0);
-    if open >= state.config.http.connections_max {
-        return Err(RefuseReason::TooManyConnections);
-    }
-    ip.map(|ip| state.ingest.admit(ip)).transpose()
+    let connection = state.server.telemetry.acquire();
+    let connection = connection.ok_or(RefuseReason::TooManyConnections)?;
+    state.ingest.admit(ip, connection)
 }
 
 /// Counts and logs a refusal, and says what the node is told.

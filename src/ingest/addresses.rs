@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::metrics::RefuseReason;
+use crate::server_state::Permit;
 
 /// Most blocked addresses, the newest; some 10 MB. Open ones are bounded by the
 /// number of connections.
@@ -33,6 +34,23 @@ struct Registry {
 pub struct AddressPermit {
     addresses: Arc<Addresses>,
     address: IpAddr,
+}
+
+/// The right to one connection to this server; both parts are released when it
+/// is dropped.
+#[derive(Debug)]
+pub struct ConnectionPermit {
+    /// None if the address is not known.
+    pub(super) address: Option<AddressPermit>,
+    pub(super) _server: Permit,
+}
+
+impl ConnectionPermit {
+    /// Blocks its address, if it is known; whether that is news.
+    pub(super) fn block(&self, now: Instant) -> bool {
+        let address = self.address.as_ref();
+        address.is_some_and(|address| address.block(now))
+    }
 }
 
 impl Addresses {

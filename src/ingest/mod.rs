@@ -38,7 +38,7 @@ use std::time::Instant;
 use actix::{Addr, Arbiter};
 use tokio::sync::watch;
 
-pub use addresses::{AddressPermit, Addresses};
+pub use addresses::{AddressPermit, Addresses, ConnectionPermit};
 pub use batcher::{Batcher, DatabaseReady, Drain, UntilFailed};
 use feed_publisher::FeedPublisher;
 pub use memory_budget::MemoryBudget;
@@ -49,6 +49,7 @@ use crate::config::{Config, DatabaseUrl};
 use crate::feed::Hub;
 use crate::ids::ConnectionId;
 use crate::metrics::{ChainCounts, KindCounts, Metrics, RefuseReason};
+use crate::server_state::{Permit, ServerState};
 use crate::store::{BatchOrigin, IdBlocks, Kinds, Spool};
 use batcher::BatcherParts;
 
@@ -90,6 +91,8 @@ pub struct IngestParts {
     pub hub: Addr<Hub>,
     /// Name of this server.
     pub server_id: Arc<str>,
+    /// What decisions depend on.
+    pub server: Arc<ServerState>,
 }
 
 impl Ingest {
@@ -103,6 +106,7 @@ impl Ingest {
             spool,
             hub,
             server_id,
+            server,
         } = parts;
         let database_url = Arc::new(OnceLock::new());
         let budget = Arc::new(MemoryBudget::new(&config.ingest, metrics.clone()));
@@ -123,7 +127,7 @@ impl Ingest {
             budget: budget.clone(),
             writer_parts,
             spooled: spool.len(),
-            spooler: spooler::start(spool, metrics.clone()),
+            spooler: spooler::start(spool, metrics.clone(), server),
             feed: FeedPublisher::new(hub),
         };
         let batcher = Batcher::start_in(arbiter, batcher_parts);
@@ -165,12 +169,20 @@ impl Ingest {
         &self.batcher
     }
 
-    /// Admits a connection from an address.
+    /// Admits a connection of this server from an address, if it is known.
     ///
     /// # Errors
     /// Why it has to be refused.
-    pub fn admit(&self, address: IpAddr) -> Result<AddressPermit, RefuseReason> {
-        self.addresses.admit(address, Instant::now())
+    pub fn admit(
+        &self,
+        address: Option<IpAddr>,
+        server: Permit,
+    ) -> Result<ConnectionPermit, RefuseReason> {
+        let admit = |address| self.addresses.admit(address, Instant::now());
+        Ok(ConnectionPermit {
+            address: address.map(admit).transpose()?,
+            _server: server,
+        })
     }
 
     fn next_connection(&self) -> ConnectionId {

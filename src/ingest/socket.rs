@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use futures::stream::{LocalBoxStream, Stream, StreamExt};
 
 use super::Ingest;
-use super::addresses::AddressPermit;
+use super::addresses::ConnectionPermit;
 use super::arrival::Arrivals;
 use super::batcher::{Append, MemoryPressure};
 use super::frames::Frame;
@@ -45,7 +45,7 @@ pub struct NodeSocket {
     ingest: Arc<Ingest>,
     reads: Option<LocalBoxStream<'static, io::Result<Bytes>>>,
     intake: Intake,
-    permit: Option<AddressPermit>,
+    permit: ConnectionPermit,
     nodes: Nodes,
     audit: bool,
     arrivals: Arrivals,
@@ -67,7 +67,7 @@ impl NodeSocket {
         ingest: Arc<Ingest>,
         reads: impl Stream<Item = io::Result<Bytes>> + 'static,
         ip_addr: String,
-        permit: Option<AddressPermit>,
+        permit: ConnectionPermit,
         audit: bool,
     ) -> Self {
         let origin = Origin {
@@ -148,8 +148,7 @@ impl NodeSocket {
             return;
         }
         let ingest = &self.ingest;
-        let permit = self.permit.as_ref();
-        if permit.is_some_and(|permit| permit.block(now)) {
+        if self.permit.block(now) {
             ingest.metrics.addresses_blocked.inc();
         }
         if let Some(left_out) = ingest.over_limit.admit(now) {
@@ -159,7 +158,7 @@ impl NodeSocket {
                 ingest.config.ingest.block.as_secs()
             );
         }
-        log::debug!("over its limit: {:?}", self.permit);
+        log::debug!("over its limit: {:?}", self.permit.address);
         self.end(DisconnectReason::OverLimit);
     }
 

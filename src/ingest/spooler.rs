@@ -8,12 +8,22 @@ use actix::{Actor, Addr, Handler, Message, MessageResult, SyncArbiter, SyncConte
 
 use super::memory_budget::Reservation;
 use crate::metrics::Metrics;
+use crate::server_state::ServerState;
 use crate::store::{Batch, Spool, SpoolError, SpoolNumber, SpooledBatch};
 
 /// Owns the spool.
 pub(super) struct Spooler {
     spool: Option<Spool>,
     metrics: Arc<Metrics>,
+    server: Arc<ServerState>,
+}
+
+impl Spooler {
+    /// Notes how many batches wait now.
+    fn note(&self) {
+        let batches = self.spool.as_ref().map_or(0, Spool::len);
+        self.server.set_spooled_batches(batches);
+    }
 }
 
 /// Appends a batch to the spool; from the batcher, one at a time.
@@ -63,13 +73,19 @@ pub(super) enum OldestRead {
 pub(super) struct Delete(pub(super) Vec<SpoolNumber>);
 
 /// Starts the thread.
-pub(super) fn start(spool: Spool, metrics: Arc<Metrics>) -> Addr<Spooler> {
+pub(super) fn start(
+    spool: Spool,
+    metrics: Arc<Metrics>,
+    server: Arc<ServerState>,
+) -> Addr<Spooler> {
+    server.set_spooled_batches(spool.len());
     // The factory may be called again by its type, but makes one actor only.
     let spool = std::sync::Mutex::new(Some(spool));
     let thread = || std::thread::Builder::new().name("spooler".to_owned());
     SyncArbiter::start_with_thread_builder(1, thread, move || Spooler {
         spool: spool.lock().ok().and_then(|mut spool| spool.take()),
         metrics: metrics.clone(),
+        server: server.clone(),
     })
 }
 
@@ -91,6 +107,8 @@ impl Handler<Spill> for Spooler {
                 .unwrap_or(Err(SpoolError::Full)),
             None => Err(SpoolError::Full),
         };
+        // Before the batch is no longer in memory.
+        self.note();
         MessageResult(match pushed {
             Ok(()) => Spilled::OnDisk { reservation },
             Err(error) => {
@@ -116,7 +134,9 @@ impl Handler<ReadOldest> for Spooler {
         let Some(spool) = &mut self.spool else {
             return MessageResult(OldestRead::Empty);
         };
-        let why = match catch_unwind(AssertUnwindSafe(|| spool.load(limit, &except))) {
+        let loaded = catch_unwind(AssertUnwindSafe(|| spool.load(limit, &except)));
+        self.note();
+        let why = match loaded {
             Ok(Ok(none)) if none.is_empty() => return MessageResult(OldestRead::Empty),
             Ok(Ok(oldest)) => return MessageResult(OldestRead::Batches(oldest)),
             Ok(Err(error)) => error.to_string(),
@@ -137,6 +157,8 @@ impl Handler<Delete> for Spooler {
         for number in numbers {
             spool.remove(number);
         }
-        spool.len()
+        let left = spool.len();
+        self.note();
+        left
     }
 }

@@ -59,7 +59,6 @@ impl Hub {
             Wish::NoNodes => subscriber.nodes = None,
             Wish::Presence(chain) => subscriber.presence = Some(chain),
             Wish::NoPresence => subscriber.presence = None,
-            Wish::Leave => self.leave(id),
         }
         self.show_demand();
         sessions

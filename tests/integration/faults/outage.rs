@@ -217,7 +217,7 @@ fn memory_stays_bounded(outage: Duration) {
     let sent = load.stop();
     let what = format!("5,000 a second, away for {} s", outage.as_secs());
     assert_all_stored(&what, &app, sent.numbers.end, |query| app.db.count(query));
-    let most = most_memory(&app);
+    let most = app.memory_peak() as f64;
     let mib = 1024.0 * 1024.0;
     eprintln!(
         "{what}: at most {:.0} MiB of memory; {:.0} MiB on disk",
@@ -225,17 +225,4 @@ fn memory_stays_bounded(outage: Duration) {
         on_disk / mib
     );
     assert!(most < MEMORY_BYTES_MAX);
-}
-
-/// The most that a server has ever had in memory, in bytes.
-fn most_memory(app: &TestApp) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", app.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib: f64 = line
-        .unwrap()
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()
-        .unwrap();
-    kib * 1024.0
 }

@@ -119,6 +119,21 @@ impl FeedClient {
         }
     }
 
+    /// The code with which the server closes the connection; what comes before is skipped.
+    pub fn close_code(&mut self) -> Option<u16> {
+        self.socket
+            .get_ref()
+            .set_read_timeout(Some(PATIENCE))
+            .unwrap();
+        loop {
+            match self.socket.read() {
+                Ok(Message::Close(reason)) => return reason.map(|reason| reason.code.into()),
+                Ok(_) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
     /// The TCP connection, to be slow with.
     pub fn stream(&self) -> &TcpStream {
         self.socket.get_ref()

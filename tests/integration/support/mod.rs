@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 pub use browser::Browser;
 pub use chaos_proxy::ChaosProxy;
-pub use fake_node::{FakeNode, corpus, frame, upgrade};
+pub use fake_node::{FIN, FakeNode, TEXT, corpus, frame, upgrade};
 pub use feed_client::FeedClient;
 pub use load::Load;
 pub use network::Network;

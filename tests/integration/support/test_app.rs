@@ -158,6 +158,14 @@ impl TestApp {
         self.data_dir.take().unwrap()
     }
 
+    /// The most that it has ever had in memory, in bytes.
+    pub fn memory_peak(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.unwrap().trim().trim_end_matches(" kB");
+        kib.parse::<u64>().unwrap() * 1024
+    }
+
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.data_dir().join("log")).unwrap_or_default()
     }

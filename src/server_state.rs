@@ -1,0 +1,87 @@
+//! The state of this server that decisions depend on. Metrics only observe it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// What is open, and what waits on disk.
+#[derive(Debug)]
+pub struct ServerState {
+    /// Telemetry connections, at most `CONNECTIONS_MAX`.
+    pub telemetry: Permits,
+    /// Connections to the live feed, at most `FEED_CONNECTIONS_MAX`.
+    pub feed: Permits,
+    spooled_batches: AtomicUsize,
+}
+
+/// A number of permits; each is given back when it is dropped.
+#[derive(Debug)]
+pub struct Permits {
+    free: Arc<Semaphore>,
+    max: usize,
+}
+
+/// One of [`Permits`].
+#[derive(Debug)]
+pub struct Permit {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl ServerState {
+    /// Nothing is open yet.
+    pub fn new(telemetry_max: usize, feed_max: usize) -> Self {
+        Self {
+            telemetry: Permits::new(telemetry_max),
+            feed: Permits::new(feed_max),
+            spooled_batches: AtomicUsize::new(0),
+        }
+    }
+
+    /// So many batches are in the spool.
+    pub fn set_spooled_batches(&self, batches: usize) {
+        self.spooled_batches.store(batches, Ordering::Release);
+    }
+
+    /// Whether messages wait in the spool that belong into the database.
+    pub fn has_spooled(&self) -> bool {
+        self.spooled_batches.load(Ordering::Acquire) > 0
+    }
+}
+
+impl Permits {
+    fn new(max: usize) -> Self {
+        let max = max.min(Semaphore::MAX_PERMITS);
+        Self {
+            free: Arc::new(Semaphore::new(max)),
+            max,
+        }
+    }
+
+    /// A permit, if one is free.
+    pub fn acquire(&self) -> Option<Permit> {
+        let permit = self.free.clone().try_acquire_owned().ok()?;
+        Some(Permit { _permit: permit })
+    }
+
+    /// Permits that are in use.
+    pub fn in_use(&self) -> usize {
+        self.max.saturating_sub(self.free.available_permits())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_permit_is_free_again_when_it_is_dropped() {
+        let state = ServerState::new(usize::MAX, 1);
+        let permit = state.feed.acquire();
+        assert!(permit.is_some() && state.feed.acquire().is_none());
+        assert_eq!((state.feed.in_use(), state.telemetry.in_use()), (1, 0));
+        drop(permit);
+        assert_eq!(state.feed.in_use(), 0);
+        assert!(state.feed.acquire().is_some() && state.telemetry.acquire().is_some());
+    }
+}
