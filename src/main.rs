@@ -15,7 +15,7 @@ use chrono::{SecondsFormat, Utc};
 use clap::Parser;
 use log::LevelFilter;
 use tetcore_analytics::application::{self, health_check};
-use tetcore_analytics::config::args::Args;
+use tetcore_analytics::config::args::{Args, Command};
 use tetcore_analytics::config::{Config, effective};
 
 fn main() -> ExitCode {
@@ -45,6 +45,18 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("not healthy: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    if let Some(Command::Rebuild { name, from }) = &args.command {
+        return match application::rebuild(&config, name, *from, |line| println!("{line}")) {
+            Ok(()) => {
+                println!("{name} is built");
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("{error}");
                 ExitCode::FAILURE
             }
         };

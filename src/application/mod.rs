@@ -9,6 +9,7 @@ mod identity;
 mod jobs;
 mod listen;
 mod panics;
+mod rebuild;
 mod stop;
 mod tls;
 
@@ -31,6 +32,7 @@ use crate::store::{IdBlocks, Kinds, Spool};
 use database::BringUp;
 use identity::Identity;
 use jobs::Jobs;
+pub use rebuild::rebuild;
 use stop::Stopped;
 
 /// File descriptors beside those of sockets: connections to the database, files, the log.
@@ -70,6 +72,9 @@ pub enum ApplicationError {
     /// Too many threads wait for answers of the database that never come.
     #[error("too many writers wait in vain for the database: the server has to be started again")]
     WritersHang,
+    /// A projection could not be built anew.
+    #[error("{0}")]
+    Rebuild(String),
     /// Messages were lost when the server stopped.
     #[error(
         "{0} messages could neither be stored nor put on disk within SHUTDOWN_TIMEOUT_S and are lost"

@@ -66,6 +66,18 @@ pub fn end(conn: &mut PgConnection) -> QueryResult<Position> {
     Ok(Position(found.horizon))
 }
 
+/// The transaction after all that are visible now.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn newest(conn: &mut PgConnection) -> QueryResult<Position> {
+    let found: Horizon = diesel::sql_query(
+        "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS horizon",
+    )
+    .get_result(conn)?;
+    Ok(Position(found.horizon))
+}
+
 /// Names the database cluster in which positions count: transactions are numbered
 /// anew after a dump and restore into another one.
 ///

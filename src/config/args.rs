@@ -1,7 +1,8 @@
 //! The command line. Settings come from the environment; here are only the
 //! questions one asks a program before it runs.
 
-use clap::Parser;
+use chrono::{DateTime, Utc};
+use clap::{Parser, Subcommand};
 
 /// What the program is asked.
 #[derive(Debug, Parser)]
@@ -20,4 +21,23 @@ pub struct Args {
     /// exit code is 0 if it does. For container health checks.
     #[arg(long)]
     pub health_check: bool,
+
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Work on the database of a server, beside it.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build a projection anew from the stored messages, beside running servers;
+    /// answers that come from it are incomplete meanwhile.
+    Rebuild {
+        /// Name of the projection, for instance nodes.
+        name: String,
+
+        /// Leave out messages that arrived before this time (RFC 3339).
+        #[arg(long, value_name = "TIME")]
+        from: Option<DateTime<Utc>>,
+    },
 }

@@ -11,6 +11,9 @@ use diesel::sql_types::{Array, BigInt, Nullable, SmallInt, Text, Timestamptz};
 
 use crate::store::StoredBatch;
 
+/// Increment of `telemetry_messages_id_seq`.
+const ID_BLOCK_LENGTH: i64 = 1 << 20;
+
 /// A stored message.
 #[derive(Debug, QueryableByName)]
 pub struct MessageRow {
@@ -138,24 +141,36 @@ pub fn earliest(
 
 /// Batches whose numbers follow each other become one run; runs are sorted by arrival.
 fn runs(batches: &[StoredBatch]) -> Vec<Run> {
-    let mut sorted: Vec<&StoredBatch> = batches.iter().collect();
-    sorted.sort_unstable_by_key(|batch| batch.id);
+    let mut sorted: Vec<(i64, i64, &StoredBatch)> = batches.iter().flat_map(pieces).collect();
+    sorted.sort_unstable_by_key(|(first, _, _)| *first);
     let mut runs: Vec<Run> = Vec::new();
-    for batch in sorted {
+    for (first, last, batch) in sorted {
         let arrival = (batch.first_at, batch.last_at);
         match runs.last_mut() {
-            Some(run) if run.ids.1 + 1 == batch.id => {
-                run.ids.1 = batch.last_id;
+            Some(run) if run.ids.1 + 1 == first => {
+                run.ids.1 = last;
                 run.arrival = (run.arrival.0.min(arrival.0), run.arrival.1.max(arrival.1));
             }
             _ => runs.push(Run {
-                ids: (batch.id, batch.last_id),
+                ids: (first, last),
                 arrival,
             }),
         }
     }
     runs.sort_unstable_by_key(|run| run.arrival);
     runs
+}
+
+/// The numbers of a batch. Those of version 1.0 go on in another block of numbers
+/// where theirs ended; what lies between belongs to other servers.
+fn pieces(batch: &StoredBatch) -> Vec<(i64, i64, &StoredBatch)> {
+    let block = |id: i64| (id - 1).div_euclid(ID_BLOCK_LENGTH);
+    if batch.id < 0 || block(batch.id) == block(batch.last_id) {
+        return vec![(batch.id, batch.last_id, batch)];
+    }
+    let end = (block(batch.id) + 1) * ID_BLOCK_LENGTH;
+    let start = block(batch.last_id) * ID_BLOCK_LENGTH + 1;
+    vec![(batch.id, end, batch), (start, batch.last_id, batch)]
 }
 
 /// Whether it is cheaper to read both at once.
@@ -192,5 +207,17 @@ mod tests {
             ]
         );
         assert!(!near(&runs[0], &runs[1]));
+        let odd = batch(ID_BLOCK_LENGTH - 1, 2 * ID_BLOCK_LENGTH + 5, 1);
+        let numbers: Vec<_> = pieces(&odd)
+            .iter()
+            .map(|piece| (piece.0, piece.1))
+            .collect();
+        assert_eq!(
+            numbers,
+            [
+                (ID_BLOCK_LENGTH - 1, ID_BLOCK_LENGTH),
+                (2 * ID_BLOCK_LENGTH + 1, 2 * ID_BLOCK_LENGTH + 5)
+            ]
+        );
     }
 }

@@ -188,6 +188,18 @@ impl fmt::Debug for EmbeddedPostgres {
     }
 }
 
+/// The URL of the PostgreSQL that another process runs under `data_dir`: loopback TCP,
+/// with the password. `None` if none runs there.
+#[must_use]
+pub fn running_url(data_dir: &Path) -> Option<String> {
+    let password = fs::read_to_string(data_dir.join(paths::PASSWORD_FILE)).ok()?;
+    let postmaster = paths::cluster_link(data_dir).join("postmaster.pid");
+    // The manual gives its lines: PID, directory, start, port.
+    let port = fs::read_to_string(postmaster).ok()?;
+    let port = port.lines().nth(3)?.trim().parse().ok()?;
+    Some(paths::tcp_url(password.trim(), port))
+}
+
 /// Takes the data directory for this process, for as long as the file is open.
 fn lock(data_dir: &Path) -> Result<File, EmbeddedError> {
     let path = data_dir.join("lock");

@@ -14,6 +14,9 @@ use super::error::{AtPath, EmbeddedError};
 /// Name of the role and of the database.
 pub(super) const NAME: &str = "tetcore_analytics";
 
+/// Holds the password for TCP, within the data directory.
+pub(super) const PASSWORD_FILE: &str = "postgres.password";
+
 /// Longest path of a Unix socket in bytes without its final NUL: 107 on Linux, 103 on macOS.
 const SOCKET_PATH_BYTES_MAX: usize = 103;
 
@@ -143,7 +146,7 @@ impl Paths {
 
     /// The password for connections over TCP, 0600.
     pub(super) fn password_file(&self) -> PathBuf {
-        self.data_dir.join("postgres.password")
+        self.data_dir.join(PASSWORD_FILE)
     }
 
     fn port_file(&self) -> PathBuf {

@@ -17,18 +17,23 @@
 //! | --- | --- |
 //! | `runner` | the thread that reads the changes, and commits |
 //! | `state` | position and progress of a projection, a row of `projections` |
+//! | `identities` | to which node a session belongs |
+//! | `node_hours` | what a node reported in each hour |
 //! | `nodes` | one row for each node: sessions, and the values it reported last |
 
+mod identities;
+pub mod node_hours;
 pub mod nodes;
 mod runner;
 mod state;
 
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
-use diesel::result::QueryResult;
+use diesel::result::{Error, QueryResult};
+use serde::Serialize;
 
 pub use runner::{Runner, RunnerParts};
-pub use state::{Progress, progress, request_rebuild};
+pub use state::{Progress, contains, progress, request_rebuild};
 
 use crate::cluster::Job;
 use crate::ids::SessionId;
@@ -43,11 +48,11 @@ pub struct Message<'a> {
     pub created_at: DateTime<Utc>,
     /// Session.
     pub session: SessionId,
-    /// Kind.
+    /// Kind; empty if it is none of those that the projection asks for.
     pub kind: &'a str,
     /// Field `target`.
     pub target: Option<&'a str>,
-    /// Fields as JSON.
+    /// Fields as JSON; empty for other kinds.
     pub fields: &'a str,
 }
 
@@ -59,7 +64,7 @@ pub trait Projection: Send {
     /// The job of the server that maintains it.
     fn job(&self) -> Job;
 
-    /// `msg` of the messages that it folds.
+    /// `msg` of the messages whose kind and fields it needs.
     fn kinds(&self) -> &'static [&'static str];
 
     /// Takes a message into what is not written yet.
@@ -80,6 +85,11 @@ pub trait Projection: Send {
     /// Forgets what was folded, and what is remembered of the tables.
     fn reset(&mut self);
 
+    /// Where the messages begin that are folded if those before `from` are left out.
+    fn starts_at(&self, from: DateTime<Utc>) -> DateTime<Utc> {
+        from
+    }
+
     /// Empties the tables, before they are built anew.
     ///
     /// # Errors
@@ -89,5 +99,13 @@ pub trait Projection: Send {
 
 /// All projections.
 pub fn all() -> Vec<Box<dyn Projection>> {
-    vec![Box::new(nodes::Nodes::default())]
+    vec![
+        Box::new(nodes::Nodes::default()),
+        Box::new(node_hours::NodeHours::default()),
+    ]
+}
+
+/// Rows for `json_populate_recordset`.
+fn json(rows: &impl Serialize) -> QueryResult<String> {
+    serde_json::to_string(rows).map_err(|error| Error::SerializationError(Box::new(error)))
 }

@@ -11,32 +11,15 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::result::Error;
 use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
 use serde::{Deserialize, Serialize};
 
-use super::{Message, Projection};
+use super::identities::{Identities, NodeKey};
+use super::{Message, Projection, json};
 use crate::cluster::Job;
 use crate::ids::SessionId;
 use crate::store::SessionRow;
 use crate::telemetry::{Block, Reading};
-
-/// Sessions whose node is remembered; far more than are open at once.
-const KNOWN_MAX: usize = 200_000;
-
-/// A node.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct NodeKey {
-    peer_id: String,
-    genesis_hash: String,
-}
-
-/// To which node a session belongs, for good.
-#[derive(Debug, Clone)]
-struct Known {
-    node: NodeKey,
-    session_at: DateTime<Utc>,
-}
 
 /// A block, its first arrival, and the start of the session that reported it.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,25 +105,13 @@ struct NodeRow<'a> {
     values: ValuesRow,
 }
 
-#[derive(QueryableByName)]
-struct Identity {
-    #[diesel(sql_type = BigInt)]
-    id: i64,
-    #[diesel(sql_type = Text)]
-    peer_id: String,
-    #[diesel(sql_type = Text)]
-    genesis_hash: String,
-    #[diesel(sql_type = Timestamptz)]
-    created_at: DateTime<Utc>,
-}
-
 /// The projection.
 #[derive(Debug, Default)]
 pub(super) struct Nodes {
     values: HashMap<SessionId, Values>,
     /// Sessions that changed.
     changed: HashSet<SessionId>,
-    known: HashMap<SessionId, Known>,
+    identities: Identities,
 }
 
 impl Projection for Nodes {
@@ -167,19 +138,7 @@ impl Projection for Nodes {
 
     fn session(&mut self, session: &SessionRow) {
         self.changed.insert(session.id);
-        let Some(peer_id) = session.facts.peer_id.clone() else {
-            return;
-        };
-        self.know(
-            session.id,
-            Known {
-                node: NodeKey {
-                    peer_id,
-                    genesis_hash: session.facts.genesis_hash.clone().unwrap_or_default(),
-                },
-                session_at: session.created_at,
-            },
-        );
+        self.identities.learn(session);
     }
 
     fn pending(&self) -> usize {
@@ -189,11 +148,11 @@ impl Projection for Nodes {
     fn write(&mut self, conn: &mut PgConnection) -> QueryResult<()> {
         let values = std::mem::take(&mut self.values);
         let changed = std::mem::take(&mut self.changed);
-        let fresh = self.identify(conn, values.keys())?;
+        let fresh = self.identities.look_up(conn, values.keys().copied())?;
         let mut nodes: HashMap<NodeKey, Values> = HashMap::new();
         let mut waiting = Vec::new();
         for (session, mut values) in values {
-            match self.known.get(&session) {
+            match self.identities.of(session) {
                 Some(known) => {
                     values.belong_to(known.session_at);
                     nodes.entry(known.node.clone()).or_default().merge(values);
@@ -203,7 +162,7 @@ impl Projection for Nodes {
         }
         let of_changed: Vec<i64> = changed
             .iter()
-            .filter(|session| self.known.contains_key(session))
+            .filter(|session| self.identities.of(**session).is_some())
             .map(|session| session.0)
             .collect();
         let waited: Vec<ValuesRow> = match of_changed.is_empty() {
@@ -215,7 +174,9 @@ impl Projection for Nodes {
             .load(conn)?,
         };
         for row in waited {
-            let known = row.session_id.and_then(|id| self.known.get(&SessionId(id)));
+            let known = row
+                .session_id
+                .and_then(|id| self.identities.of(SessionId(id)));
             if let Some(known) = known {
                 let mut values = Values::from_row(row);
                 values.belong_to(known.session_at);
@@ -225,15 +186,12 @@ impl Projection for Nodes {
         let touched: HashSet<&NodeKey> = changed
             .iter()
             .chain(&fresh)
-            .filter_map(|session| self.known.get(session))
+            .filter_map(|session| self.identities.of(*session))
             .map(|known| &known.node)
             .collect();
         refresh(conn, &touched)?;
         wait(conn, &waiting)?;
         update(conn, &nodes)?;
-        if self.known.len() > KNOWN_MAX {
-            self.known.clear();
-        }
         Ok(())
     }
 
@@ -246,48 +204,6 @@ impl Projection for Nodes {
         diesel::sql_query("DELETE FROM nodes").execute(conn)?;
         diesel::sql_query("DELETE FROM session_values").execute(conn)?;
         Ok(())
-    }
-}
-
-impl Nodes {
-    fn know(&mut self, session: SessionId, known: Known) {
-        self.known.insert(session, known);
-    }
-
-    /// Finds the nodes of sessions that are not known yet; returns those found.
-    fn identify<'a>(
-        &mut self,
-        conn: &mut PgConnection,
-        sessions: impl Iterator<Item = &'a SessionId>,
-    ) -> QueryResult<Vec<SessionId>> {
-        let unknown: Vec<i64> = sessions
-            .filter(|session| !self.known.contains_key(session))
-            .map(|session| session.0)
-            .collect();
-        if unknown.is_empty() {
-            return Ok(Vec::new());
-        }
-        let found: Vec<Identity> = diesel::sql_query(
-            "SELECT id, peer_id, coalesce(genesis_hash, '') AS genesis_hash, created_at \
-             FROM peer_connections WHERE id = ANY($1) AND peer_id IS NOT NULL",
-        )
-        .bind::<Array<BigInt>, _>(&unknown)
-        .load(conn)?;
-        let mut fresh = Vec::with_capacity(found.len());
-        for row in found {
-            fresh.push(SessionId(row.id));
-            self.know(
-                SessionId(row.id),
-                Known {
-                    node: NodeKey {
-                        peer_id: row.peer_id,
-                        genesis_hash: row.genesis_hash,
-                    },
-                    session_at: row.created_at,
-                },
-            );
-        }
-        Ok(fresh)
     }
 }
 
@@ -463,10 +379,6 @@ fn update(conn: &mut PgConnection, nodes: &HashMap<NodeKey, Values>) -> QueryRes
         .bind::<Text, _>(json(&rows)?)
         .execute(conn)?;
     Ok(())
-}
-
-fn json(rows: &impl Serialize) -> QueryResult<String> {
-    serde_json::to_string(rows).map_err(|error| Error::SerializationError(Box::new(error)))
 }
 
 /// Deletes nodes whose sessions are all purged, of those that were seen before

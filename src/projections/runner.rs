@@ -246,7 +246,9 @@ impl Follower {
             log::info!("projection {name}: building it from the stored messages");
             // Before the sessions are read: what changes meanwhile comes again.
             let build_end = changes::end(conn)?;
-            let first = messages::earliest(conn, found.build_from)?;
+            let from = found.build_from;
+            let from = from.map(|from| self.projection.starts_at(from));
+            let first = messages::earliest(conn, from)?;
             let projection = &self.projection;
             lease.transaction(conn, |conn| Ok(projection.clear(conn, found.build_from)?))?;
             self.build_sessions(conn, lease)?;
@@ -265,6 +267,7 @@ impl Follower {
             log::info!("projection {name}: built");
             let after = Progress::at(Position(build_end), cluster_id);
             self.write(conn, lease, found, after)?;
+            self.read = Position(build_end);
             return Ok(true);
         }
         let until = from + self.span;
@@ -321,9 +324,8 @@ impl Follower {
         admits: impl Fn(&MessageRow) -> bool,
     ) {
         for row in rows {
-            let (Some(kind), Some(fields)) = (kinds.get(&row.kind_id), row.logs.as_deref()) else {
-                continue;
-            };
+            let kind = kinds.get(&row.kind_id).copied().unwrap_or_default();
+            let fields = row.logs.as_deref().unwrap_or_default();
             if admits(row) {
                 self.projection.fold(Message {
                     id: row.id,

@@ -2,10 +2,16 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz};
 
 use crate::changes::Position;
 use crate::cluster::{Lease, LeaseError};
+
+#[derive(QueryableByName)]
+struct Contains {
+    #[diesel(sql_type = Bool)]
+    contains: bool,
+}
 
 /// Position and progress of a projection.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
@@ -62,6 +68,18 @@ pub fn progress(conn: &mut PgConnection, name: &str) -> QueryResult<Option<Progr
     .bind::<Text, _>(name)
     .get_result(conn)
     .optional()
+}
+
+/// Whether a projection contains all that was stored by transactions before `end`.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn contains(conn: &mut PgConnection, name: &str, end: Position) -> QueryResult<bool> {
+    let found: Contains = diesel::sql_query(include_str!("contains.sql"))
+        .bind::<Text, _>(name)
+        .bind::<BigInt, _>(end.0)
+        .get_result(conn)?;
+    Ok(found.contains)
 }
 
 /// Asks for a projection to be built anew by the server that maintains it, from

@@ -1,19 +1,36 @@
 //! What the database knows of all nodes, page by page.
 
+use std::time::{Duration, Instant};
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Double, Nullable, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Bool, Double, Nullable, Text, Timestamptz};
 
+use crate::changes::{self, Position};
 use crate::feed::LastHeard;
+use crate::projections;
 use crate::store::SessionRow;
 
 /// Nodes in a page.
-const PAGE: i64 = 500;
+const PAGE: i64 = 2_000;
+
+/// Nodes altogether: as many as the table holds, those online first.
+const NODES_MAX: usize = 100_000;
+
+/// The projection may lag for so long before its rows are taken as they are.
+const LAG_MAX: Duration = Duration::from_secs(5);
 
 /// How far it has come.
 #[derive(Debug, Default)]
 pub(super) struct Seeding {
-    after: String,
+    /// The end of the changes when it began, until the projection contains them:
+    /// what was stored before and is not in it yet would be in nobody's view.
+    awaited: Option<(Position, Instant)>,
+    is_begun: bool,
+    /// Those online are done.
+    is_offline: bool,
+    after: Option<(DateTime<Utc>, i64)>,
+    nodes: usize,
     pub(super) is_complete: bool,
 }
 
@@ -21,6 +38,10 @@ pub(super) struct Seeding {
 struct Row {
     #[diesel(sql_type = Text)]
     session: String,
+    #[diesel(sql_type = Timestamptz)]
+    session_at: DateTime<Utc>,
+    #[diesel(sql_type = BigInt)]
+    session_id: i64,
     #[diesel(sql_type = Nullable<BigInt>)]
     height: Option<i64>,
     #[diesel(sql_type = Nullable<Text>)]
@@ -46,7 +67,7 @@ struct Row {
 }
 
 impl Seeding {
-    /// The next page.
+    /// The next page; empty before the end while the projection lags.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -54,16 +75,34 @@ impl Seeding {
         &mut self,
         conn: &mut PgConnection,
     ) -> QueryResult<Vec<(SessionRow, LastHeard)>> {
+        if !self.is_begun {
+            let (end, since) = match self.awaited {
+                Some(awaited) => awaited,
+                None => (changes::newest(conn)?, Instant::now()),
+            };
+            self.awaited = Some((end, since));
+            if !projections::contains(conn, "nodes", end)? && since.elapsed() < LAG_MAX {
+                return Ok(Vec::new());
+            }
+            self.is_begun = true;
+        }
+        let (at, id) = self.after.unzip();
         let rows: Vec<Row> = diesel::sql_query(include_str!("board.sql"))
-            .bind::<Text, _>(&self.after)
+            .bind::<Bool, _>(!self.is_offline)
+            .bind::<Nullable<Timestamptz>, _>(at)
+            .bind::<Nullable<BigInt>, _>(id)
             .bind::<BigInt, _>(PAGE)
             .load(conn)?;
-        self.is_complete = i64::try_from(rows.len()).unwrap_or(0) < PAGE;
-        let nodes: Vec<_> = rows.into_iter().filter_map(Row::into_node).collect();
-        match nodes.last().and_then(|(row, _)| row.facts.peer_id.clone()) {
-            Some(last) => self.after = last,
-            None => self.is_complete = true,
+        let is_last = i64::try_from(rows.len()).unwrap_or(0) < PAGE;
+        self.nodes += rows.len();
+        self.after = rows.last().map(|row| (row.session_at, row.session_id));
+        if is_last {
+            self.after = None;
+            self.is_complete = self.is_offline;
+            self.is_offline = true;
         }
+        self.is_complete |= self.nodes >= NODES_MAX;
+        let nodes = rows.into_iter().filter_map(Row::into_node).collect();
         Ok(nodes)
     }
 }

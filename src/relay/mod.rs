@@ -22,6 +22,9 @@ use poll::Poll;
 /// A question is given up after so many times `CACHE_UPDATE_TIMEOUT_S`.
 const GIVE_UP: u32 = 4;
 
+/// Pause until the projection of the nodes is looked at again while it lags.
+const PROJECTION_WAIT: Duration = Duration::from_millis(50);
+
 /// What the relay needs from outside.
 #[derive(Debug)]
 pub struct RelayParts {
@@ -59,8 +62,12 @@ pub async fn run(parts: RelayParts) {
             seeding = state;
             let Some(nodes) = nodes else { break };
             let is_complete = seeding.is_complete;
+            let waits = nodes.is_empty() && !is_complete;
             if parts.hub.send(Seed { nodes, is_complete }).await.is_err() {
                 return;
+            }
+            if waits {
+                tokio::time::sleep(PROJECTION_WAIT).await;
             }
         }
         let generation = wanted.generation;

@@ -97,6 +97,37 @@ impl Reading {
     }
 }
 
+/// The transaction pool of a node (`txpool.import`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolImport {
+    /// Transactions that are ready for a block.
+    pub ready: Option<i64>,
+    /// Transactions that wait for others.
+    pub future: Option<i64>,
+}
+
+impl PoolImport {
+    /// `msg` of the messages that carry it.
+    pub const KIND: &'static str = "txpool.import";
+
+    /// Reads the fields of a message; none if it is of another kind or carries no
+    /// number.
+    pub fn from_fields(kind: &str, fields: &[u8]) -> Option<Self> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Fields {
+            ready: Value,
+            future: Value,
+        }
+        if kind != Self::KIND {
+            return None;
+        }
+        let fields: Fields = serde_json::from_slice(fields).ok()?;
+        let (ready, future) = (integer(&fields.ready), integer(&fields.future));
+        (ready.is_some() || future.is_some()).then_some(Self { ready, future })
+    }
+}
+
 fn short(hash: Cow<'_, str>) -> Option<String> {
     (hash.len() <= HASH_BYTES_MAX).then(|| hash.into_owned())
 }

@@ -30,6 +30,33 @@ const NODES_BY_PROJECTION: &str = "
     SELECT concat_ws(' ', peer_id, genesis_hash, best_height, best_at, finalized_height, peers, transactions) AS value
     FROM nodes WHERE best_height IS NOT NULL OR finalized_height IS NOT NULL OR network_at IS NOT NULL OR pool_at IS NOT NULL ORDER BY 1";
 
+/// The rows of `node_hours` and of hours whose node is not known, in order.
+const HOURS: &str = "
+    SELECT to_jsonb(n)::text AS value FROM node_hours n
+    UNION ALL SELECT to_jsonb(s)::text FROM session_hours s ORDER BY 1";
+
+/// What the log says of the hours of nodes, by plain SQL.
+const HOURS_BY_SQL: &str = "
+    WITH said AS (
+        SELECT p.peer_id, coalesce(p.genesis_hash, '') AS genesis_hash, date_trunc('hour', l.created_at, 'UTC') AS hour, l.msg, l.logs, l.created_at, l.id,
+               telemetry_integer(l.logs, 'height') - telemetry_integer(l.logs, 'finalized_height') AS lag
+        FROM telemetry_logs l JOIN peer_connections p ON p.id = l.peer_connection_id
+        WHERE p.peer_id IS NOT NULL
+    )
+    SELECT concat_ws(' ', peer_id, genesis_hash, hour, count(*), count(*) FILTER (WHERE msg = 'system.interval'),
+        min(lag) FILTER (WHERE msg = 'system.interval'), sum(lag) FILTER (WHERE msg = 'system.interval'), max(lag) FILTER (WHERE msg = 'system.interval'),
+        sum(telemetry_integer(logs, 'peers')) FILTER (WHERE msg = 'system.interval'),
+        max(telemetry_integer(logs, 'peers')) FILTER (WHERE msg = 'system.interval'),
+        sum(round(telemetry_number(logs, 'bandwidth_download'))) FILTER (WHERE msg = 'system.interval'),
+        (array_agg(telemetry_integer(logs, 'ready') ORDER BY created_at DESC, id DESC) FILTER (WHERE msg = 'txpool.import'))[1]) AS value
+    FROM said GROUP BY peer_id, genesis_hash, hour ORDER BY 1";
+
+/// The same, as the projection has it.
+const HOURS_BY_PROJECTION: &str = "
+    SELECT concat_ws(' ', peer_id, genesis_hash, hour, messages, intervals, lag_min, CASE WHEN lag_count > 0 THEN lag_sum END, lag_max,
+        CASE WHEN peers_count > 0 THEN peers_sum END, peers_max, CASE WHEN download_count > 0 THEN download_sum END, ready) AS value
+    FROM node_hours WHERE messages > 0 ORDER BY 1";
+
 fn introduce(node: &mut FakeNode, peer_id: &str) {
     node.send(
         json!({"id": 1, "ts": "2026-11-21T08:02:05Z", "payload": {
@@ -51,15 +78,18 @@ fn assert_true(app: &TestApp) {
     let expected = app.db.texts(NODES_BY_SQL);
     assert!(!expected.is_empty());
     assert_eq!(app.db.texts(NODES_BY_PROJECTION), expected);
+    let expected = app.db.texts(HOURS_BY_SQL);
+    assert_eq!(app.db.texts(HOURS_BY_PROJECTION), expected);
 }
 
 #[track_caller]
 fn assert_rebuilt_alike(app: &TestApp) {
-    let grown = app.db.texts(NODES);
+    let grown = (app.db.texts(NODES), app.db.texts(HOURS));
     app.db
         .execute("UPDATE projections SET position = NULL, build_end = NULL, built_until = NULL");
     app.wait_projected();
-    assert_eq!(app.db.texts(NODES), grown);
+    assert_eq!(app.db.texts(NODES), grown.0);
+    assert_eq!(app.db.texts(HOURS), grown.1);
 }
 
 #[test]
@@ -140,6 +170,28 @@ fn a_node_that_reconnects_keeps_its_values_until_it_reports_new_ones() {
 }
 
 #[test]
+fn an_hour_says_how_long_a_node_was_online_and_how_its_sessions_ended() {
+    let app = TestApp::start();
+    // Two sessions that overlap, and one that ends in the next hour.
+    app.db.execute(
+        "INSERT INTO peer_connections (id, ip_addr, peer_id, genesis_hash, created_at, connection_id, server_id, last_seen_at, disconnected_at, disconnect_reason) VALUES \
+         (1, '::1', 'a', '0x1', '2026-05-01T10:00:00Z', 1, 'other', '2026-05-01T10:20:00Z', '2026-05-01T10:20:00Z', 'closed'), \
+         (2, '::1', 'a', '0x1', '2026-05-01T10:10:00Z', 2, 'other', '2026-05-01T10:30:00Z', '2026-05-01T10:30:00Z', 'silent'), \
+         (3, '::1', 'a', '0x1', '2026-05-01T10:50:00Z', 3, 'other', '2026-05-01T11:05:00Z', '2026-05-01T11:05:00Z', 'silent')",
+    );
+    app.wait_projected();
+    let hours = "SELECT concat_ws(' ', extract(hour FROM hour AT TIME ZONE 'UTC'), seconds_online, gaps) AS value FROM node_hours ORDER BY 1";
+    assert_eq!(
+        app.db.texts(hours),
+        [
+            r#"10 2400 {"closed": 1, "silent": 1}"#,
+            r#"11 300 {"silent": 1}"#
+        ]
+    );
+    assert_rebuilt_alike(&app);
+}
+
+#[test]
 fn after_a_restore_into_another_cluster_projections_are_built_anew() {
     let app = TestApp::start();
     let mut node = app.node("/submit");
@@ -166,6 +218,50 @@ fn after_a_restore_into_another_cluster_projections_are_built_anew() {
             .count("SELECT count(*) FROM nodes WHERE best_height = 101")
             == 1
     });
+}
+
+/// Runs the program beside a server, on its database.
+fn run(app: &TestApp, args: &[&str]) -> std::process::Output {
+    std::process::Command::new(env!("CARGO_BIN_EXE_tetcore-analytics"))
+        .args(args)
+        .env("DATABASE_URL", app.db.url())
+        .current_dir(app.data_dir())
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_projection_is_built_anew_on_demand_beside_the_server() {
+    let app = TestApp::start();
+    let mut node = app.node("/submit");
+    introduce(&mut node, "peer");
+    interval(&mut node, 100);
+    app.wait_stored(3);
+    app.wait_projected();
+    app.db.execute("UPDATE nodes SET best_height = 1");
+    let output = run(&app, &["rebuild", "nodes"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("nodes is built"),
+        "{output:?}"
+    );
+    assert_eq!(app.db.count("SELECT best_height FROM nodes"), 100);
+    let output = run(
+        &app,
+        &["rebuild", "nodes", "--from", "2100-01-01T00:00:00Z"],
+    );
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(
+        app.db
+            .count("SELECT count(*) FROM nodes WHERE best_height IS NULL"),
+        1
+    );
+    let output = run(&app, &["rebuild", "unknown"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains("there are: nodes, node_hours"),
+        "{said}"
+    );
 }
 
 #[test]

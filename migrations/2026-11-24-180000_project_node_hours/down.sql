@@ -1,0 +1,3 @@
+DELETE FROM projections WHERE name = 'node_hours';
+DROP TABLE session_hours;
+DROP TABLE node_hours;

@@ -1,0 +1,68 @@
+//! `tetcore-analytics rebuild NAME`: asks for a projection to be built anew by the
+//! server that maintains it, and shows how far it is.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use super::ApplicationError;
+use crate::config::{Config, DatabaseUrl};
+use crate::database::{DatabaseError, connect};
+use crate::postgres::running_url;
+use crate::projections;
+
+/// How often progress is shown.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Limit of each statement.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Asks for a rebuild and waits for its end; `show` gets a line whenever there is
+/// progress.
+///
+/// # Errors
+/// [`ApplicationError::Rebuild`] if there is no such projection, or the database
+/// cannot be reached.
+pub fn rebuild(
+    config: &Config,
+    name: &str,
+    from: Option<DateTime<Utc>>,
+    mut show: impl FnMut(&str),
+) -> Result<(), ApplicationError> {
+    let url = match &config.store.database_url {
+        Some(url) => url.clone(),
+        None => running_url(&config.store.data_dir)
+            .map(|url| DatabaseUrl::new(&url))
+            .ok_or_else(|| {
+                let problem = "DATABASE_URL is not set, and no PostgreSQL runs in DATA_DIR: start the server first";
+                ApplicationError::Rebuild(problem.to_owned())
+            })?,
+    };
+    let failed = |error: DatabaseError| ApplicationError::Rebuild(error.to_string());
+    let failed_query = |error: diesel::result::Error| failed(error.into());
+    let mut conn = connect(&url, "rebuild", STATEMENT_TIMEOUT).map_err(failed)?;
+    if !projections::request_rebuild(&mut conn, name, from).map_err(failed_query)? {
+        let known: Vec<&str> = projections::all().iter().map(|one| one.name()).collect();
+        let known = known.join(", ");
+        return Err(ApplicationError::Rebuild(format!(
+            "there is no projection {name}; there are: {known}"
+        )));
+    }
+    show("a running server builds it now; if none runs, it begins when one starts");
+    let mut shown = None;
+    loop {
+        std::thread::sleep(LOOK_INTERVAL);
+        let progress = projections::progress(&mut conn, name).map_err(failed_query)?;
+        let Some(progress) = progress.filter(|progress| progress.position.is_none()) else {
+            return Ok(());
+        };
+        let until = progress.built_until.map(|until| until.min(Utc::now()));
+        if until != shown {
+            shown = until;
+            if let Some(until) = until {
+                let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
+                show(&format!("contains messages up to {until}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! To which node a session belongs. It is settled once a session has a peer id, so
+//! it can be remembered.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Text, Timestamptz};
+
+use crate::ids::SessionId;
+use crate::store::SessionRow;
+
+/// Sessions that are remembered; far more than are open at once.
+const KNOWN_MAX: usize = 200_000;
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct NodeKey {
+    pub(super) peer_id: String,
+    pub(super) genesis_hash: String,
+}
+
+/// The node of a session, and the start of the session.
+#[derive(Debug, Clone)]
+pub(super) struct Identity {
+    pub(super) node: NodeKey,
+    pub(super) session_at: DateTime<Utc>,
+}
+
+/// The sessions whose node is known.
+#[derive(Debug, Default)]
+pub(super) struct Identities(HashMap<SessionId, Identity>);
+
+#[derive(QueryableByName)]
+struct IdentityRow {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Text)]
+    peer_id: String,
+    #[diesel(sql_type = Text)]
+    genesis_hash: String,
+    #[diesel(sql_type = Timestamptz)]
+    created_at: DateTime<Utc>,
+}
+
+impl Identities {
+    /// Takes the state of a session.
+    pub(super) fn learn(&mut self, session: &SessionRow) {
+        let Some(peer_id) = session.facts.peer_id.clone() else {
+            return;
+        };
+        let node = NodeKey {
+            peer_id,
+            genesis_hash: session.facts.genesis_hash.clone().unwrap_or_default(),
+        };
+        let session_at = session.created_at;
+        self.0.insert(session.id, Identity { node, session_at });
+    }
+
+    /// The node of a session, if it is known.
+    pub(super) fn of(&self, session: SessionId) -> Option<&Identity> {
+        self.0.get(&session)
+    }
+
+    /// Looks up the nodes of sessions that are not known; returns those found.
+    pub(super) fn look_up(
+        &mut self,
+        conn: &mut PgConnection,
+        sessions: impl Iterator<Item = SessionId>,
+    ) -> QueryResult<Vec<SessionId>> {
+        if self.0.len() > KNOWN_MAX {
+            self.0.clear();
+        }
+        let unknown: Vec<i64> = sessions
+            .filter(|session| !self.0.contains_key(session))
+            .map(|session| session.0)
+            .collect();
+        if unknown.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found: Vec<IdentityRow> = diesel::sql_query(
+            "SELECT id, peer_id, coalesce(genesis_hash, '') AS genesis_hash, created_at \
+             FROM peer_connections WHERE id = ANY($1) AND peer_id IS NOT NULL",
+        )
+        .bind::<Array<BigInt>, _>(&unknown)
+        .load(conn)?;
+        let mut fresh = Vec::with_capacity(found.len());
+        for row in found {
+            let node = NodeKey {
+                peer_id: row.peer_id,
+                genesis_hash: row.genesis_hash,
+            };
+            let session_at = row.created_at;
+            self.0
+                .insert(SessionId(row.id), Identity { node, session_at });
+            fresh.push(SessionId(row.id));
+        }
+        Ok(fresh)
+    }
+}

@@ -1,0 +1,440 @@
+//! The projection `node_hours`: what a node reported in each hour.
+//!
+//! Counts and sums are whole numbers, so they add up alike in any order. Hours of a
+//! session whose node is not known yet wait in `session_hours`. Time online and
+//! the ends of sessions follow from the sessions, and are looked up anew for the
+//! hours in which one of them changed.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
+use serde::{Deserialize, Serialize};
+
+use super::identities::{Identities, NodeKey};
+use super::{Message, Projection, json};
+use crate::cluster::Job;
+use crate::ids::SessionId;
+use crate::store::SessionRow;
+use crate::telemetry::{PoolImport, Reading};
+
+/// Larger values are mistakes or lies, and would overflow a sum.
+const VALUE_MAX: i64 = 1_000_000_000_000_000;
+
+/// Hours of one session that are looked up: a year.
+const HOURS_MAX: i64 = 8_784;
+
+/// An hour of something.
+type Hour = DateTime<Utc>;
+
+/// What was reported in an hour, with the names of the columns.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Values {
+    messages: i64,
+    intervals: i64,
+    best_height: Option<i64>,
+    best_at: Option<DateTime<Utc>>,
+    best_message: Option<i64>,
+    finalized_height: Option<i64>,
+    finalized_at: Option<DateTime<Utc>>,
+    finalized_message: Option<i64>,
+    peers: Option<i64>,
+    download_bytes_per_s: Option<f64>,
+    upload_bytes_per_s: Option<f64>,
+    network_at: Option<DateTime<Utc>>,
+    network_message: Option<i64>,
+    transactions: Option<i64>,
+    state_cache_bytes: Option<f64>,
+    pool_at: Option<DateTime<Utc>>,
+    pool_message: Option<i64>,
+    ready: Option<i64>,
+    future: Option<i64>,
+    txpool_at: Option<DateTime<Utc>>,
+    txpool_message: Option<i64>,
+    lag_min: Option<i64>,
+    lag_sum: i64,
+    lag_count: i64,
+    lag_max: Option<i64>,
+    peers_min: Option<i64>,
+    peers_sum: i64,
+    peers_count: i64,
+    peers_max: Option<i64>,
+    download_min: Option<i64>,
+    download_sum: i64,
+    download_count: i64,
+    download_max: Option<i64>,
+    upload_min: Option<i64>,
+    upload_sum: i64,
+    upload_count: i64,
+    upload_max: Option<i64>,
+    transactions_min: Option<i64>,
+    transactions_sum: i64,
+    transactions_count: i64,
+    transactions_max: Option<i64>,
+}
+
+#[derive(Debug, Serialize)]
+struct NodeHourRow<'a> {
+    peer_id: &'a str,
+    genesis_hash: &'a str,
+    hour: Hour,
+    #[serde(flatten)]
+    values: Values,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SessionHourRow {
+    session_id: i64,
+    hour: Hour,
+    #[serde(flatten)]
+    values: Values,
+}
+
+#[derive(QueryableByName)]
+struct Waited {
+    #[diesel(sql_type = Text)]
+    row: String,
+}
+
+/// The projection.
+#[derive(Debug, Default)]
+pub(super) struct NodeHours {
+    hours: HashMap<(SessionId, Hour), Values>,
+    changed: HashSet<SessionId>,
+    /// Hours whose time online has to be looked up.
+    online: BTreeSet<(NodeKey, Hour)>,
+    identities: Identities,
+}
+
+impl Projection for NodeHours {
+    fn name(&self) -> &'static str {
+        "node_hours"
+    }
+
+    fn job(&self) -> Job {
+        Job::NodeHours
+    }
+
+    fn kinds(&self) -> &'static [&'static str] {
+        &[
+            Reading::INTERVAL,
+            Reading::IMPORT,
+            Reading::FINALIZED,
+            PoolImport::KIND,
+        ]
+    }
+
+    fn fold(&mut self, message: Message<'_>) {
+        let key = (message.session, hour_of(message.created_at));
+        self.hours.entry(key).or_default().add(&message);
+    }
+
+    fn session(&mut self, session: &SessionRow) {
+        self.changed.insert(session.id);
+        self.identities.learn(session);
+        let Some(identity) = self.identities.of(session.id) else {
+            return;
+        };
+        let last = hour_of(session.disconnected_at.unwrap_or(session.last_seen_at));
+        let first = hour_of(session.created_at).max(last - TimeDelta::hours(HOURS_MAX));
+        // While it is open only its end moves; before that were looked up then.
+        let from = match session.revision > 1 && session.disconnected_at.is_none() {
+            true => first.max(last - TimeDelta::hours(2)),
+            false => first,
+        };
+        let mut hour = from;
+        while hour <= last {
+            self.online.insert((identity.node.clone(), hour));
+            hour += TimeDelta::hours(1);
+        }
+    }
+
+    fn pending(&self) -> usize {
+        self.hours.len() + self.changed.len() + self.online.len()
+    }
+
+    fn write(&mut self, conn: &mut PgConnection) -> QueryResult<()> {
+        let hours = std::mem::take(&mut self.hours);
+        let changed = std::mem::take(&mut self.changed);
+        self.identities
+            .look_up(conn, hours.keys().map(|(session, _)| *session))?;
+        let mut nodes: HashMap<(NodeKey, Hour), Values> = HashMap::new();
+        let mut waiting = Vec::new();
+        for ((session, hour), values) in hours {
+            match self.identities.of(session) {
+                Some(identity) => {
+                    let key = (identity.node.clone(), hour);
+                    nodes.entry(key).or_default().merge(&values);
+                }
+                None => waiting.push(SessionHourRow {
+                    session_id: session.0,
+                    hour,
+                    values,
+                }),
+            }
+        }
+        for row in self.take_waited(conn, &changed)? {
+            if let Some(identity) = self.identities.of(SessionId(row.session_id)) {
+                let key = (identity.node.clone(), row.hour);
+                nodes.entry(key).or_default().merge(&row.values);
+            }
+        }
+        let rows: Vec<NodeHourRow<'_>> = nodes
+            .iter()
+            .map(|((node, hour), values)| NodeHourRow {
+                peer_id: &node.peer_id,
+                genesis_hash: &node.genesis_hash,
+                hour: *hour,
+                values: values.clone(),
+            })
+            .collect();
+        add(conn, include_str!("node_hours_add.sql"), &rows)?;
+        add(conn, include_str!("node_hours_wait.sql"), &waiting)?;
+        look_up_online(conn, std::mem::take(&mut self.online))
+    }
+
+    fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    fn clear(&self, conn: &mut PgConnection, from: Option<DateTime<Utc>>) -> QueryResult<()> {
+        // From the middle of an hour on, the hour is kept as it is.
+        let from =
+            from.map(|from| hour_of(from + TimeDelta::hours(1) - TimeDelta::microseconds(1)));
+        for table in ["node_hours", "session_hours"] {
+            diesel::sql_query(format!(
+                "DELETE FROM {table} WHERE $1::timestamptz IS NULL OR hour >= $1"
+            ))
+            .bind::<Nullable<Timestamptz>, _>(from)
+            .execute(conn)?;
+        }
+        Ok(())
+    }
+
+    fn starts_at(&self, from: DateTime<Utc>) -> DateTime<Utc> {
+        hour_of(from + TimeDelta::hours(1) - TimeDelta::microseconds(1))
+    }
+}
+
+impl NodeHours {
+    /// Takes what waited for sessions whose node is known now.
+    fn take_waited(
+        &self,
+        conn: &mut PgConnection,
+        changed: &HashSet<SessionId>,
+    ) -> QueryResult<Vec<SessionHourRow>> {
+        let known: Vec<i64> = changed
+            .iter()
+            .filter(|session| self.identities.of(**session).is_some())
+            .map(|session| session.0)
+            .collect();
+        if known.is_empty() {
+            return Ok(Vec::new());
+        }
+        let waited: Vec<Waited> = diesel::sql_query(
+            "DELETE FROM session_hours s WHERE session_id = ANY($1) RETURNING row_to_json(s)::text AS row",
+        )
+        .bind::<Array<BigInt>, _>(&known)
+        .load(conn)?;
+        let rows = waited
+            .iter()
+            .map(|waited| serde_json::from_str(&waited.row));
+        rows.collect::<Result<_, _>>()
+            .map_err(|error| diesel::result::Error::DeserializationError(Box::new(error)))
+    }
+}
+
+impl Values {
+    /// Adds a message.
+    fn add(&mut self, message: &Message<'_>) {
+        self.messages += 1;
+        self.intervals += i64::from(message.kind == Reading::INTERVAL);
+        let (at, id) = (Some(message.created_at), Some(message.id));
+        let fields = message.fields.as_bytes();
+        let mut said = Self::default();
+        if let Some(pool) = PoolImport::from_fields(message.kind, fields) {
+            (said.ready, said.future) = (pool.ready, pool.future);
+            (said.txpool_at, said.txpool_message) = (at, id);
+        }
+        if let Some(reading) = Reading::from_fields(message.kind, fields) {
+            if let Some(best) = &reading.best {
+                (said.best_height, said.best_at, said.best_message) = (Some(best.height), at, id);
+            }
+            if let Some(finalized) = &reading.finalized {
+                said.finalized_height = Some(finalized.height);
+                (said.finalized_at, said.finalized_message) = (at, id);
+            }
+            if let (Some(best), Some(finalized)) = (&reading.best, &reading.finalized) {
+                let lag = best.height.checked_sub(finalized.height).and_then(sane);
+                said.lag_min = lag;
+                (said.lag_sum, said.lag_count, said.lag_max) = summed(lag);
+            }
+            let network = (
+                reading.peers,
+                reading.download_bytes_per_s,
+                reading.upload_bytes_per_s,
+            );
+            if network != (None, None, None) {
+                (
+                    said.peers,
+                    said.download_bytes_per_s,
+                    said.upload_bytes_per_s,
+                ) = network;
+                (said.network_at, said.network_message) = (at, id);
+                said.peers_min = network.0.and_then(sane);
+                (said.peers_sum, said.peers_count, said.peers_max) = summed(said.peers_min);
+                said.download_min = network.1.and_then(whole);
+                (said.download_sum, said.download_count, said.download_max) =
+                    summed(said.download_min);
+                said.upload_min = network.2.and_then(whole);
+                (said.upload_sum, said.upload_count, said.upload_max) = summed(said.upload_min);
+            }
+            if reading.transactions.is_some() || reading.state_cache_bytes.is_some() {
+                said.transactions = reading.transactions;
+                said.state_cache_bytes = reading.state_cache_bytes;
+                (said.pool_at, said.pool_message) = (at, id);
+                said.transactions_min = reading.transactions.and_then(sane);
+                (
+                    said.transactions_sum,
+                    said.transactions_count,
+                    said.transactions_max,
+                ) = summed(said.transactions_min);
+            }
+        }
+        self.merge(&said);
+    }
+
+    /// Puts two together; the order does not matter.
+    fn merge(&mut self, other: &Self) {
+        self.messages += other.messages;
+        self.intervals += other.intervals;
+        if (self.best_at, self.best_message) < (other.best_at, other.best_message) {
+            self.best_height = other.best_height;
+            (self.best_at, self.best_message) = (other.best_at, other.best_message);
+        }
+        if (self.finalized_at, self.finalized_message)
+            < (other.finalized_at, other.finalized_message)
+        {
+            self.finalized_height = other.finalized_height;
+            self.finalized_at = other.finalized_at;
+            self.finalized_message = other.finalized_message;
+        }
+        if (self.network_at, self.network_message) < (other.network_at, other.network_message) {
+            self.peers = other.peers;
+            self.download_bytes_per_s = other.download_bytes_per_s;
+            self.upload_bytes_per_s = other.upload_bytes_per_s;
+            (self.network_at, self.network_message) = (other.network_at, other.network_message);
+        }
+        if (self.pool_at, self.pool_message) < (other.pool_at, other.pool_message) {
+            self.transactions = other.transactions;
+            self.state_cache_bytes = other.state_cache_bytes;
+            (self.pool_at, self.pool_message) = (other.pool_at, other.pool_message);
+        }
+        if (self.txpool_at, self.txpool_message) < (other.txpool_at, other.txpool_message) {
+            (self.ready, self.future) = (other.ready, other.future);
+            (self.txpool_at, self.txpool_message) = (other.txpool_at, other.txpool_message);
+        }
+        self.lag_sum += other.lag_sum;
+        self.lag_count += other.lag_count;
+        extend(
+            &mut self.lag_min,
+            &mut self.lag_max,
+            other.lag_min,
+            other.lag_max,
+        );
+        self.peers_sum += other.peers_sum;
+        self.peers_count += other.peers_count;
+        extend(
+            &mut self.peers_min,
+            &mut self.peers_max,
+            other.peers_min,
+            other.peers_max,
+        );
+        self.download_sum += other.download_sum;
+        self.download_count += other.download_count;
+        extend(
+            &mut self.download_min,
+            &mut self.download_max,
+            other.download_min,
+            other.download_max,
+        );
+        self.upload_sum += other.upload_sum;
+        self.upload_count += other.upload_count;
+        extend(
+            &mut self.upload_min,
+            &mut self.upload_max,
+            other.upload_min,
+            other.upload_max,
+        );
+        self.transactions_sum += other.transactions_sum;
+        self.transactions_count += other.transactions_count;
+        extend(
+            &mut self.transactions_min,
+            &mut self.transactions_max,
+            other.transactions_min,
+            other.transactions_max,
+        );
+    }
+}
+
+/// Widens a range.
+fn extend(
+    min: &mut Option<i64>,
+    max: &mut Option<i64>,
+    other_min: Option<i64>,
+    other_max: Option<i64>,
+) {
+    *min = [*min, other_min].into_iter().flatten().min();
+    *max = [*max, other_max].into_iter().flatten().max();
+}
+
+/// Sum, count and largest of one value or none.
+fn summed(value: Option<i64>) -> (i64, i64, Option<i64>) {
+    (value.unwrap_or(0), i64::from(value.is_some()), value)
+}
+
+fn sane(value: i64) -> Option<i64> {
+    (-VALUE_MAX..=VALUE_MAX).contains(&value).then_some(value)
+}
+
+/// Whole bytes.
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "the range is checked"
+)]
+fn whole(value: f64) -> Option<i64> {
+    let limit = 1e15;
+    (value.abs() <= limit).then(|| value.round() as i64)
+}
+
+/// The start of the hour of a time.
+fn hour_of(time: DateTime<Utc>) -> Hour {
+    time.duration_trunc(TimeDelta::hours(1)).unwrap_or(time)
+}
+
+fn add(conn: &mut PgConnection, sql: &str, rows: &[impl Serialize]) -> QueryResult<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    diesel::sql_query(sql)
+        .bind::<Text, _>(json(&rows)?)
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Looks up how long nodes were online in some hours, and which sessions ended.
+fn look_up_online(conn: &mut PgConnection, hours: BTreeSet<(NodeKey, Hour)>) -> QueryResult<()> {
+    if hours.is_empty() {
+        return Ok(());
+    }
+    let of =
+        |text: fn(&NodeKey) -> &str| hours.iter().map(|(node, _)| text(node)).collect::<Vec<_>>();
+    diesel::sql_query(include_str!("node_hours_online.sql"))
+        .bind::<Array<Text>, _>(of(|node| &node.peer_id))
+        .bind::<Array<Text>, _>(of(|node| &node.genesis_hash))
+        .bind::<Array<Timestamptz>, _>(hours.iter().map(|(_, hour)| *hour).collect::<Vec<_>>())
+        .execute(conn)?;
+    Ok(())
+}
