@@ -19,6 +19,7 @@ pub mod profiling;
 pub mod ready;
 pub mod reputation;
 pub mod series;
+mod series_hours;
 pub mod servers;
 pub mod stats;
 mod tails;

@@ -32,6 +32,13 @@ struct ChainSession {
     session: Session,
 }
 
+/// A node of a chain, with its sessions, the newest first.
+#[derive(Debug)]
+pub(super) struct ChainNode {
+    pub(super) peer_id: String,
+    pub(super) sessions: Vec<Session>,
+}
+
 /// The sessions of up to `nodes` nodes of a chain, each node's newest first:
 /// of those that were there for the longest part of a span. `peer_id` is left out.
 pub(super) fn of_chain(
@@ -40,7 +47,7 @@ pub(super) fn of_chain(
     peer_id: &str,
     span: Span,
     nodes: i64,
-) -> QueryResult<Vec<Vec<Session>>> {
+) -> QueryResult<Vec<ChainNode>> {
     let sessions: Vec<ChainSession> = diesel::sql_query(include_str!("series_chain.sql"))
         .bind::<Text, _>(genesis_hash)
         .bind::<Text, _>(peer_id)
@@ -50,8 +57,13 @@ pub(super) fn of_chain(
         .bind::<BigInt, _>(CHAIN_SESSIONS_MAX)
         .load(conn)?;
     let by_node = sessions.chunk_by(|one, next| one.peer_id == next.peer_id);
-    let sessions_of = |node: &[ChainSession]| node.iter().map(|of| of.session.clone()).collect();
-    Ok(by_node.map(sessions_of).collect())
+    let node = |sessions: &[ChainSession]| {
+        Some(ChainNode {
+            peer_id: sessions.first()?.peer_id.clone(),
+            sessions: sessions.iter().map(|of| of.session.clone()).collect(),
+        })
+    };
+    Ok(by_node.filter_map(node).collect())
 }
 
 #[cfg(test)]

@@ -18,9 +18,10 @@ use utoipa::{IntoParams, ToSchema};
 use super::QueryError;
 use super::buckets::{Buckets, Span};
 use super::params::{self, TimeRange};
+use super::presence::ChainNode;
 use super::tails::{self, Lookup, Missing, Patience, Said, Wanted};
 use super::walk::{self, Session};
-use super::{kinds, presence};
+use super::{kinds, presence, series_hours};
 
 /// Points of an answer: more than a screen has pixels helps nobody.
 const POINTS: RangeInclusive<i64> = 1..=2_000;
@@ -143,6 +144,18 @@ pub fn fetch(
     let span = Span::of(query.range, now, RANGE_DEFAULT, RANGE_MAX)?;
     let buckets = Buckets::at_most(query.points, span);
     let nodes = Nodes::find(conn, &query.peer_id, buckets.all(), now)?;
+    if let Some(genesis_hash) = nodes.only_chain()
+        && series_hours::can_answer(conn, &buckets)?
+    {
+        let others: Vec<&str> = nodes
+            .others
+            .iter()
+            .map(|node| node.peer_id.as_str())
+            .collect();
+        let node = (query.peer_id.as_str(), genesis_hash);
+        let points = series_hours::points(conn, node, &others, &buckets)?;
+        return Ok(Series::of(&buckets, points));
+    }
     let kinds = Kinds::find(conn)?;
     let plan = Plan::of(&nodes, &kinds, &buckets);
     let mut found = tails::find(conn, &plan.lookups, &patience)?;
@@ -150,12 +163,18 @@ pub fn fetch(
     let limits = (now, &patience);
     let lookups = tails::locate(conn, &missing, &buckets, &nodes.own, limits)?;
     found.extend(tails::find(conn, &lookups, &patience)?);
-    Ok(Series {
-        start_time: buckets.all().start,
-        end_time: buckets.all().end,
-        step_s: buckets.step().num_seconds(),
-        points: points(&buckets, found, &kinds),
-    })
+    Ok(Series::of(&buckets, points(&buckets, found, &kinds)))
+}
+
+impl Series {
+    fn of(buckets: &Buckets, points: Vec<Point>) -> Self {
+        Self {
+            start_time: buckets.all().start,
+            end_time: buckets.all().end,
+            step_s: buckets.step().num_seconds(),
+            points,
+        }
+    }
 }
 
 /// The sessions of the node, and of others of its chain.
@@ -163,7 +182,7 @@ pub fn fetch(
 struct Nodes {
     own: Vec<Session>,
     genesis_hash: Option<String>,
-    others: Vec<Vec<Session>>,
+    others: Vec<ChainNode>,
 }
 
 impl Nodes {
@@ -185,6 +204,18 @@ impl Nodes {
             genesis_hash,
             others,
         })
+    }
+
+    /// The chain of all its sessions, if it is one; empty where it is not known.
+    fn only_chain(&self) -> Option<&str> {
+        let mut chains = self
+            .own
+            .iter()
+            .map(|session| session.genesis_hash.as_deref());
+        let first = chains.next()?;
+        chains
+            .all(|chain| chain == first)
+            .then(|| first.unwrap_or_default())
     }
 
     /// Whether a node of these sessions was on the chain of the others, or was away.
@@ -270,7 +301,7 @@ impl Plan {
                 continue;
             }
             for other in &nodes.others {
-                let newest = presence::within(other, span).next();
+                let newest = presence::within(&other.sessions, span).next();
                 let asked = newest.zip(kinds.height.as_ref());
                 let lookups = asked.map(|(session, wanted)| lookup(false, session, wanted));
                 plan.lookups.extend(lookups);

@@ -85,9 +85,7 @@ fn assert_true(app: &TestApp) {
 #[track_caller]
 fn assert_rebuilt_alike(app: &TestApp) {
     let grown = (app.db.texts(NODES), app.db.texts(HOURS));
-    app.db
-        .execute("UPDATE projections SET position = NULL, build_end = NULL, built_until = NULL");
-    app.wait_projected();
+    app.rebuild_projections();
     assert_eq!(app.db.texts(NODES), grown.0);
     assert_eq!(app.db.texts(HOURS), grown.1);
 }

@@ -175,6 +175,7 @@ fn day(app: &TestApp, days: u32) -> String {
 fn each_value_is_the_last_in_its_bucket_as_plain_sql_finds_it() {
     let app = TestApp::start();
     app.db.execute(HISTORY);
+    app.rebuild_projections();
     for (from, to, points) in [
         (11, 0, 300),
         (11, 0, 11),
@@ -215,6 +216,7 @@ fn a_chain_is_as_high_as_its_nodes_that_were_there_longest() {
         INSERT INTO telemetry_messages SELECT i, '2026-01-01T00:10Z', i, 2, NULL, NULL, jsonb_build_object('height', 1000 + i) FROM generate_series(0, 20) i;
         INSERT INTO telemetry_messages VALUES (100, '2026-01-01T03:10Z', 100, 2, NULL, NULL, '{"height": 7}');"#,
     );
+    app.rebuild_projections();
     let heights = |peer: &str, hour: u32| {
         let series = app
             .get(&format!(
@@ -246,6 +248,7 @@ fn what_came_after_the_last_known_moment_of_a_session_is_found() {
         FROM generate_series(1, 5) i, LATERAL (SELECT timestamptz '2026-01-01T00:00Z' + i * interval '10 minutes' AS since) s;
         INSERT INTO telemetry_messages SELECT i, '2026-01-01T00:09:58Z'::timestamptz + i * interval '10 minutes', i, 1, NULL, NULL, jsonb_build_object('peers', i) FROM generate_series(1, 5) i;"#,
     );
+    app.rebuild_projections();
     let question = "start_time=2026-01-01T00:00:00&end_time=2026-01-01T02:00:00&points=720";
     let series = assert_as_sql(&app, "peer", "false", question);
     assert_eq!(series["step_s"], 10);
@@ -266,6 +269,7 @@ fn a_node_that_connects_anew_all_the_time_is_found_in_all_its_sessions() {
         SELECT i, '2026-01-01T00:00:30Z'::timestamptz + i * interval '2 minutes', i, CASE i % 7 WHEN 0 THEN 4 ELSE 1 END, NULL, NULL, jsonb_build_object(CASE i % 7 WHEN 0 THEN 'ready' ELSE 'peers' END, i)
         FROM generate_series(0, 29) i;"#,
     );
+    app.rebuild_projections();
     for points in [1, 2, 6, 60, 360] {
         let question =
             format!("start_time=2026-01-01T00:00:00&end_time=2026-01-01T01:00:00&points={points}");
@@ -358,6 +362,7 @@ fn sessions_are_listed_newest_first_with_the_fields_of_nodes() {
         "INSERT INTO peer_connections (id, ip_addr, peer_id, created_at, name, connection_id, server_id, last_seen_at, disconnected_at, disconnect_reason)
          SELECT i, '10.0.0.1', 'peer', now() - i * interval '1 hour', 'name ' || i, i, 'other', now(), now(), 'idle' FROM generate_series(1, 150) i",
     );
+    app.wait_projected();
     let sessions = app.get("/api/v1/sessions?peer_id=peer").json();
     let ids = |sessions: &Value| -> Vec<i64> {
         let sessions = sessions.as_array().unwrap().iter();

@@ -278,6 +278,16 @@ impl TestApp {
         });
     }
 
+    /// Builds the projections anew: rows that a test put among the messages by
+    /// itself are in no batch.
+    #[track_caller]
+    pub fn rebuild_projections(&self) {
+        self.db.execute(
+            "UPDATE projections SET position = NULL, build_end = NULL, built_until = NULL",
+        );
+        self.wait_projected();
+    }
+
     /// Sends a signal: TERM, INT, KILL, STOP, CONT.
     pub fn signal(&self, signal: &str) {
         let killed = Command::new("kill")
