@@ -24,6 +24,11 @@ use crate::store::partitions;
 /// Pause between looks for changes.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
+/// After a round comes a pause of so many times its length, up to the longest: during
+/// a flood projections lag, and leave the processors to ingestion.
+const PAUSE_SHARE: u32 = 3;
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
 /// Pause after a failure.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
 
@@ -82,8 +87,9 @@ impl Runner {
             .spawn(move || {
                 let mut conn = None;
                 loop {
+                    let started_at = Instant::now();
                     let pause = match run(&parts, &mut conn, &mut followers) {
-                        Ok(pause) => pause,
+                        Ok(pause) => pause.max((started_at.elapsed() * PAUSE_SHARE).min(PAUSE_MAX)),
                         Err(error) => {
                             log::debug!("projections: {error}");
                             conn = None;

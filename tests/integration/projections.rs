@@ -94,14 +94,17 @@ fn assert_rebuilt_alike(app: &TestApp) {
 fn nodes_say_what_the_messages_say_and_are_built_again_alike() {
     let app = TestApp::start();
     let mut sent = 0;
+    let mut nodes = Vec::new();
     for file in ["v2", "v1"] {
         let mut node = app.node("/submit");
         for frame in corpus(file) {
             node.send(frame);
             sent += 1;
         }
+        nodes.push(node);
     }
     app.wait_stored(sent);
+    drop(nodes);
     wait_until("all sessions are closed", || {
         app.db
             .count("SELECT count(*) FROM peer_connections WHERE disconnected_at IS NULL")
