@@ -5,6 +5,7 @@ mod access;
 pub mod args;
 mod database_url;
 mod hosts;
+mod lines;
 pub mod settings;
 mod table;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 pub use access::{AccessConfig, ChainRules, Networks, Secret, TlsFiles, Tokens};
 pub use database_url::DatabaseUrl;
 pub use hosts::HostNames;
+pub use lines::Ipv6Prefix;
 use settings::{Allowed, DefaultValue, SETTINGS, Setting};
 
 /// All settings, by the room that uses them.
@@ -108,6 +110,8 @@ pub struct IngestConfig {
     pub node_frames_per_s_max: u64,
     /// `CONNECTIONS_PER_IP_MAX`.
     pub connections_per_ip_max: usize,
+    /// `IPV6_PREFIX`.
+    pub ipv6_prefix: Ipv6Prefix,
     /// `BLOCK_S`; zero refuses no address.
     pub block: Duration,
     /// `METRIC_KINDS_MAX`.
@@ -228,6 +232,7 @@ impl Config {
                 node_bytes_per_s_max: reader.limit("NODE_BYTES_PER_S_MAX"),
                 node_frames_per_s_max: reader.limit("NODE_FRAMES_PER_S_MAX"),
                 connections_per_ip_max: narrow(reader.limit("CONNECTIONS_PER_IP_MAX")),
+                ipv6_prefix: Ipv6Prefix(narrow(reader.integer("IPV6_PREFIX"))),
                 block: reader.seconds("BLOCK_S"),
                 metric_kinds_max: narrow(reader.limit("METRIC_KINDS_MAX")),
                 metric_chains_max: narrow(reader.limit("METRIC_CHAINS_MAX")),

@@ -163,6 +163,13 @@ pub const SETTINGS: &[Setting] = &[
         "Telemetry connections of one IP address, and as many others (a browser opens 6); more are refused. Each process of a node takes one, and all nodes behind a NAT share an address, as do those behind a proxy that is not one of TRUSTED_PROXIES. 0 is no limit.",
     ),
     number(
+        "IPV6_PREFIX",
+        "64",
+        (32, 128),
+        "bits",
+        "Leading bits of an IPv6 address that are common to one line: CONNECTIONS_PER_IP_MAX and BLOCK_S count all addresses with them as one. A line at home or a machine that is let has 64 at most; with 128 each of its addresses has a limit of its own.",
+    ),
+    number(
         "MAX_PENDING_CONNECTIONS",
         "8192",
         (16, 65_535),

@@ -1,11 +1,13 @@
 //! Connections of nodes by address: how many each has, and which addresses are
-//! blocked for a while. Time is passed in.
+//! blocked for a while. All IPv6 addresses of one line count as one.
+//! Time is passed in.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::config::Ipv6Prefix;
 use crate::metrics::RefuseReason;
 use crate::server_state::Permit;
 
@@ -17,8 +19,18 @@ const BLOCKED_MAX: usize = 100_000;
 #[derive(Debug)]
 pub struct Addresses {
     registry: Mutex<Registry>,
-    per_address_max: usize,
-    block: Duration,
+    limits: AddressLimits,
+}
+
+/// What addresses may do.
+#[derive(Debug, Clone, Copy)]
+pub struct AddressLimits {
+    /// Connections of each address.
+    pub per_address_max: usize,
+    /// Which IPv6 addresses are the same one.
+    pub ipv6_prefix: Ipv6Prefix,
+    /// How long an address is refused that stayed over a limit; zero disables it.
+    pub block: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -54,13 +66,11 @@ impl ConnectionPermit {
 }
 
 impl Addresses {
-    /// At most `per_address_max` connections for each address; a block lasts for
-    /// `block`, zero disables blocking.
-    pub fn new(per_address_max: usize, block: Duration) -> Self {
+    /// No connections yet.
+    pub fn new(limits: AddressLimits) -> Self {
         Self {
             registry: Mutex::default(),
-            per_address_max,
-            block,
+            limits,
         }
     }
 
@@ -73,13 +83,14 @@ impl Addresses {
         address: IpAddr,
         now: Instant,
     ) -> Result<AddressPermit, RefuseReason> {
+        let address = self.limits.ipv6_prefix.line(address);
         let mut registry = self.registry();
         let until = registry.blocked_until.get(&address);
         if until.is_some_and(|until| now < *until) {
             return Err(RefuseReason::Blocked);
         }
         let open = registry.open.entry(address).or_default();
-        if *open >= self.per_address_max {
+        if *open >= self.limits.per_address_max {
             return Err(RefuseReason::TooManyFromAddress);
         }
         *open += 1;
@@ -90,7 +101,7 @@ impl Addresses {
     }
 
     fn block(&self, address: IpAddr, now: Instant) -> bool {
-        if self.block.is_zero() {
+        if self.limits.block.is_zero() {
             return false;
         }
         let mut registry = self.registry();
@@ -103,7 +114,7 @@ impl Addresses {
         if registry.blocked_until.contains_key(&address) {
             return false;
         }
-        let until = now + self.block;
+        let until = now + self.limits.block;
         registry.blocked.push_back((until, address));
         registry.blocked_until.insert(address, until);
         true
@@ -142,8 +153,17 @@ impl Drop for AddressPermit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     const BLOCK: Duration = Duration::from_secs(60);
+
+    fn addresses(per_address_max: usize, block: Duration) -> Arc<Addresses> {
+        Arc::new(Addresses::new(AddressLimits {
+            per_address_max,
+            ipv6_prefix: Config::from_lookup(&|_| None).unwrap().ingest.ipv6_prefix,
+            block,
+        }))
+    }
 
     fn address(number: u32) -> IpAddr {
         IpAddr::V4(number.into())
@@ -151,7 +171,7 @@ mod tests {
 
     #[test]
     fn each_address_has_its_own_limit() {
-        let addresses = Arc::new(Addresses::new(2, BLOCK));
+        let addresses = addresses(2, BLOCK);
         let now = Instant::now();
         let _first = addresses.admit(address(1), now).unwrap();
         let second = addresses.admit(address(1), now).unwrap();
@@ -164,7 +184,7 @@ mod tests {
 
     #[test]
     fn an_address_is_blocked_for_a_while() {
-        let addresses = Arc::new(Addresses::new(usize::MAX, BLOCK));
+        let addresses = addresses(usize::MAX, BLOCK);
         let now = Instant::now();
         let permit = addresses.admit(address(1), now).unwrap();
         assert!(permit.block(now));
@@ -179,7 +199,7 @@ mod tests {
 
     #[test]
     fn the_registry_is_bounded_and_expires() {
-        let addresses = Arc::new(Addresses::new(usize::MAX, BLOCK));
+        let addresses = addresses(usize::MAX, BLOCK);
         let now = Instant::now();
         for number in 0..200_000 {
             let permit = addresses.admit(address(number), now).unwrap();
@@ -199,10 +219,28 @@ mod tests {
 
     #[test]
     fn without_a_duration_nothing_is_blocked() {
-        let addresses = Arc::new(Addresses::new(usize::MAX, Duration::ZERO));
+        let addresses = addresses(usize::MAX, Duration::ZERO);
         let now = Instant::now();
         let permit = addresses.admit(address(1), now).unwrap();
         assert!(!permit.block(now));
         assert!(addresses.admit(address(1), now).is_ok());
+    }
+
+    #[test]
+    fn all_addresses_of_a_line_have_one_limit_and_one_block() {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let addresses = addresses(2, BLOCK);
+        let now = Instant::now();
+        let first = addresses.admit(address("2001:db8:1:2::1"), now).unwrap();
+        let _second = addresses.admit(address("2001:db8:1:2:3::2"), now).unwrap();
+        let refused = addresses.admit(address("2001:db8:1:2:ffff::3"), now);
+        assert_eq!(refused.unwrap_err(), RefuseReason::TooManyFromAddress);
+        let neighbour = address("2001:db8:1:3::1");
+        let _neighbour = addresses.admit(neighbour, now).unwrap();
+        assert!(first.block(now));
+        drop(first);
+        let refused = addresses.admit(address("2001:db8:1:2::9"), now);
+        assert_eq!(refused.unwrap_err(), RefuseReason::Blocked);
+        assert!(addresses.admit(neighbour, now).is_ok());
     }
 }

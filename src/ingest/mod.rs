@@ -38,7 +38,7 @@ use std::time::Instant;
 use actix::{Addr, Arbiter};
 use tokio::sync::watch;
 
-pub use addresses::{AddressPermit, Addresses, ConnectionPermit};
+pub use addresses::{AddressLimits, AddressPermit, Addresses, ConnectionPermit};
 pub use batcher::{Batcher, DatabaseReady, Drain, UntilFailed};
 use feed_publisher::FeedPublisher;
 pub use memory_budget::MemoryBudget;
@@ -131,7 +131,11 @@ impl Ingest {
             feed: FeedPublisher::new(hub),
         };
         let batcher = Batcher::start_in(arbiter, batcher_parts);
-        let addresses = Addresses::new(config.ingest.connections_per_ip_max, config.ingest.block);
+        let addresses = Addresses::new(AddressLimits {
+            per_address_max: config.ingest.connections_per_ip_max,
+            ipv6_prefix: config.ingest.ipv6_prefix,
+            block: config.ingest.block,
+        });
         Arc::new(Self {
             addresses: Arc::new(addresses),
             kind_counts: metrics.kind_counts(config.ingest.metric_kinds_max),

@@ -150,3 +150,25 @@ fn zero_is_no_limit() {
     );
     attacked.assert_unharmed();
 }
+
+#[test]
+fn all_addresses_of_an_ipv6_line_are_one() {
+    let app = TestApp::builder()
+        .env("TRUSTED_PROXIES", "127.0.0.1")
+        .env("CONNECTIONS_PER_IP_MAX", 2)
+        .env("IPV6_PREFIX", 56)
+        .start();
+    let connect = |address: &str| {
+        let header = format!("X-Forwarded-For: {address}\r\n");
+        let (node, answer) =
+            FakeNode::try_connect_from("127.0.0.1", app.port(), "/submit", &header);
+        answer.contains(" 101 ").then_some(node)
+    };
+    let first = connect("2001:db8:0:100::1");
+    let second = connect("2001:db8:0:1ff:1:2:3:4");
+    assert!(first.is_some() && second.is_some());
+    assert!(connect("2001:db8:0:180::5").is_none());
+    assert!(connect("2001:db8:0:200::1").is_some());
+    drop(first);
+    wait_until("a place is free", || connect("2001:db8:0:1aa::6").is_some());
+}

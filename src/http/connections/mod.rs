@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use futures::task::AtomicWaker;
 
-use crate::config::{Config, Networks};
+use crate::config::{Config, Ipv6Prefix, Networks};
 use crate::ingest::Sampler;
 use crate::metrics::{CutReason, Metrics};
 
@@ -40,6 +40,7 @@ pub struct Connections {
     registry: Mutex<Registry>,
     max: usize,
     per_address_max: usize,
+    ipv6_prefix: Ipv6Prefix,
     request_time: Option<Duration>,
     /// Bytes of incomplete request heads on all connections.
     held: AtomicUsize,
@@ -119,6 +120,7 @@ impl Connections {
             }),
             max,
             per_address_max: config.ingest.connections_per_ip_max,
+            ipv6_prefix: config.ingest.ipv6_prefix,
             request_time: Some(request_time).filter(|time| !time.is_zero()),
             held: AtomicUsize::new(0),
             held_max: config.ingest.queue_bytes_max,
@@ -134,7 +136,14 @@ impl Connections {
     pub fn admit(self: &Arc<Self>, address: IpAddr, now: Instant) -> Option<Arc<HttpConnection>> {
         let address = address.to_canonical();
         let mut registry = self.registry();
-        if !registry.proxies.contain(address) {
+        let is_proxy = registry.proxies.contain(address);
+        // Each proxy stands for many clients, the addresses of a line for one.
+        let address = if is_proxy {
+            address
+        } else {
+            self.ipv6_prefix.line(address)
+        };
+        if !is_proxy {
             if registry.count(address) >= self.per_address_max {
                 self.cut(CutReason::TooManyFromAddress, 1, now);
                 return None;

@@ -164,3 +164,20 @@ fn heads_share_one_bound_and_short_ones_are_spared() {
     drop((long, short, body));
     assert_eq!(connections.held.load(Ordering::Relaxed), 0);
 }
+
+#[test]
+fn all_addresses_of_a_line_have_one_limit() {
+    let address = |text: &str| text.parse::<IpAddr>().unwrap();
+    let now = Instant::now();
+    let settings = [
+        ("CONNECTIONS_PER_IP_MAX", "1"),
+        ("TRUSTED_PROXIES", "2001:db8:9::/48"),
+    ];
+    let connections = connections(&settings);
+    let _first = connections.admit(address("2001:db8:1:2::1"), now).unwrap();
+    assert!(connections.admit(address("2001:db8:1:2::2"), now).is_none());
+    assert!(connections.admit(address("2001:db8:1:3::1"), now).is_some());
+    let proxies =
+        ["2001:db8:9::1", "2001:db8:9::2"].map(|proxy| connections.admit(address(proxy), now));
+    assert!(proxies.iter().all(Option::is_some));
+}
