@@ -104,7 +104,7 @@ pub struct NodeLog {
     /// Kind.
     #[schema(example = "block.import")]
     pub msg: String,
-    /// Time of the message.
+    /// When the server received the message, by its clock.
     pub created_at: DateTime<Utc>,
     /// Fields of the event, old and new nodes alike, to the digit as they are stored.
     #[schema(value_type = Object)]

@@ -59,9 +59,9 @@ diesel::table! {
         server_id -> Nullable<Text>,
         /// Number of the last message.
         last_id -> Nullable<Int8>,
-        /// Earliest time of the messages.
+        /// When the first of the messages arrived.
         first_at -> Nullable<Timestamptz>,
-        /// Latest time of the messages.
+        /// When the last of the messages arrived.
         last_at -> Nullable<Timestamptz>,
         /// Transaction that stored it.
         transaction_id -> Int8,
