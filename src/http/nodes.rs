@@ -13,7 +13,7 @@ use super::{AppError, AppState};
 use crate::query::log_stats::{self, LogStat, LogStatsParams, LogStatsQuery};
 use crate::query::node_logs::{self, NodeLog, NodeLogsParams, NodeLogsQuery};
 use crate::query::nodes::{self, Node, NodesParams, NodesQuery};
-use crate::query::params::Cursor;
+use crate::query::params::PageCursor;
 use crate::telemetry::hide_addresses;
 
 /// Carries the cursor of the next page.
@@ -112,7 +112,7 @@ pub(super) async fn log_stats(
 
 /// The same question with another cursor. The address is relative, so that it
 /// is right behind a proxy that adds a path.
-fn next_link(query_string: &str, next: Cursor) -> String {
+fn next_link(query_string: &str, next: PageCursor) -> String {
     let others = query_string
         .split('&')
         .filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="));
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_next_page_is_the_same_question_with_another_cursor() {
-        let next = Cursor {
+        let next = PageCursor {
             created_at: "1970-01-01T00:00:01Z".parse().unwrap(),
             id: 7,
         };

@@ -81,7 +81,7 @@ impl Intake {
     }
 
     /// From now on all has to be dropped, for this reason.
-    pub(super) fn shut_out(&mut self, reason: DropReason) {
+    pub(super) fn block(&mut self, reason: DropReason) {
         self.over = Some(reason);
     }
 

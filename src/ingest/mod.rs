@@ -50,7 +50,7 @@ use crate::feed::Hub;
 use crate::ids::ConnectionId;
 use crate::metrics::{ChainCounts, KindCounts, Metrics, RefuseReason};
 use crate::server_state::{Permit, ServerState};
-use crate::store::{BatchOrigin, IdBlocks, Kinds, Spool};
+use crate::store::{IdBlocks, Kinds, Spool, WriteContext};
 use batcher::BatcherParts;
 
 /// What all sockets share. It works from the first moment on, also while the
@@ -116,7 +116,7 @@ impl Ingest {
             database_url: database_url.clone(),
             kinds: kinds.clone(),
             ids: ids.clone(),
-            origin: BatchOrigin {
+            origin: WriteContext {
                 server_id: server_id.clone(),
                 rejected_max: config.store.rejected_max,
             },

@@ -20,7 +20,7 @@ const REFUSED_MAX: usize = 64;
 
 /// Where the messages of a connection come from.
 #[derive(Debug, Clone)]
-pub(super) struct Origin {
+pub(super) struct ConnectionInfo {
     pub(super) connection: ConnectionId,
     pub(super) ip_addr: String,
     pub(super) audit: bool,
@@ -30,7 +30,7 @@ pub(super) struct Origin {
 /// The open sessions of one connection, and their changes that wait to be stored.
 #[derive(Debug)]
 pub(super) struct Nodes {
-    origin: Origin,
+    connection: ConnectionInfo,
     sessions: Vec<Session>,
     changes: Vec<SessionRow>,
     nodes_max: usize,
@@ -68,13 +68,13 @@ impl Moment {
 impl Nodes {
     /// No sessions yet; at most `nodes_max` of them, of nodes that `chains` admit.
     pub(super) fn new(
-        origin: Origin,
+        connection: ConnectionInfo,
         nodes_max: usize,
         chains: ChainRules,
         chain_counts: Arc<ChainCounts>,
     ) -> Self {
         Self {
-            origin,
+            connection,
             sessions: Vec::new(),
             changes: Vec::new(),
             nodes_max,
@@ -245,12 +245,12 @@ impl Nodes {
             node,
             row: Box::new(SessionRow {
                 id,
-                ip_addr: self.origin.ip_addr.clone(),
+                ip_addr: self.connection.ip_addr.clone(),
                 created_at: now.wall,
-                audit: self.origin.audit,
+                audit: self.connection.audit,
                 node_id: node.and_then(|node| i64::try_from(node).ok()),
-                connection_id: self.origin.connection,
-                server_id: self.origin.server_id.clone(),
+                connection_id: self.connection.connection,
+                server_id: self.connection.server_id.clone(),
                 facts: NodeFacts::default(),
                 hardware: HardwareBenchmark::default(),
                 last_seen_at: now.wall,

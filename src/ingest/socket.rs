@@ -20,7 +20,7 @@ use super::frames::Frame;
 use super::handful::Handful;
 use super::intake::Intake;
 use super::memory_budget::Reservation;
-use super::nodes::{Moment, Nodes, Origin};
+use super::nodes::{ConnectionInfo, Moment, Nodes};
 use super::pings::{Beat, Pings};
 use crate::metrics::{DisconnectReason, DropReason};
 use crate::store::{Group, NewRow, NodeTime, RowBuffer, RowKind, UNLISTED};
@@ -70,7 +70,7 @@ impl NodeSocket {
         permit: ConnectionPermit,
         audit: bool,
     ) -> Self {
-        let origin = Origin {
+        let connection = ConnectionInfo {
             connection: ingest.next_connection(),
             ip_addr,
             audit,
@@ -82,7 +82,7 @@ impl NodeSocket {
             intake: Intake::new(config, ingest.metrics.clone(), Instant::now()),
             permit,
             nodes: Nodes::new(
-                origin,
+                connection,
                 config.nodes_per_connection_max,
                 ingest.config.access.chains.clone(),
                 ingest.chain_counts.clone(),
@@ -130,7 +130,7 @@ impl NodeSocket {
             }
         }
         if let Err(reason) = charged {
-            self.shut_out(reason, now.steady);
+            self.block(reason, now.steady);
         }
         self.hand_on(now.steady, ctx);
     }
@@ -142,8 +142,8 @@ impl NodeSocket {
     }
 
     /// Ends a connection that stayed over a limit, and refuses its address.
-    fn shut_out(&mut self, reason: DropReason, now: Instant) {
-        self.intake.shut_out(reason);
+    fn block(&mut self, reason: DropReason, now: Instant) {
+        self.intake.block(reason);
         if self.ending.is_some() {
             return;
         }
@@ -199,7 +199,7 @@ impl NodeSocket {
     fn exceeded(&mut self, reason: DropReason, now: Instant) {
         self.dropped(reason, 1);
         if self.intake.exceed(now) {
-            self.shut_out(reason, now);
+            self.block(reason, now);
         }
     }
 
@@ -407,7 +407,7 @@ impl NodeSocket {
         }
     }
 
-    /// Ends all sessions; whoever calls this hands on, and stops the actor.
+    /// Ends all sessions; the caller hands on, and stops the actor.
     fn end(&mut self, reason: DisconnectReason) {
         if self.ending.is_none() {
             self.ending = Some(reason);

@@ -9,7 +9,7 @@ use diesel::PgConnection;
 
 use crate::config::DatabaseUrl;
 use crate::database::{DatabaseError, connect_writer};
-use crate::store::{Batch, BatchOrigin, IdBlocks, Kinds, Outcome, store_batches};
+use crate::store::{Batch, IdBlocks, Kinds, Outcome, WriteContext, store_batches};
 
 /// What writers need from outside.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ pub(super) struct WriterParts {
     pub(super) database_url: Arc<OnceLock<DatabaseUrl>>,
     pub(super) kinds: Arc<Kinds>,
     pub(super) ids: Arc<IdBlocks>,
-    pub(super) origin: BatchOrigin,
+    pub(super) origin: WriteContext,
 }
 
 /// Stores one batch after the other.

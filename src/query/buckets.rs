@@ -15,13 +15,13 @@ const DAY_S: i64 = 86_400;
 
 /// A range of time with both ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span {
+pub(super) struct Period {
     pub(super) start: DateTime<Utc>,
     /// First moment after it.
     pub(super) end: DateTime<Utc>,
 }
 
-impl Span {
+impl Period {
     /// What was asked for; without an end up to `now`, without a start
     /// `length` long.
     ///
@@ -58,7 +58,7 @@ pub(super) struct Buckets {
 
 impl Buckets {
     /// Not more than `most`, or one more where the span begins within one.
-    pub(super) fn at_most(most: i64, span: Span) -> Self {
+    pub(super) fn at_most(most: i64, span: Period) -> Self {
         let length = span.end - span.start;
         // Whole seconds, rounded up.
         let length_s = (length - TimeDelta::nanoseconds(1)).num_seconds() + 1;
@@ -70,7 +70,7 @@ impl Buckets {
     }
 
     /// Each `step_s` seconds long.
-    pub(super) fn of_length(step_s: i64, span: Span) -> Self {
+    pub(super) fn of_length(step_s: i64, span: Period) -> Self {
         let floor = |time: DateTime<Utc>| time.timestamp().div_euclid(step_s) * step_s;
         let first_s = floor(span.start);
         let last_s = floor(span.end - TimeDelta::nanoseconds(1));
@@ -92,17 +92,17 @@ impl Buckets {
     }
 
     /// One of them, counted from 0.
-    pub(super) fn span(&self, place: i32) -> Span {
+    pub(super) fn span(&self, place: i32) -> Period {
         let start = self.first + self.step * place;
-        Span {
+        Period {
             start,
             end: start + self.step,
         }
     }
 
     /// All of them together.
-    pub(super) fn all(&self) -> Span {
-        Span {
+    pub(super) fn all(&self) -> Period {
+        Period {
             start: self.first,
             end: self.first + self.step * self.count,
         }
@@ -117,8 +117,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn span(start: &str, end: &str) -> Span {
-        Span {
+    fn span(start: &str, end: &str) -> Period {
+        Period {
             start: at(start),
             end: at(end),
         }
@@ -184,7 +184,7 @@ mod tests {
         let (hour, day) = (TimeDelta::hours(1), TimeDelta::days(1));
         let of = |start: Option<&str>, end: Option<&str>| {
             let range = TimeRange::parse(start, end).unwrap();
-            Span::of(range, now, hour, day)
+            Period::of(range, now, hour, day)
         };
         assert_eq!(
             of(None, None).unwrap(),

@@ -10,7 +10,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
 
 use super::QueryError;
-use super::walk::SLACK;
+use super::time_windows::SLACK;
 use crate::feed::{Cursor, Filter, Item, Origin, Since};
 use crate::ids::{MessageId, SessionId};
 
@@ -44,7 +44,7 @@ pub struct History {
 }
 
 #[derive(QueryableByName)]
-struct SessionRow {
+struct HistorySession {
     #[diesel(sql_type = BigInt)]
     id: i64,
     #[diesel(sql_type = Text)]
@@ -93,7 +93,7 @@ impl History {
             Since::Time(time) => *time,
             Since::Cursor(cursor) => cursor.at - SLACK,
         };
-        let found: Vec<SessionRow> = diesel::sql_query(include_str!("history_sessions.sql"))
+        let found: Vec<HistorySession> = diesel::sql_query(include_str!("history_sessions.sql"))
             .bind::<Nullable<Text>, _>(&filter.peer_id)
             .bind::<Nullable<Text>, _>(&filter.chain)
             .bind::<Timestamptz, _>(start.checked_sub_signed(SLACK).unwrap_or(start))
@@ -187,7 +187,7 @@ fn after(cursor: &Cursor, server_id: &str) -> i64 {
     cursor.last.get(server_id).map_or(i64::MIN, |last| last.0)
 }
 
-impl SessionRow {
+impl HistorySession {
     fn into_origin(self) -> Origin {
         Origin {
             session: SessionId(self.id),

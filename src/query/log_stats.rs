@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::QueryError;
 use super::params::{self, TimeRange};
-use super::walk::{self, Walk};
+use super::time_windows::{self, TimeWindows};
 
 /// What may be asked.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -70,10 +70,10 @@ pub fn fetch(
     time_max: Duration,
 ) -> Result<Vec<LogStat>, QueryError> {
     let started_at = Instant::now();
-    let sessions = walk::sessions(conn, &query.peer_id)?;
-    let mut walk = Walk::widest(&sessions, query.range, now);
+    let sessions = time_windows::sessions(conn, &query.peer_id)?;
+    let mut windows = TimeWindows::widest(&sessions, query.range, now);
     let mut totals: HashMap<String, i64> = HashMap::new();
-    while let Some(window) = walk.next() {
+    while let Some(window) = windows.next() {
         if started_at.elapsed() > time_max {
             let cause = "counting takes longer than STATEMENT_TIMEOUT_S; ask for less time";
             return Err(QueryError::Unavailable(cause.to_owned()));

@@ -1,7 +1,7 @@
 //! Everything that only reads.
 //!
 //! One file for each question, with its statement in a `.sql` file beside it.
-//! `params` checks what the asker sends, `walk` goes back through the time of a
+//! `params` checks the parameters, `time_windows` go back through the time of a
 //! peer's sessions, and [`Queries`] decides how many questions run at once.
 
 pub mod benchmarks;
@@ -9,6 +9,7 @@ mod buckets;
 pub mod history;
 pub mod host_systems;
 mod kinds;
+mod last_values;
 pub mod log_stats;
 pub mod node_logs;
 pub mod nodes;
@@ -22,8 +23,7 @@ pub mod series;
 mod series_hours;
 pub mod servers;
 pub mod stats;
-mod tails;
-mod walk;
+mod time_windows;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

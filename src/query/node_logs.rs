@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::QueryError;
-use super::params::{self, Cursor, TimeRange};
-use super::walk::{self, Session, Walk, Window};
+use super::params::{self, PageCursor, TimeRange};
+use super::time_windows::{self, Session, TimeWindows, Window};
 use crate::store::{UNLISTED, UNLISTED_NAME};
 
 /// Rows of a page.
@@ -64,7 +64,7 @@ pub struct NodeLogsQuery {
     hides_addresses: bool,
     range: TimeRange,
     limit: i64,
-    cursor: Option<Cursor>,
+    cursor: Option<PageCursor>,
 }
 
 impl NodeLogsQuery {
@@ -89,7 +89,7 @@ impl TryFrom<NodeLogsParams> for NodeLogsQuery {
             hides_addresses: false,
             range: TimeRange::parse(asked.start_time.as_deref(), asked.end_time.as_deref())?,
             limit: params::whole("limit", asked.limit.as_deref(), LIMIT_DEFAULT, LIMIT)?,
-            cursor: asked.cursor.as_deref().map(Cursor::parse).transpose()?,
+            cursor: asked.cursor.as_deref().map(PageCursor::parse).transpose()?,
         })
     }
 }
@@ -117,7 +117,7 @@ pub struct NodeLogsPage {
     /// The messages, newest first.
     pub logs: Vec<NodeLog>,
     /// Where the next page begins; none if there are no older messages.
-    pub next: Option<Cursor>,
+    pub next: Option<PageCursor>,
 }
 
 #[derive(QueryableByName)]
@@ -146,7 +146,7 @@ pub fn fetch(
     time_max: Duration,
 ) -> Result<NodeLogsPage, QueryError> {
     let started_at = Instant::now();
-    let sessions = walk::sessions(conn, &query.peer_id)?;
+    let sessions = time_windows::sessions(conn, &query.peer_id)?;
     let kind = Kind::find(conn, query.msg.as_deref())?;
     let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
     let mut range = query.range;
@@ -154,13 +154,13 @@ pub fn fetch(
         range.end = Some(range.end.map_or(cursor.end(), |end| end.min(cursor.end())));
     }
     let width = TimeDelta::seconds(query.limit * WINDOW_SECONDS_PER_ROW);
-    let mut walk = Walk::new(&sessions, range, now, width);
+    let mut windows = TimeWindows::new(&sessions, range, now, width);
     let mut rows: Vec<Row> = Vec::new();
     let mut bytes_left = PAGE_BYTES_MAX;
     // One row more than the page tells whether there is another page.
     while rows.len() <= limit
         && bytes_left > 0
-        && let Some(window) = walk.next()
+        && let Some(window) = windows.next()
     {
         if started_at.elapsed() > time_max {
             let cause = "the messages asked for are spread too thinly for STATEMENT_TIMEOUT_S";
@@ -168,7 +168,7 @@ pub fn fetch(
         }
         let missing = limit + 1 - rows.len();
         let found = read_window(conn, query, &kind, &window, (missing, bytes_left))?;
-        walk.widen(found.len(), missing.saturating_sub(found.len()));
+        windows.widen(found.len(), missing.saturating_sub(found.len()));
         let bytes = found.iter().map(|row| row.logs.len()).sum();
         bytes_left = bytes_left.saturating_sub(bytes);
         rows.extend(found);
@@ -176,7 +176,7 @@ pub fn fetch(
     let has_more = rows.len() > limit || bytes_left == 0;
     rows.truncate(limit);
     let last = rows.last().filter(|_| has_more);
-    let next = last.map(|row| Cursor {
+    let next = last.map(|row| PageCursor {
         created_at: row.created_at,
         id: row.id,
     });
@@ -210,7 +210,7 @@ impl Kind {
             .get_result(conn)
             .optional()?;
         let id = found.map_or(UNLISTED, |found| found.id);
-        // Whoever asks for the entry itself wants all that share it.
+        // A query for the entry itself means all kinds that share it.
         let is_name = id == UNLISTED && msg != UNLISTED_NAME;
         Ok(Self {
             id: Some(id),

@@ -185,14 +185,14 @@ impl TimeRange {
 
 /// Where a page ended; the next one begins with what is older.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cursor {
+pub struct PageCursor {
     /// `created_at` of the last row.
     pub created_at: DateTime<Utc>,
     /// `id` of the last row.
     pub id: i64,
 }
 
-impl Cursor {
+impl PageCursor {
     /// Reads what [`fmt::Display`] wrote.
     ///
     /// # Errors
@@ -219,7 +219,7 @@ impl Cursor {
     }
 }
 
-impl fmt::Display for Cursor {
+impl fmt::Display for PageCursor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
@@ -304,13 +304,13 @@ mod tests {
 
     #[test]
     fn cursors_survive_the_way_to_the_asker_and_back() {
-        let cursor = Cursor {
+        let cursor = PageCursor {
             created_at: "2026-11-21T08:02:05.721155Z".parse().unwrap(),
             id: 1_048_577,
         };
-        assert_eq!(Cursor::parse(&cursor.to_string()).unwrap(), cursor);
+        assert_eq!(PageCursor::parse(&cursor.to_string()).unwrap(), cursor);
         for text in ["", "_", "1", "x_1", "1_x", "9223372036854775807_1", "1_1_1"] {
-            assert_eq!(refused(Cursor::parse(text)).0, "cursor", "{text}");
+            assert_eq!(refused(PageCursor::parse(text)).0, "cursor", "{text}");
         }
     }
 }

@@ -5,8 +5,8 @@ use chrono::TimeDelta;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text, Timestamptz};
 
-use super::buckets::Span;
-use super::walk::Session;
+use super::buckets::Period;
+use super::time_windows::Session;
 
 /// Sessions of a chain among which its nodes are chosen: 10,000 nodes that
 /// connected twice.
@@ -16,7 +16,7 @@ const CHAIN_SESSIONS_MAX: i64 = 20_000;
 const LOST_UPDATE: TimeDelta = TimeDelta::minutes(2);
 
 /// The sessions that may have said something within a span, in their order.
-pub(super) fn within(sessions: &[Session], span: Span) -> impl Iterator<Item = &Session> {
+pub(super) fn within(sessions: &[Session], span: Period) -> impl Iterator<Item = &Session> {
     let overlaps = move |session: &&Session| {
         let has_ended = !session.online && session.last_seen_at + LOST_UPDATE <= span.start;
         session.created_at < span.end && !has_ended
@@ -45,7 +45,7 @@ pub(super) fn of_chain(
     conn: &mut PgConnection,
     genesis_hash: &str,
     peer_id: &str,
-    span: Span,
+    span: Period,
     nodes: i64,
 ) -> QueryResult<Vec<ChainNode>> {
     let sessions: Vec<ChainSession> = diesel::sql_query(include_str!("series_chain.sql"))
@@ -88,7 +88,7 @@ mod tests {
     }
 
     fn ids(sessions: &[Session], start: &str, end: &str) -> Vec<i64> {
-        let span = Span {
+        let span = Period {
             start: at(start),
             end: at(end),
         };

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::QueryError;
-use super::buckets::{Buckets, Span};
+use super::buckets::{Buckets, Period};
 use super::kinds;
 use super::params::{self, TimeRange};
-use super::walk;
+use super::time_windows;
 use crate::feed::AggregateKind;
 
 const PROFILING: &str = "tracing.profiling";
@@ -101,8 +101,8 @@ impl SpansQuery {
     }
 
     /// The range with both ends.
-    fn span(&self, now: DateTime<Utc>) -> Result<Span, QueryError> {
-        Span::of(self.range, now, RANGE_DEFAULT, RANGE_MAX)
+    fn span(&self, now: DateTime<Utc>) -> Result<Period, QueryError> {
+        Period::of(self.range, now, RANGE_DEFAULT, RANGE_MAX)
     }
 
     /// Where in the database they are; none if there cannot be any.
@@ -115,8 +115,10 @@ impl SpansQuery {
         let sessions = match &self.peer_id {
             None => None,
             Some(peer_id) => {
-                let all = walk::sessions(conn, peer_id)?;
-                let in_span = all.iter().filter(|session| session.may_speak(span, now));
+                let all = time_windows::sessions(conn, peer_id)?;
+                let in_span = all
+                    .iter()
+                    .filter(|session| session.may_have_messages(span, now));
                 Some(in_span.map(|session| session.id).collect())
             }
         };
@@ -133,7 +135,7 @@ impl SpansQuery {
 #[derive(Debug)]
 struct Place {
     kind: i16,
-    span: Span,
+    span: Period,
     /// None for all.
     sessions: Option<Vec<i64>>,
 }

@@ -16,11 +16,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::QueryError;
-use super::buckets::{Buckets, Span};
+use super::buckets::{Buckets, Period};
+use super::last_values::{self, Deadline, LastValues, Lookup, Missing, Wanted};
 use super::params::{self, TimeRange};
 use super::presence::ChainNode;
-use super::tails::{self, Lookup, Missing, Patience, Said, Wanted};
-use super::walk::{self, Session};
+use super::time_windows::{self, Session};
 use super::{kinds, presence, series_hours};
 
 /// Points of an answer: more than a screen has pixels helps nobody.
@@ -137,11 +137,11 @@ pub fn fetch(
     now: DateTime<Utc>,
     time_max: Duration,
 ) -> Result<Series, QueryError> {
-    let patience = Patience {
+    let deadline = Deadline {
         since: Instant::now(),
         time_max,
     };
-    let span = Span::of(query.range, now, RANGE_DEFAULT, RANGE_MAX)?;
+    let span = Period::of(query.range, now, RANGE_DEFAULT, RANGE_MAX)?;
     let buckets = Buckets::at_most(query.points, span);
     let nodes = Nodes::find(conn, &query.peer_id, buckets.all(), now)?;
     if let Some(genesis_hash) = nodes.only_chain()
@@ -158,11 +158,11 @@ pub fn fetch(
     }
     let kinds = Kinds::find(conn)?;
     let plan = Plan::of(&nodes, &kinds, &buckets);
-    let mut found = tails::find(conn, &plan.lookups, &patience)?;
+    let mut found = last_values::find(conn, &plan.lookups, &deadline)?;
     let missing = plan.missing(&found, &kinds);
-    let limits = (now, &patience);
-    let lookups = tails::locate(conn, &missing, &buckets, &nodes.own, limits)?;
-    found.extend(tails::find(conn, &lookups, &patience)?);
+    let limits = (now, &deadline);
+    let lookups = last_values::locate(conn, &missing, &buckets, &nodes.own, limits)?;
+    found.extend(last_values::find(conn, &lookups, &deadline)?);
     Ok(Series::of(&buckets, points(&buckets, found, &kinds)))
 }
 
@@ -189,11 +189,11 @@ impl Nodes {
     fn find(
         conn: &mut PgConnection,
         peer_id: &str,
-        span: Span,
+        span: Period,
         now: DateTime<Utc>,
     ) -> Result<Self, QueryError> {
-        let mut own = walk::sessions(conn, peer_id)?;
-        own.retain(|session| session.may_speak(span, now));
+        let mut own = time_windows::sessions(conn, peer_id)?;
+        own.retain(|session| session.may_have_messages(span, now));
         let genesis_hash = own.iter().find_map(|session| session.genesis_hash.clone());
         let others = match &genesis_hash {
             Some(genesis) => presence::of_chain(conn, genesis, peer_id, span, CHAIN_NODES)?,
@@ -311,7 +311,7 @@ impl Plan {
     }
 
     /// What was not found, but may be there.
-    fn missing(&self, found: &[(Lookup, Said)], kinds: &Kinds) -> BTreeSet<Missing> {
+    fn missing(&self, found: &[(Lookup, LastValues)], kinds: &Kinds) -> BTreeSet<Missing> {
         let own = found.iter().filter(|(lookup, _)| lookup.is_own);
         let gave_up = own.clone().filter(|(_, said)| !said.matches);
         let mut missing: BTreeSet<Missing> = gave_up
@@ -327,7 +327,7 @@ impl Plan {
     }
 }
 
-fn points(buckets: &Buckets, mut found: Vec<(Lookup, Said)>, kinds: &Kinds) -> Vec<Point> {
+fn points(buckets: &Buckets, mut found: Vec<(Lookup, LastValues)>, kinds: &Kinds) -> Vec<Point> {
     let point = |place| Point {
         created_at: buckets.span(place).start,
         ..Point::default()
@@ -355,7 +355,7 @@ fn points(buckets: &Buckets, mut found: Vec<(Lookup, Said)>, kinds: &Kinds) -> V
 
 impl Point {
     /// Takes what a message says.
-    fn hear(&mut self, said: &Said, is_finality: bool) {
+    fn hear(&mut self, said: &LastValues, is_finality: bool) {
         let (height, finalized_height) = match is_finality {
             true => (None, said.height),
             false => (said.height, said.finalized_height),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::store::partitions::{Partition, Span};
+use crate::store::partitions::{Partition, PartitionBounds};
 
 /// How far ahead of now partitions reach, in widths: a server whose database
 /// is busy for a whole width still finds a partition for its messages.
@@ -62,7 +62,11 @@ impl Policy {
 
     /// Spans that are missing between now and [`WIDTHS_AHEAD`]. `partitions` are
     /// those of one kind.
-    pub(super) fn missing(&self, partitions: &[&Partition], now: DateTime<Utc>) -> Vec<Span> {
+    pub(super) fn missing(
+        &self,
+        partitions: &[&Partition],
+        now: DateTime<Utc>,
+    ) -> Vec<PartitionBounds> {
         let horizon = now + self.width * WIDTHS_AHEAD;
         let mut missing = Vec::new();
         let mut at = self.floor(now);
@@ -80,7 +84,7 @@ impl Policy {
                 .min();
             let grid_end = self.floor(at) + self.width;
             let end = next_start.map_or(grid_end, |start| start.min(grid_end));
-            missing.push(Span { start: at, end });
+            missing.push(PartitionBounds { start: at, end });
             at = end;
         }
         missing

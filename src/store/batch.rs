@@ -54,7 +54,7 @@ pub struct StoredBatch {
 
 /// The first and the last number and time of some messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span {
+pub(super) struct BatchRange {
     pub(super) ids: (MessageId, MessageId),
     pub(super) times: (DateTime<Utc>, DateTime<Utc>),
 }
@@ -82,10 +82,10 @@ impl Batch {
     /// the batch, for its messages are in no other one: a batch that is sent
     /// again is recognised by it. One without messages needs none, for its
     /// sessions may be stored any number of times.
-    pub(super) fn span(&self) -> Option<Span> {
+    pub(super) fn span(&self) -> Option<BatchRange> {
         let mut rows = self.groups.iter().flat_map(|group| group.rows.views());
         let (first, _) = rows.next()?;
-        let mut span = Span {
+        let mut span = BatchRange {
             ids: (first.id, first.id),
             times: (first.created_at, first.created_at),
         };

@@ -23,4 +23,4 @@ pub use kinds::{Kinds, UNLISTED, UNLISTED_NAME};
 pub use rows::{NewRow, NodeTime, RowBuffer, RowKind, RowView};
 pub use sessions::{SessionRow, end_sessions};
 pub use spool::{Spool, SpoolError, SpoolNumber, SpooledBatch};
-pub use write::{BatchOrigin, Outcome, store_batches};
+pub use write::{Outcome, WriteContext, store_batches};

@@ -25,7 +25,7 @@ pub struct Partition {
 
 /// A span of time: from its start up to, and not including, its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
+pub struct PartitionBounds {
     /// First moment.
     pub start: DateTime<Utc>,
     /// First moment after it.
@@ -48,7 +48,7 @@ pub fn list(conn: &mut PgConnection) -> QueryResult<Vec<Partition>> {
 ///
 /// # Errors
 /// If the database cannot be written, or is busy; then try again.
-pub fn create(conn: &mut PgConnection, audit: bool, span: Span) -> QueryResult<()> {
+pub fn create(conn: &mut PgConnection, audit: bool, span: PartitionBounds) -> QueryResult<()> {
     let parent = parent(audit);
     let name = format!("{parent}_p{}", span.start.format("%Y%m%d%H"));
     let start = span.start.to_rfc3339();

@@ -14,7 +14,7 @@ use diesel::prelude::*;
 use diesel::result::Error;
 use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, SmallInt, Text, Timestamptz};
 
-use super::batch::Span;
+use super::batch::BatchRange;
 use super::rows::{COPY_HEADER, COPY_TRAILER, NodeTime, RowView};
 use super::schema::{
     ingest_batches, rejected_messages, telemetry_messages, telemetry_messages_audit,
@@ -50,7 +50,7 @@ struct Entry<'a> {
 
 /// What a writer knows of the server it works for.
 #[derive(Debug, Clone)]
-pub struct BatchOrigin {
+pub struct WriteContext {
     /// Name of the server.
     pub server_id: Arc<str>,
     /// `REJECTED_MESSAGES_MAX`.
@@ -77,7 +77,7 @@ pub fn store_batches(
     conn: &mut PgConnection,
     kinds: &Kinds,
     batches: &mut [Arc<Batch>],
-    origin: &BatchOrigin,
+    origin: &WriteContext,
 ) -> Result<Outcome, DatabaseError> {
     for batch in &mut *batches {
         let pending = batch.pending_kinds();
@@ -101,7 +101,7 @@ pub fn store_batches(
 fn store_whole(
     conn: &mut PgConnection,
     batches: &[Arc<Batch>],
-    origin: &BatchOrigin,
+    origin: &WriteContext,
 ) -> QueryResult<Outcome> {
     conn.transaction(|conn| {
         let (mut outcome, new) = enter(conn, batches, origin)?;
@@ -125,9 +125,9 @@ fn store_whole(
 fn enter<'a>(
     conn: &mut PgConnection,
     batches: &'a [Arc<Batch>],
-    origin: &BatchOrigin,
+    origin: &WriteContext,
 ) -> QueryResult<(Outcome, Vec<NewBatch<'a>>)> {
-    let spans: Vec<Option<Span>> = batches.iter().map(|batch| batch.span()).collect();
+    let spans: Vec<Option<BatchRange>> = batches.iter().map(|batch| batch.span()).collect();
     let mut entries: Vec<Entry<'_>> = spans
         .iter()
         .flatten()
@@ -214,7 +214,7 @@ fn store_in_pieces(
     conn: &mut PgConnection,
     kinds: &Kinds,
     batches: &[Arc<Batch>],
-    origin: &BatchOrigin,
+    origin: &WriteContext,
 ) -> Result<Outcome, DatabaseError> {
     conn.transaction(|conn| {
         let (mut outcome, new) = enter(conn, batches, origin)?;

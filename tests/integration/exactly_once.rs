@@ -10,13 +10,13 @@ use tetcore_analytics::database::connect_writer;
 use tetcore_analytics::ids::{MessageId, SessionId};
 use tetcore_analytics::metrics::Metrics;
 use tetcore_analytics::store::{
-    Batch, BatchOrigin, Group, Kinds, NewRow, NodeTime, Outcome, RowBuffer, store_batches,
+    Batch, Group, Kinds, NewRow, NodeTime, Outcome, RowBuffer, WriteContext, store_batches,
 };
 
 use crate::support::{TestDb, wait_until};
 
-fn origin(rejected_max: u64) -> BatchOrigin {
-    BatchOrigin {
+fn origin(rejected_max: u64) -> WriteContext {
+    WriteContext {
         server_id: "here".into(),
         rejected_max,
     }

@@ -122,10 +122,10 @@ fn about_charts() -> Vec<Statement> {
             format!("'chain 7', 'peer 7', {RANGE}, 8, 20000"),
         ),
         (
-            "series_tails",
-            TAILS,
+            "series_last_values",
+            LAST_VALUES,
             TAILS_TYPES.to_owned(),
-            tails(201, 100),
+            last_values(201, 100),
         ),
         (
             "series_rare",
@@ -232,11 +232,11 @@ fn about_the_rest() -> Vec<Statement> {
     ]
 }
 
-const TAILS: &str = include_str!("../../src/query/series_tails.sql");
+const LAST_VALUES: &str = include_str!("../../src/query/series_last_values.sql");
 const TAILS_TYPES: &str = "bigint[], timestamptz[], timestamptz[], smallint[], smallint[], text[], timestamptz, timestamptz, bigint";
 
 /// Two lookups, each in all that a session of ten days said.
-fn tails(kind: u32, rows: u32) -> String {
+fn last_values(kind: u32, rows: u32) -> String {
     format!(
         "'{{7,107}}', array_fill(now() - interval '10 days', '{{2}}'), array_fill(now(), '{{2}}'), \
          '{{{kind},{kind}}}', '{{{kind},{kind}}}', '{{time,time}}', now() - interval '10 days', now(), {rows}"
@@ -249,12 +249,12 @@ fn a_lookup_at_the_end_of_a_bucket_reads_no_more_than_it_may() {
     let mut conn = db.connect();
     conn.batch_execute(ROWS).unwrap();
     conn.batch_execute(&format!(
-        "SET plan_cache_mode = force_custom_plan; SET random_page_cost = 1.1; PREPARE statement ({TAILS_TYPES}) AS {TAILS}"
+        "SET plan_cache_mode = force_custom_plan; SET random_page_cost = 1.1; PREPARE statement ({TAILS_TYPES}) AS {LAST_VALUES}"
     ))
     .unwrap();
     let lines: Vec<Line> = diesel::sql_query(format!(
         "EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE statement ({})",
-        tails(200, 20)
+        last_values(200, 20)
     ))
     .load(&mut conn)
     .unwrap();

@@ -10,8 +10,8 @@ use diesel::sql_types::{
 };
 
 use super::QueryError;
-use super::buckets::{Buckets, Span};
-use super::walk::{Session, WINDOW_MAX};
+use super::buckets::{Buckets, Period};
+use super::time_windows::{Session, WINDOW_MAX};
 
 /// Messages that a lookup sees before it gives up: healthy nodes say each 5 s
 /// how they are, and at most 20 other things a second.
@@ -25,12 +25,12 @@ const GAP_MAX: TimeDelta = TimeDelta::days(1);
 
 /// How long the statements of a question may take altogether.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct Deadline {
     pub(super) since: Instant,
     pub(super) time_max: Duration,
 }
 
-impl Patience {
+impl Deadline {
     /// Before each statement.
     pub(super) fn check(&self) -> Result<(), QueryError> {
         if self.since.elapsed() > self.time_max {
@@ -57,13 +57,13 @@ pub(super) struct Lookup {
     /// Whether the session is of the node that was asked for.
     pub(super) is_own: bool,
     pub(super) session: i64,
-    pub(super) span: Span,
+    pub(super) span: Period,
     pub(super) wanted: Wanted,
 }
 
 /// What a lookup found. Which values there are depends on the kind.
 #[derive(Debug, QueryableByName)]
-pub(super) struct Said {
+pub(super) struct LastValues {
     /// Place of the lookup among those that were asked, from 1 on.
     #[diesel(sql_type = BigInt)]
     lookup: i64,
@@ -97,22 +97,22 @@ pub(super) struct Said {
 /// Finds what lookups, those of the earliest buckets first, are about.
 ///
 /// # Errors
-/// If the database cannot be read, or patience ends.
+/// If the database cannot be read, or deadline ends.
 pub(super) fn find(
     conn: &mut PgConnection,
     lookups: &[Lookup],
-    patience: &Patience,
-) -> Result<Vec<(Lookup, Said)>, QueryError> {
+    deadline: &Deadline,
+) -> Result<Vec<(Lookup, LastValues)>, QueryError> {
     let mut found = Vec::new();
     let mut rest = lookups;
     while let Some(first) = rest.first() {
-        patience.check()?;
+        deadline.check()?;
         let end = first.span.start + WINDOW_MAX;
         let fits = |lookup: &&Lookup| lookup.place == first.place || lookup.span.end <= end;
         let count = rest.iter().take(LOOKUPS_MAX).take_while(fits).count();
         let (statement, later) = rest.split_at(count);
         let said = find_at_once(conn, statement)?;
-        let lookup = |said: Said| {
+        let lookup = |said: LastValues| {
             let index = usize::try_from(said.lookup - 1).ok()?;
             Some((*statement.get(index)?, said))
         };
@@ -122,11 +122,11 @@ pub(super) fn find(
     Ok(found)
 }
 
-fn find_at_once(conn: &mut PgConnection, lookups: &[Lookup]) -> QueryResult<Vec<Said>> {
+fn find_at_once(conn: &mut PgConnection, lookups: &[Lookup]) -> QueryResult<Vec<LastValues>> {
     let all = lookups.iter();
     let start = all.clone().map(|lookup| lookup.span.start).min();
     let end = all.clone().map(|lookup| lookup.span.end).max();
-    diesel::sql_query(include_str!("series_tails.sql"))
+    diesel::sql_query(include_str!("series_last_values.sql"))
         .bind::<Array<BigInt>, _>(all.clone().map(|l| l.session).collect::<Vec<_>>())
         .bind::<Array<Timestamptz>, _>(all.clone().map(|l| l.span.start).collect::<Vec<_>>())
         .bind::<Array<Timestamptz>, _>(all.clone().map(|l| l.span.end).collect::<Vec<_>>())
@@ -141,7 +141,7 @@ fn find_at_once(conn: &mut PgConnection, lookups: &[Lookup]) -> QueryResult<Vec<
 
 /// When a node last sent something in a bucket.
 #[derive(Debug, QueryableByName)]
-struct Spoken {
+struct LastTime {
     /// Place of the bucket among those that were asked for, from 0 on.
     #[diesel(sql_type = Integer)]
     bucket: i32,
@@ -158,13 +158,13 @@ pub(super) type Missing = (Wanted, i32);
 /// sent what is missing, where it did at all.
 ///
 /// # Errors
-/// If the database cannot be read, or patience ends.
+/// If the database cannot be read, or deadline ends.
 pub(super) fn locate(
     conn: &mut PgConnection,
     missing: &BTreeSet<Missing>,
     buckets: &Buckets,
     sessions: &[Session],
-    (now, patience): (DateTime<Utc>, &Patience),
+    (now, deadline): (DateTime<Utc>, &Deadline),
 ) -> Result<Vec<Lookup>, QueryError> {
     let missing = Vec::from_iter(missing.iter().copied());
     let is_one_run = |one: &Missing, next: &Missing| is_one_run(one, next, buckets);
@@ -173,25 +173,27 @@ pub(super) fn locate(
         let (Some((wanted, first)), Some((_, last))) = (run.first(), run.last()) else {
             continue;
         };
-        patience.check()?;
-        let span = Span {
+        deadline.check()?;
+        let span = Period {
             start: buckets.span(*first).start,
             end: buckets.span(*last).end,
         };
-        let may_speak = sessions.iter().filter(|one| one.may_speak(span, now));
-        let spoken: Vec<Spoken> = diesel::sql_query(include_str!("series_rare.sql"))
+        let may_have_messages = sessions
+            .iter()
+            .filter(|one| one.may_have_messages(span, now));
+        let spoken: Vec<LastTime> = diesel::sql_query(include_str!("series_rare.sql"))
             .bind::<SmallInt, _>(wanted.kind)
             .bind::<Text, _>(wanted.field)
-            .bind::<Array<BigInt>, _>(may_speak.map(|one| one.id).collect::<Vec<_>>())
+            .bind::<Array<BigInt>, _>(may_have_messages.map(|one| one.id).collect::<Vec<_>>())
             .bind::<Timestamptz, _>(span.start)
             .bind::<Timestamptz, _>(span.end)
             .bind::<BigInt, _>(buckets.step().num_seconds())
             .load(conn)?;
-        let lookup = |spoken: Spoken| Lookup {
+        let lookup = |spoken: LastTime| Lookup {
             place: first + spoken.bucket,
             is_own: true,
             session: spoken.session,
-            span: Span {
+            span: Period {
                 start: spoken.said_at,
                 end: spoken.said_at + TimeDelta::microseconds(1),
             },

@@ -1,11 +1,10 @@
-//! Goes back through the time of a peer's sessions, window by window.
+//! Time windows over the sessions of a peer, from the newest to the oldest.
 //!
 //! Messages lie in partitions by time, with an index on session and time. A
 //! statement that gets a window as constant bounds opens only the partitions of
 //! that window, however many years of them there are, and sorts only the rows
-//! in it. Windows do not overlap, so what one finds is newer than all that the
-//! next will, in whichever session. Each session is taken to be longer than it
-//! is recorded by [`SLACK`] at both ends.
+//! in it. Windows do not overlap, so the rows of one are newer than those of the
+//! next, in whichever session. Each session is extended by [`SLACK`] at both ends.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
@@ -27,7 +26,7 @@ pub(super) const WINDOW_MAX: TimeDelta = TimeDelta::days(30);
 /// How many times wider than the one before a window may be.
 const GROWTH_MAX: i64 = 8;
 
-/// A session, as far as it matters for finding its messages.
+/// What is needed of a session to find its messages.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub(super) struct Session {
     #[diesel(sql_type = BigInt)]
@@ -46,7 +45,7 @@ pub(super) struct Session {
 
 impl Session {
     /// Whether it may have messages within a span.
-    pub(super) fn may_speak(&self, span: buckets::Span, now: DateTime<Utc>) -> bool {
+    pub(super) fn may_have_messages(&self, span: buckets::Period, now: DateTime<Utc>) -> bool {
         self.start() < span.end && self.end(now) > span.start
     }
 
@@ -88,7 +87,7 @@ pub(super) struct Window {
 }
 
 #[derive(Debug)]
-struct Span {
+struct SessionPeriod {
     session: i64,
     start: DateTime<Utc>,
     /// Most messages are older than this.
@@ -98,22 +97,22 @@ struct Span {
 
 /// The windows of a peer's sessions within a range, newest first.
 #[derive(Debug)]
-pub(super) struct Walk {
-    spans: Vec<Span>,
+pub(super) struct TimeWindows {
+    spans: Vec<SessionPeriod>,
     start: DateTime<Utc>,
     end: DateTime<Utc>,
     width: TimeDelta,
 }
 
-impl Walk {
-    /// A walk whose first window is `width` wide.
+impl TimeWindows {
+    /// Windows of which the first is `width` wide.
     pub(super) fn new(
         sessions: &[Session],
         range: TimeRange,
         now: DateTime<Utc>,
         width: TimeDelta,
     ) -> Self {
-        let span = |session: &Session| Span {
+        let span = |session: &Session| SessionPeriod {
             session: session.id,
             start: session.start(),
             seen: session.last_seen_at,
@@ -128,15 +127,15 @@ impl Walk {
         }
     }
 
-    /// As wide as windows get: for those who read everything.
+    /// The widest windows, to read everything.
     pub(super) fn widest(sessions: &[Session], range: TimeRange, now: DateTime<Utc>) -> Self {
         Self::new(sessions, range, now, WINDOW_MAX)
     }
 
-    /// The next window; none when the walk is at its end.
+    /// The next window; none at the end.
     pub(super) fn next(&mut self) -> Option<Window> {
-        let ahead = |span: &&Span| span.start < self.end && span.end > self.start;
-        let spans: Vec<&Span> = self.spans.iter().filter(ahead).collect();
+        let ahead = |span: &&SessionPeriod| span.start < self.end && span.end > self.start;
+        let spans: Vec<&SessionPeriod> = self.spans.iter().filter(ahead).collect();
         let end = spans.iter().map(|span| span.end).max()?.min(self.end);
         let seen = spans.iter().map(|span| span.seen).max()?.min(end);
         if end <= self.start {
@@ -196,8 +195,8 @@ mod tests {
             session(1, "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", false),
         ];
         let width = TimeDelta::hours(12);
-        let mut walk = Walk::new(&sessions, TimeRange::default(), now(), width);
-        let windows: Vec<Window> = std::iter::from_fn(|| walk.next()).collect();
+        let mut windows = TimeWindows::new(&sessions, TimeRange::default(), now(), width);
+        let windows: Vec<Window> = std::iter::from_fn(|| windows.next()).collect();
         let spans: Vec<_> = windows.iter().map(|w| (w.start, w.end)).collect();
         assert_eq!(
             spans,
@@ -222,12 +221,12 @@ mod tests {
             session(1, "2026-05-01T00:00:00Z", "2026-06-01T00:00:00Z", true),
         ];
         let width = TimeDelta::seconds(60);
-        let mut walk = Walk::new(&sessions, TimeRange::default(), now(), width);
-        assert_eq!(walk.next().unwrap().sessions, [3, 2, 1]);
+        let mut windows = TimeWindows::new(&sessions, TimeRange::default(), now(), width);
+        assert_eq!(windows.next().unwrap().sessions, [3, 2, 1]);
     }
 
     #[test]
-    fn the_range_bounds_the_walk() {
+    fn the_range_bounds_the_windows() {
         let sessions = [session(
             1,
             "2026-01-01T00:00:00Z",
@@ -238,16 +237,16 @@ mod tests {
             start: Some(at("2026-03-01T00:00:00Z")),
             end: Some(at("2026-03-01T00:01:00Z")),
         };
-        let mut walk = Walk::new(&sessions, range, now(), TimeDelta::days(1));
-        let window = walk.next().unwrap();
+        let mut windows = TimeWindows::new(&sessions, range, now(), TimeDelta::days(1));
+        let window = windows.next().unwrap();
         assert_eq!(Some(window.start), range.start);
         assert_eq!(Some(window.end), range.end);
-        assert_eq!(walk.next(), None);
+        assert_eq!(windows.next(), None);
         let past = TimeRange {
             start: None,
             end: Some(at("2020-01-01T00:00:00Z")),
         };
-        assert_eq!(Walk::widest(&sessions, past, now()).next(), None);
+        assert_eq!(TimeWindows::widest(&sessions, past, now()).next(), None);
     }
 
     #[test]
@@ -259,16 +258,16 @@ mod tests {
             true,
         )];
         let width = TimeDelta::seconds(100);
-        let mut walk = Walk::new(&sessions, TimeRange::default(), now(), width);
-        walk.widen(0, 100);
-        assert_eq!(walk.width, TimeDelta::seconds(800));
-        walk.widen(100, 50);
-        assert_eq!(walk.width, TimeDelta::seconds(800));
-        walk.widen(50, 100);
-        assert_eq!(walk.width, TimeDelta::seconds(3_200));
+        let mut windows = TimeWindows::new(&sessions, TimeRange::default(), now(), width);
+        windows.widen(0, 100);
+        assert_eq!(windows.width, TimeDelta::seconds(800));
+        windows.widen(100, 50);
+        assert_eq!(windows.width, TimeDelta::seconds(800));
+        windows.widen(50, 100);
+        assert_eq!(windows.width, TimeDelta::seconds(3_200));
         for _ in 0..10 {
-            walk.widen(0, 100);
+            windows.widen(0, 100);
         }
-        assert_eq!(walk.width, WINDOW_MAX);
+        assert_eq!(windows.width, WINDOW_MAX);
     }
 }
