@@ -219,7 +219,7 @@ function showFigures(now, before) {
   });
 }
 
-/** What was lost against the will of whoever set up the server. */
+/** Losses that no setting intends. */
 function lossesOf(now, kind) {
   const { name, label, intended } = LOSSES[kind];
   return now.by(name, label).reduce((sum, [reason, value]) => (intended.includes(reason) ? sum : sum + value), 0);

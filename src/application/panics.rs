@@ -141,7 +141,7 @@ mod tests {
                     )
                     .route("/fine", web::get().to(|| async { "fine" }))
             });
-            // Whoever survives, this one worker does.
+            // One worker, so that it is the one that survives.
             let server = server.workers(1).bind("127.0.0.1:0").unwrap();
             let address = server.addrs()[0];
             actix_web::rt::spawn(server.run());

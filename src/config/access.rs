@@ -91,7 +91,7 @@ impl AccessConfig {
         !self.telemetry_tokens.is_empty() || !self.audit_tokens.is_empty()
     }
 
-    /// What is open, in one line for whoever starts the server.
+    /// What is open, in one line for the operator.
     pub fn summary(&self) -> String {
         let any_node =
             !self.audit_needs_token() && self.allowed_networks.is_empty() && !self.chains.are_set();

@@ -1,5 +1,4 @@
-//! The settings of one server, checked: whoever holds a [`Config`] needs to
-//! check nothing again. `settings` describes each one; `args` is the command line.
+//! The settings of one server, checked: a [`Config`] is always valid. `settings` describes each one; `args` is the command line.
 
 mod access;
 pub mod args;

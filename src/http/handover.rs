@@ -1,10 +1,10 @@
 //! A connection that the HTTP server reads until it is the websocket of a node,
 //! and the actor of that node from then on.
 //!
-//! The server reads ahead of whoever takes its payloads, and at the end of a
-//! connection lets go of what nobody has taken yet. So the actor reads for
-//! itself: nothing is read but what it takes, up to the last byte before a FIN
-//! or a reset, and while it waits for room the kernel holds the node back.
+//! The HTTP server reads ahead of its handlers, and at the end of a connection
+//! discards what they have not taken yet. So the actor reads for itself, up to the
+//! last byte before a FIN or a reset; while it waits for memory, the kernel's
+//! receive window holds the node back.
 
 use std::cell::RefCell;
 use std::io;
@@ -27,7 +27,7 @@ thread_local! {
 /// The connection as the HTTP server has it.
 pub struct HandedOver<IO>(Rc<RefCell<Shared<IO>>>);
 
-/// The connection for whoever may read it later.
+/// The connection, for a later reader.
 #[derive(Clone)]
 pub struct Reading(Rc<RefCell<Shared<dyn Connected>>>);
 
@@ -55,7 +55,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + 'static> HandedOver<IO> {
         })))
     }
 
-    /// For whoever may read it later.
+    /// For a later reader.
     pub fn reading(&self) -> Reading {
         Reading(self.0.clone())
     }
@@ -182,8 +182,8 @@ impl<IO: AsyncRead + Unpin> AsyncRead for HandedOver<IO> {
 }
 
 impl<IO: AsyncWrite + Unpin> HandedOver<IO> {
-    /// A pong that nobody takes any more must not end an actor that has not read
-    /// all yet: whoever reads finds the end too.
+    /// A pong that can't be sent must not end an actor that has not read all yet:
+    /// reading finds the end of the connection too.
     fn written(&self, written: io::Result<usize>, all: usize) -> io::Result<usize> {
         match written {
             Err(error) if self.0.borrow().is_handed_over => {

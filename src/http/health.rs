@@ -10,9 +10,9 @@ use utoipa::ToSchema;
 use super::AppState;
 use crate::query::ready;
 
-/// How long the database may take to say that it is there: shorter than the
-/// usual patience of whoever asks for health.
-const DATABASE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the database may take to answer: shorter than the usual timeout of
+/// health checks.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Whether all is well.
 #[derive(Debug, Serialize, ToSchema)]
@@ -97,7 +97,7 @@ async fn look(state: &AppState) -> Vec<Check> {
         checks.push(Check::new("database", false, message));
         return checks;
     }
-    let asked = tokio::time::timeout(DATABASE_PATIENCE, state.ask(ready::fetch)).await;
+    let asked = tokio::time::timeout(DATABASE_TIMEOUT, state.ask(ready::fetch)).await;
     match asked {
         Ok(Ok(found)) => {
             checks.push(Check::new("database", true, ""));

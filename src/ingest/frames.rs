@@ -10,8 +10,8 @@ use bytes::{Buf, BytesMut};
 
 use crate::metrics::DisconnectReason;
 
-/// Bytes of one message, at most, that are let go; whoever announces more ends
-/// the connection. The largest `WS_MAX_PAYLOAD`: what anybody takes for a message.
+/// Most bytes of one oversized message that are skipped; a longer one ends the
+/// connection. The largest `WS_MAX_PAYLOAD`.
 const LET_GO_BYTES_MAX: usize = 64 << 20;
 
 /// Bytes of the payload of a ping, a pong or a close frame, at most (RFC 6455, 5.5).

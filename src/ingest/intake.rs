@@ -80,7 +80,7 @@ impl Intake {
         self.over
     }
 
-    /// From now on all has to be dropped, for this reason.
+    /// Drops all messages from now on, for this reason.
     pub(super) fn block(&mut self, reason: DropReason) {
         self.over = Some(reason);
     }

@@ -106,7 +106,7 @@ impl Runner {
         Ok(Self { stop, thread })
     }
 
-    /// Ends it; what was not written is read again by whoever goes on.
+    /// Ends it; what was not written is read again by the next holder.
     pub fn stop(self) {
         drop(self.stop);
         if self.thread.join().is_err() {

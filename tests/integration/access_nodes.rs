@@ -68,7 +68,7 @@ fn nodes_need_a_token_that_stands_in_their_path() {
     }
     assert_eq!(refused(&app, "\"token\""), bad.len() as f64);
     assert_eq!(knock(&app, &format!("/t/{old}/nodes"), ""), "404");
-    // Whoever is no node learns nothing of tokens.
+    // Clients that are not nodes learn nothing of tokens.
     for path in [
         format!("/t/{old}/submit"),
         "/t/wrong-0123456789/submit".to_owned(),

@@ -157,7 +157,7 @@ fn https_and_wss_are_served_and_a_renewed_certificate_is_taken() {
     });
     assert!(get(port, &first, "/nodes").starts_with("HTTP/1.1 200 "));
 
-    // A good one is for those who come; whoever is there stays.
+    // A good one is used for new connections; open ones stay.
     let second = make_pair(dir.path());
     wait_until("the new pair is in use", || connect(port, &second).is_ok());
     assert!(connect(port, &first).is_err());
@@ -167,7 +167,7 @@ fn https_and_wss_are_served_and_a_renewed_certificate_is_taken() {
 }
 
 #[test]
-fn whoever_shakes_no_hands_is_cut_off_and_a_slow_answer_is_not() {
+fn a_missing_tls_handshake_is_cut_off_and_a_slow_answer_is_not() {
     let dir = tempfile::tempdir().unwrap();
     let trusted = make_pair(dir.path());
     let app = TestApp::builder()

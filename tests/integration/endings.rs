@@ -129,8 +129,8 @@ fn what_comes_over_a_limit_is_counted_to_the_end_of_its_connection() {
     let mut node = app.node("/submit");
     let bytes = messages(200);
     let mut sent = 0;
-    let is_shut_out = || app.metric_with("ingest_connections_closed_total", "over_limit") == 1.0;
-    while !is_shut_out() {
+    let is_over_limit = || app.metric_with("ingest_connections_closed_total", "over_limit") == 1.0;
+    while !is_over_limit() {
         node.send_raw(&bytes);
         sent += 200;
         wait_until("all of it is received", || {

@@ -215,8 +215,8 @@ fn a_flood_of_pings_is_hardly_answered_and_ends() {
     let mut answered = Vec::new();
     // What was answered before the connection was reset.
     let _ = reader.read_to_end(&mut answered);
-    // One pong each half second: never as much as a buffer holds, so whoever
-    // reads none of them does not freeze the actor of its connection.
+    // One pong each half second: never as much as a buffer holds, so a client
+    // that reads none of them does not block the actor of its connection.
     let most = started_at.elapsed().as_secs_f64() / 0.5 + 2.0;
     assert!((answered.len() as f64) < most * 127.0, "{}", answered.len());
     wait_until("it is counted", || attacked.closed("over_limit") == 1.0);

@@ -144,7 +144,7 @@ fn a_node_is_not_bound_by_the_time_of_a_request() {
     let mut node = app.node("/submit");
     let message = frame(0x82, br#"{"id":1,"payload":{"msg":"slow"}}"#);
     for part in message.chunks(message.len() / 2) {
-        // Whoever says nothing meanwhile, and is no node, is cut off.
+        // An idle client that is not a node is cut off.
         assert_ended(&mut connect(&app));
         node.send_raw(part);
     }

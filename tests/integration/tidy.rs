@@ -102,6 +102,82 @@ fn no_message_is_sent_past_the_bound_of_a_mailbox() {
     }
 }
 
+/// Names and phrases that gave way to words of the field; see docs/GLOSSARY.md.
+const RETIRED: [&str; 21] = [
+    "RoomIsShort",
+    "ingest::room",
+    "Flight",
+    "ingest::flow",
+    "Whoever",
+    "mourners",
+    "Crowd",
+    "Lane",
+    "LaneOptions",
+    "StoreError",
+    "UntilBroken",
+    "TakeOldest",
+    "take_place",
+    "BatchOrigin",
+    "whoever",
+    "thrown out",
+    "shut out",
+    "shut_out",
+    "shakes no hands",
+    "goodbye",
+    "peers in sum",
+];
+
+#[test]
+fn retired_words_stay_retired() {
+    let mut files = vec![root().join("README.md")];
+    for dir in ["src", "static", "docs", "tests/integration"] {
+        texts(&root().join(dir), &mut files);
+    }
+    let mut found = Vec::new();
+    for file in files {
+        let is_exempt = ["tidy.rs", "GLOSSARY.md"]
+            .iter()
+            .any(|name| file.ends_with(name));
+        // Decisions keep the words of their time.
+        if is_exempt || file.starts_with(root().join("docs/adr")) {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        for word in RETIRED {
+            if has_word(&text, word) {
+                found.push(format!("{}: {word}", file.display()));
+            }
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
+/// All files of text beneath a directory, without what is taken from elsewhere.
+fn texts(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if path.is_dir() {
+            if !path.ends_with("vendor") {
+                texts(&path, found);
+            }
+        } else if matches!(
+            extension,
+            Some("rs" | "sql" | "md" | "js" | "html" | "conf")
+        ) {
+            found.push(path);
+        }
+    }
+}
+
+fn has_word(text: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(word).any(|(at, _)| {
+        let (before, after) = (&text[..at], &text[at + word.len()..]);
+        !before.ends_with(is_part) && !after.starts_with(is_part)
+    })
+}
+
 #[test]
 fn no_file_is_long() {
     for dir in ["src", "tests", "benches"] {

@@ -45,7 +45,7 @@ impl Hub {
                 let watched = self.board.get_or_insert_with(|| {
                     let mut watched = Watched::default();
                     sessions.open().for_each(|row| watched.board.session(row));
-                    // Whoever looks gets all rows anyway.
+                    // A new subscriber gets all rows anyway.
                     watched.board.take_changes();
                     watched
                 });

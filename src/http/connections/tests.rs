@@ -106,7 +106,7 @@ fn without_a_limit_requests_may_take_for_ever() {
 }
 
 #[test]
-fn whoever_takes_all_places_takes_them_from_himself() {
+fn the_address_with_the_most_connections_loses_its_oldest() {
     let connections = connections(&[("CONNECTIONS_MAX", "10")]);
     let now = Instant::now();
     let enter = |number| connections.admit(address(number), now).unwrap();

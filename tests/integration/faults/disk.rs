@@ -65,7 +65,7 @@ fn a_full_disk_under_the_spool_sheds_counts_and_recovers() {
     // Who introduces himself is lost last of all.
     let mut late = app.node("/submit");
     late.send(r#"{"id":1,"payload":{"msg":"system.connected","name":"late","network_id":"late"}}"#);
-    // Room again, and the database is still away.
+    // The disk has space again, and the database is still unavailable.
     let on_full_disk = app.metric("store_spool_messages");
     disk.resize(64);
     wait_long(&app, "batches go to disk again", || {

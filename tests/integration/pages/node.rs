@@ -87,7 +87,7 @@ fn the_page_of_a_node_is_sound() {
         browser.set_dark(dark);
         assert_eq!(browser.accessibility_faults(), [""; 0]);
     }
-    // Whoever followed a wrong link is told what to do.
+    // A wrong link is explained.
     browser.open(&app.url(&path("nobody", "")));
     browser.wait_for_text(".state", "No node with this peer id ever connected.");
     assert_eq!(browser.accessibility_faults(), [""; 0]);

@@ -64,7 +64,7 @@ impl TestDb {
         count.count
     }
 
-    /// The database is away: nobody gets in, and whoever is in is thrown out.
+    /// Makes the database unavailable: refuses connections and terminates open ones.
     pub fn refuse_connections(&self) {
         let name = &self.name;
         admin()
@@ -75,7 +75,7 @@ impl TestDb {
             .unwrap();
     }
 
-    /// Throws out whoever is in.
+    /// Terminates open connections.
     fn drop_connections(&self) {
         let name = &self.name;
         let drop = format!(
@@ -84,7 +84,7 @@ impl TestDb {
         admin().batch_execute(&drop).unwrap();
     }
 
-    /// As after a fail-over to a replica: whoever comes in may only read.
+    /// As after a fail-over to a replica: new connections are read-only.
     pub fn set_read_only(&self, read_only: bool) {
         let state = if read_only { "on" } else { "off" };
         let name = &self.name;

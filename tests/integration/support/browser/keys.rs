@@ -26,7 +26,7 @@ fn modifier(key: &str) -> u8 {
 }
 
 fn down(key: &str, held: u8) -> Value {
-    // Whoever holds Control or Alt types no text.
+    // With Control or Alt, keys type no text.
     let text = match key {
         "Enter" => "\r",
         key if key.chars().count() == 1 && held & 3 == 0 => key,
