@@ -16,10 +16,16 @@ use clap::Parser;
 use log::LevelFilter;
 use tetcore_analytics::application::{self, health_check};
 use tetcore_analytics::config::args::{Args, Command};
-use tetcore_analytics::config::{Config, effective};
+use tetcore_analytics::config::{Config, Place, effective, misspelt};
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    // Before the file is read into the environment.
+    let in_file: Vec<_> = dotenvy::dotenv_iter()
+        .into_iter()
+        .flatten()
+        .filter_map(|line| line.ok().map(|(name, _value)| name))
+        .collect();
     if let Err(error) = dotenvy::dotenv()
         && !error.not_found()
     {
@@ -34,11 +40,19 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let misspelt = misspelt_names(&in_file);
     if args.check_config {
-        for line in effective(&lookup) {
+        for line in effective(&config, &lookup) {
             println!("{line}");
         }
-        return ExitCode::SUCCESS;
+        for line in &misspelt {
+            eprintln!("{line}");
+        }
+        return if misspelt.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
     }
     if args.health_check {
         return match health_check(&config) {
@@ -72,7 +86,10 @@ fn main() -> ExitCode {
             writeln!(line, "{time} {level:<5} {target}: {text}")
         })
         .init();
-    for line in effective(&lookup) {
+    for line in &misspelt {
+        log::warn!("{line}");
+    }
+    for line in effective(&config, &lookup) {
         log::debug!("{line}");
     }
     match application::run(config) {
@@ -82,6 +99,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What is to be said of names in `.env` and in the environment that are no settings.
+fn misspelt_names(in_file: &[String]) -> Vec<String> {
+    let in_environment: Vec<_> = std::env::vars_os()
+        .filter_map(|(name, _value)| name.into_string().ok())
+        .collect();
+    let in_file = in_file.iter().map(|name| (Place::EnvFile, name.as_str()));
+    let in_environment = in_environment.iter();
+    misspelt(in_file.chain(in_environment.map(|name| (Place::Environment, name.as_str()))))
 }
 
 /// What is wrong with `.env`. Its lines are not repeated: they may hold a password.

@@ -2,9 +2,11 @@
 
 mod access;
 pub mod args;
+mod consistency;
 mod database_url;
 mod hosts;
 mod lines;
+mod misspelt;
 pub mod settings;
 mod table;
 
@@ -17,6 +19,7 @@ pub use access::{AccessConfig, ChainRules, Networks, Secret, TlsFiles, Tokens};
 pub use database_url::DatabaseUrl;
 pub use hosts::HostNames;
 pub use lines::Ipv6Prefix;
+pub use misspelt::{Place, misspelt};
 use settings::{Allowed, DefaultValue, SETTINGS, Setting};
 
 /// All settings, by the room that uses them.
@@ -257,18 +260,7 @@ impl Config {
             log_filter: reader.text("RUST_LOG").unwrap_or_default(),
             shutdown_timeout: reader.seconds("SHUTDOWN_TIMEOUT_S"),
         };
-        if config.ingest.client_timeout <= config.ingest.heartbeat_interval {
-            reader.fault(
-                "CLIENT_TIMEOUT_S",
-                "must be longer than HEARTBEAT_INTERVAL".to_owned(),
-            );
-        }
-        if config.ingest.queue_bytes_max < 2 * config.ingest.frame_bytes_max {
-            reader.fault(
-                "QUEUE_BYTES_MAX",
-                "must be at least twice WS_MAX_PAYLOAD".to_owned(),
-            );
-        }
+        reader.check_consistency(&config);
         if reader.faults.is_empty() {
             Ok(config)
         } else {
@@ -279,8 +271,9 @@ impl Config {
     }
 }
 
-/// The settings in force, a line each, secrets masked.
-pub fn effective(lookup: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+/// The settings in force, a line each, secrets masked; `config` is what was read
+/// through the same `lookup`.
+pub fn effective(config: &Config, lookup: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
     let mut reader = Reader {
         lookup,
         faults: Vec::new(),
@@ -289,6 +282,11 @@ pub fn effective(lookup: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
         .iter()
         .map(|setting| {
             let value = match reader.text(setting.name) {
+                // These depend on others.
+                _ if setting.name == "PARTITION_WIDTH_H" => {
+                    (config.retention.partition_width.as_secs() / 3_600).to_string()
+                }
+                _ if setting.name == "SPOOL_DIR" => config.store.spool_dir.display().to_string(),
                 Some(_) if setting.secret => "(secret)".to_owned(),
                 Some(value) => value,
                 None => "(not set)".to_owned(),
@@ -337,6 +335,11 @@ impl Reader<'_> {
                 most
             }
         }
+    }
+
+    /// The number given, if one is.
+    fn given_integer(&self, name: &str) -> Option<u64> {
+        (self.lookup)(name)?.trim().parse().ok()
     }
 
     /// A limit: 0 is none.
@@ -477,10 +480,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_shown_as_in_force_is_in_force() {
+        let lookup = |name: &str| match name {
+            "LOG_EXPIRY_H" => Some("16".to_owned()),
+            "DATA_DIR" => Some("/data".to_owned()),
+            _ => None,
+        };
+        let shown = effective(&Config::from_lookup(&lookup).unwrap(), &lookup);
+        for line in ["PARTITION_WIDTH_H=2", "SPOOL_DIR=/data/spool", "PORT=8080"] {
+            assert!(shown.contains(&line.to_owned()), "{line}");
+        }
+    }
+
+    #[test]
     fn secrets_are_never_shown() {
         let lookup =
             |name: &str| (name == "DATABASE_URL").then(|| "postgres://u:geheim@h/d".to_owned());
-        let shown = effective(&lookup).join("\n");
+        let shown = effective(&Config::from_lookup(&lookup).unwrap(), &lookup).join("\n");
         assert!(shown.contains("DATABASE_URL=(secret)") && !shown.contains("geheim"));
         let config = Config::from_lookup(&lookup).unwrap();
         assert!(!format!("{config:?}").contains("geheim"));

@@ -332,7 +332,7 @@ pub const SETTINGS: &[Setting] = &[
         "24",
         (1, 744),
         "h",
-        "Time span of a partition, at most an eighth of LOG_EXPIRY_H. Narrow ones purge more exactly, wide ones keep queries over a year quick to plan.",
+        "Time span of a partition, at most an eighth of LOG_EXPIRY_H; not set, it is no more. Narrow ones purge more exactly, wide ones keep queries over a year quick to plan.",
     ),
     number(
         "PURGE_INTERVAL_S",

@@ -137,6 +137,58 @@ fn strangers_learn_no_host_port_role_or_password_of_a_database_that_is_away() {
 }
 
 #[test]
+fn a_misspelt_setting_is_named_at_the_start_and_by_check_config() {
+    let output = run(
+        &["--check-config"],
+        &[
+            ("TELEMETRY_TOKEN", "geheim-0123456789"),
+            ("LOG_EXPIRY", "24"),
+        ],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let named = text(&output.stderr);
+    for meant in ["is TELEMETRY_TOKENS meant?", "is LOG_EXPIRY_H meant?"] {
+        assert!(named.contains(meant), "{named}");
+    }
+    assert!(!named.contains("geheim"));
+
+    let app = TestApp::builder().env("TELEMETRY_TOKEN", "geheim-0123456789");
+    let app = app.start();
+    assert!(
+        app.log().contains(
+            "TELEMETRY_TOKEN is no setting and changes nothing; is TELEMETRY_TOKENS meant?"
+        )
+    );
+    assert!(!app.log().contains("geheim"));
+
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join(".env"), "PORT=80\nCOLOUR=red\nPORT=81\n").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_tetcore-analytics"))
+        .arg("--check-config")
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let named = text(&output.stderr);
+    assert!(named.contains("COLOUR in .env is no setting"), "{named}");
+    assert!(named.contains("PORT stands in .env twice"), "{named}");
+    assert!(text(&output.stdout).contains("PORT=80\n"));
+}
+
+#[test]
+fn settings_that_contradict_each_other_stop_the_start() {
+    let contradiction = [("LOG_EXPIRY_H", "2"), ("PARTITION_WIDTH_H", "24")];
+    for args in [&["--check-config"][..], &[]] {
+        let output = run(args, &contradiction);
+        assert_eq!(output.status.code(), Some(1));
+        let fault = "PARTITION_WIDTH_H: must be at most an eighth of LOG_EXPIRY_H";
+        assert!(text(&output.stderr).contains(fault));
+    }
+    // Not set, it fits, and what is printed is what is in force.
+    let output = run(&["--check-config"], &contradiction[..1]);
+    assert!(text(&output.stdout).contains("PARTITION_WIDTH_H=1\n"));
+}
+
+#[test]
 fn help_and_version_are_answered() {
     let help = text(&run(&["--help"], &[]).stdout);
     assert!(help.contains("--check-config") && help.contains("--telemetry-url"));
