@@ -2,10 +2,11 @@
 //! sessions that it left open when it was last gone.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use crate::ids::random_number;
 
 /// Why the directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -52,10 +53,12 @@ impl Identity {
             Err(TryLockError::WouldBlock) => return Err(IdentityError::InUse(data_dir.to_owned())),
             Err(TryLockError::Error(cause)) => return Err(failed(cause)),
         }
+        // Also of a server with a name: writers and ids made up in an outage need one.
+        let random = random_number().map_err(failed)?;
         let mut name = String::new();
         file.read_to_string(&mut name).map_err(failed)?;
         if name.trim().is_empty() {
-            name = format!("{:016x}", RandomState::new().build_hasher().finish());
+            name = format!("{:016x}", random);
             file.seek(SeekFrom::Start(0)).map_err(failed)?;
             writeln!(file, "{name}").map_err(failed)?;
             file.sync_all().map_err(failed)?;

@@ -2,7 +2,6 @@
 //! housekeeping and what users enter, and one connection for each writer.
 //! They are separate, so that no query can hold up ingestion.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use diesel::sql_types::Text;
 use super::DatabaseError;
 use super::resilient_pool::{Connection, PoolOptions, ResilientPool};
 use crate::config::{DatabaseUrl, StoreConfig};
+use crate::ids::random_number;
 use crate::metrics::Metrics;
 
 /// Connections for housekeeping (retention, heartbeat) and for rows written by HTTP.
@@ -48,7 +48,7 @@ const SESSION_SETTINGS: &str = "SET tcp_keepalives_idle = 10; SET tcp_keepalives
 
 /// Distinguishes the writers of this process from those of others.
 static PROCESS: LazyLock<String> =
-    LazyLock::new(|| format!("{:016x}", RandomState::new().build_hasher().finish()));
+    LazyLock::new(|| format!("{:016x}", random_number().unwrap_or_default()));
 
 /// Pools for everything but the writers. Connections are opened on demand, so
 /// the pools exist while the database is unavailable.

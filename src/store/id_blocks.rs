@@ -6,14 +6,13 @@
 //! there, a block is made up: below zero, where the database reserves none, and
 //! at random, so that two servers have one in 2^43 of making up the same.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Range;
 use std::sync::Mutex;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
-use crate::ids::{MessageId, SessionId};
+use crate::ids::{MessageId, SessionId, random_number};
 
 /// Length of a block that is made up.
 const MADE_UP_LENGTH: i64 = 1 << 20;
@@ -140,8 +139,8 @@ impl Blocks {
 
 /// A block that nobody reserved.
 fn made_up_block() -> Range<i64> {
-    // The hasher of the standard library is seeded by the system's randomness.
-    let random = RandomState::new().build_hasher().finish();
+    // The start has looked that there are random numbers.
+    let random = random_number().unwrap_or_default();
     let blocks = u64::try_from(i64::MAX).unwrap_or(u64::MAX) / MADE_UP_LENGTH.unsigned_abs();
     let number = i64::try_from(random % blocks).unwrap_or(0);
     let start = -(number + 1) * MADE_UP_LENGTH;

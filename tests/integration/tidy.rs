@@ -91,6 +91,15 @@ fn imports_only_go_down_the_layers() {
 }
 
 #[test]
+fn ids_and_names_are_of_the_random_numbers_of_the_system() {
+    for file in files_of("src") {
+        let text = fs::read_to_string(&file).unwrap();
+        // It is made for hash tables, and promises nothing about its numbers.
+        assert!(!text.contains("RandomState"), "{}", file.display());
+    }
+}
+
+#[test]
 fn no_message_is_sent_past_the_bound_of_a_mailbox() {
     for file in files_of("src") {
         let text = fs::read_to_string(&file).unwrap();
