@@ -1,7 +1,6 @@
 -- Does: finds the nodes, each peer id by its latest session.
 -- Params: $1 chain or NULL, $2 name or NULL, $3 online or NULL, $4 rows.
--- Index: nodes_recent_idx; nodes_online_idx, nodes_chain_idx or nodes_name_idx where
---   those are asked for; peer_connections_pkey.
+-- Index: nodes_recent_idx and peer_connections_pkey; with a filter that of its column.
 -- Cost: one row of each table for each node of the answer.
 -- Order: newest session first; id is unique.
 SELECT p.*, p.disconnected_at IS NULL AS online

@@ -1,7 +1,7 @@
 -- Does: finds nodes with the values that they reported last.
 -- Params: $1 whether they are online, $2 start and $3 number of the latest session
 --   of the node after which the page begins, or NULL, $4 nodes.
--- Index: nodes_online_idx, else nodes_recent_idx; peer_connections_pkey.
+-- Index: nodes_recent_idx, or that of online nodes; peer_connections_pkey.
 -- Cost: one row of each table for each node.
 -- Order: newest session first, so that a page continues the one before.
 SELECT row_to_json(p)::text AS session, n.session_at, n.session_id,

@@ -14,6 +14,11 @@ const ROWS: &str = "
     INSERT INTO message_kinds (id, msg) VALUES (200, 'system.network_state'), (201, 'tracing.profiling');
     INSERT INTO peer_connections (id, ip_addr, peer_id, created_at, genesis_hash, connection_id, server_id, last_seen_at)
     SELECT i, '10.0.0.1', 'peer ' || i % 200, now() - i * interval '1 minute', 'chain ' || i % 50, i, 's', now() FROM generate_series(1, 10000) i;
+    INSERT INTO nodes (peer_id, genesis_hash, session_id, session_at, first_session_id, first_seen_at, last_seen_at, online, since)
+    SELECT 'node ' || i, 'chain', 1 + i % 10000, now() - i * interval '1 minute', 1, now(), now(), i % 100 = 0, now() FROM generate_series(1, 20000) i;
+    INSERT INTO node_hours (peer_id, genesis_hash, hour, messages, intervals, lag_sum, lag_count, peers_sum, peers_count, download_sum, download_count, upload_sum, upload_count, transactions_sum, transactions_count, best_at, best_height)
+    SELECT 'node ' || n, 'chain', date_trunc('hour', now()) - i * interval '1 hour', 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, now(), i FROM generate_series(1, 20) n, generate_series(1, 2000) i;
+    INSERT INTO ingest_batches (id, last_id, first_at, last_at, transaction_id) SELECT i * 10, i * 10 + 9, now(), now(), i FROM generate_series(1, 20000) i;
     INSERT INTO telemetry_messages
     SELECT i, now() - i * interval '9 seconds', 1 + i % 200, CASE WHEN i % 500 = 0 THEN 200 WHEN i % 500 = 1 THEN 201 ELSE 100 + i % 40 END,
            NULL, CASE WHEN i % 100 = 7 THEN 'rare' END, '{\"name\": \"span\"}'
@@ -116,6 +121,13 @@ fn about_messages() -> Vec<Statement> {
 fn about_charts() -> Vec<Statement> {
     vec![
         (
+            "series_hours",
+            include_str!("../../src/query/series_hours.sql"),
+            "text, text, timestamptz, double precision, integer, text[]".to_owned(),
+            "'node 1', 'chain', now() - interval '50 days', 86400, 50, '{node 2,node 3}'"
+                .to_owned(),
+        ),
+        (
             "series_chain",
             include_str!("../../src/query/series_chain.sql"),
             format!("text, text, {TIMES}, bigint, bigint"),
@@ -162,6 +174,36 @@ fn about_the_rest() -> Vec<Statement> {
             include_str!("../../src/query/nodes.sql"),
             "text, text, boolean, bigint".to_owned(),
             "NULL, NULL, NULL, 100".to_owned(),
+        ),
+        (
+            "nodes of the feed",
+            include_str!("../../src/relay/board.sql"),
+            "boolean, timestamptz, bigint, bigint".to_owned(),
+            "false, now() - interval '1 day', 7, 2000".to_owned(),
+        ),
+        (
+            "batches of the change stream",
+            include_str!("../../src/changes/batches.sql"),
+            "bigint, bigint, bigint".to_owned(),
+            "19000, 19100, 1000".to_owned(),
+        ),
+        (
+            "sessions of the change stream",
+            include_str!("../../src/changes/sessions.sql"),
+            "bigint, bigint".to_owned(),
+            "1, 2".to_owned(),
+        ),
+        (
+            "messages of batches",
+            include_str!("../../src/messages/of_batches.sql"),
+            "bigint[], bigint[], timestamptz, timestamptz, smallint[]".to_owned(),
+            format!("'{{1}}', '{{50}}', {RANGE}, '{{100}}'"),
+        ),
+        (
+            "messages of a span",
+            include_str!("../../src/messages/of_span.sql"),
+            "timestamptz, timestamptz, smallint[]".to_owned(),
+            format!("{RANGE}, '{{100}}'"),
         ),
         (
             "sessions",
