@@ -28,18 +28,15 @@ pub enum Job {
     Nodes,
     /// Maintains the projection `node_hours`.
     NodeHours,
-    /// Maintains the projection `span_hours`.
-    SpanHours,
 }
 
 impl Job {
     /// All jobs.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 4] = [
         Self::Retention,
         Self::Supervision,
         Self::Nodes,
         Self::NodeHours,
-        Self::SpanHours,
     ];
 
     /// Name of its lease, and label in metrics.
@@ -49,7 +46,6 @@ impl Job {
             Self::Supervision => "supervision",
             Self::Nodes => "projection:nodes",
             Self::NodeHours => "projection:node_hours",
-            Self::SpanHours => "projection:span_hours",
         }
     }
 }

@@ -5,7 +5,6 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -23,6 +22,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Limit of each statement: a lease that cannot be renewed within it is lost anyway.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Longest wait for the end of the thread.
+const STOP_MAX: Duration = Duration::from_secs(3);
 
 /// What a server is doing, for its row.
 #[derive(Debug, Clone, Copy, Default)]
@@ -59,7 +61,7 @@ pub struct MemberParts {
 pub struct Member {
     leases: Leases,
     stop: mpsc::Sender<()>,
-    thread: JoinHandle<()>,
+    stopped: mpsc::Receiver<()>,
 }
 
 #[derive(QueryableByName)]
@@ -87,7 +89,8 @@ impl Member {
     /// If the system allows no more threads.
     pub fn start(parts: MemberParts) -> std::io::Result<Self> {
         let leases = Leases::default();
-        let (stop, stopped) = mpsc::channel();
+        let (stop, told_to_stop) = mpsc::channel();
+        let (has_stopped, stopped) = mpsc::channel();
         let mut beat = Heartbeat {
             leases: leases.clone(),
             observation: Observation::default(),
@@ -95,15 +98,16 @@ impl Member {
             counted: None,
             parts,
         };
-        let thread = std::thread::Builder::new()
+        std::thread::Builder::new()
             .name("cluster".to_owned())
             .spawn(move || {
+                let _has_stopped = has_stopped;
                 loop {
                     let started_at = Instant::now();
                     beat.beat(started_at);
                     let pause = INTERVAL.saturating_sub(started_at.elapsed());
                     // The sender is dropped when it is time to stop.
-                    if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                    if told_to_stop.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
                         return beat.leave();
                     }
                 }
@@ -111,7 +115,7 @@ impl Member {
         Ok(Self {
             leases,
             stop,
-            thread,
+            stopped,
         })
     }
 
@@ -120,12 +124,13 @@ impl Member {
         &self.leases
     }
 
-    /// Gives the leases up, and records an orderly stop. Blocks for some seconds
-    /// if the database does not answer.
+    /// Gives the leases up, and records an orderly stop. Waits for a few seconds: a
+    /// database that does not answer then finds out by the missing heartbeat.
     pub fn stop(self) {
         drop(self.stop);
-        if self.thread.join().is_err() {
-            log::error!("the heartbeat of this server had panicked");
+        // The thread drops its sender at its end.
+        if self.stopped.recv_timeout(STOP_MAX) == Err(RecvTimeoutError::Timeout) {
+            log::warn!("the stop of this server could not be recorded: no answer");
         }
     }
 }

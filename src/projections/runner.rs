@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
@@ -34,6 +33,9 @@ const RETRY_WAIT: Duration = Duration::from_secs(1);
 
 /// Limit of each statement.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Longest wait for the end of the thread.
+const STOP_MAX: Duration = Duration::from_secs(1);
 
 /// Rows that may wait to be written.
 const PENDING_MAX: usize = 50_000;
@@ -71,7 +73,7 @@ pub struct RunnerParts {
 #[derive(Debug)]
 pub struct Runner {
     stop: mpsc::Sender<()>,
-    thread: JoinHandle<()>,
+    stopped: mpsc::Receiver<()>,
 }
 
 impl Runner {
@@ -80,11 +82,13 @@ impl Runner {
     /// # Errors
     /// If the system allows no more threads.
     pub fn start(parts: RunnerParts) -> std::io::Result<Self> {
-        let (stop, stopped) = mpsc::channel();
+        let (stop, told_to_stop) = mpsc::channel();
+        let (has_stopped, stopped) = mpsc::channel();
         let mut followers: Vec<Follower> = all().into_iter().map(Follower::new).collect();
-        let thread = std::thread::Builder::new()
+        std::thread::Builder::new()
             .name("projections".to_owned())
             .spawn(move || {
+                let _has_stopped = has_stopped;
                 let mut conn = None;
                 loop {
                     let started_at = Instant::now();
@@ -98,19 +102,20 @@ impl Runner {
                         }
                     };
                     // The sender is dropped when it is time to stop.
-                    if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                    if told_to_stop.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
                         return;
                     }
                 }
             })?;
-        Ok(Self { stop, thread })
+        Ok(Self { stop, stopped })
     }
 
-    /// Ends it; what was not written is read again by the next holder.
+    /// Ends it, and waits for a moment; what was not written is read again later.
     pub fn stop(self) {
         drop(self.stop);
-        if self.thread.join().is_err() {
-            log::error!("the thread of the projections had panicked");
+        // The thread drops its sender at its end.
+        if self.stopped.recv_timeout(STOP_MAX) == Err(RecvTimeoutError::Timeout) {
+            log::debug!("the thread of the projections still waits for the database");
         }
     }
 }

@@ -83,7 +83,13 @@ const RANGE: &str = "now() - interval '10 minutes', now()";
 const TIMES: &str = "timestamptz, timestamptz";
 
 fn statements() -> Vec<Statement> {
-    [about_messages(), about_charts(), about_the_rest()].concat()
+    [
+        about_messages(),
+        about_charts(),
+        about_changes(),
+        about_the_rest(),
+    ]
+    .concat()
 }
 
 fn about_messages() -> Vec<Statement> {
@@ -167,14 +173,8 @@ fn about_charts() -> Vec<Statement> {
     ]
 }
 
-fn about_the_rest() -> Vec<Statement> {
+fn about_changes() -> Vec<Statement> {
     vec![
-        (
-            "nodes",
-            include_str!("../../src/query/nodes.sql"),
-            "text, text, boolean, bigint".to_owned(),
-            "NULL, NULL, NULL, 100".to_owned(),
-        ),
         (
             "nodes of the feed",
             include_str!("../../src/relay/board.sql"),
@@ -204,6 +204,17 @@ fn about_the_rest() -> Vec<Statement> {
             include_str!("../../src/messages/of_span.sql"),
             "timestamptz, timestamptz, smallint[]".to_owned(),
             format!("{RANGE}, '{{100}}'"),
+        ),
+    ]
+}
+
+fn about_the_rest() -> Vec<Statement> {
+    vec![
+        (
+            "nodes",
+            include_str!("../../src/query/nodes.sql"),
+            "text, text, boolean, bigint".to_owned(),
+            "NULL, NULL, NULL, 100".to_owned(),
         ),
         (
             "sessions",
