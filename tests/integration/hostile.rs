@@ -379,6 +379,7 @@ fn names_with_markup_and_control_characters_stay_names() {
             .metric_with("ingest_sessions_by_chain", "(other)"),
         names.len() as f64 - 3.0
     );
+    attacked.app.wait_projected();
     let answer = attacked.app.get("/nodes");
     assert_eq!(answer.headers["content-type"], "application/json");
     for name in names {

@@ -93,6 +93,7 @@ fn assert_http_finds(app: &TestApp, frames: &[Vec<u8>]) {
         let (msg, fields, _) = expected(frame);
         by_kind.entry(msg).or_default().push(fields);
     }
+    app.wait_projected();
     let nodes = app.get("/nodes").json();
     for (msg, mut expected) in by_kind {
         let mut found = Vec::new();

@@ -17,6 +17,7 @@ fn newest(app: &TestApp, network: &Network, node: usize, msg: &str, field: &str)
 }
 
 fn online(app: &TestApp) -> usize {
+    app.wait_projected();
     let nodes = app.get("/nodes?online=true").json();
     nodes.as_array().unwrap().len()
 }
@@ -32,6 +33,7 @@ fn the_database_knows_what_the_network_does() {
     network.profile(3, "pallet_test", "on_test", 4_711);
     network.rate(3, &[(1, -42, true)]);
     network.wait_stored(&app);
+    app.wait_projected();
 
     for (node, facts) in network.nodes().iter().enumerate() {
         let found = app.get(&format!("/nodes?name={}", facts.name)).json();
