@@ -13,7 +13,8 @@ const PAGE = 100;
 const LIVE_MAX = 500;
 // Newer messages than a moment are looked for in windows of at first this many microseconds.
 const WINDOW_FIRST = 10_000_000;
-const WINDOW_MIN = 1000;
+// Messages of a connection are at least one microsecond apart, so a page holds all of the shortest.
+const WINDOW_MIN = 64;
 
 /**
  * Puts the list in `place`. `options`: `peer`; `linkTo(at)` gives an <a> to a moment; `only(msg)`, `clearFilters()`;

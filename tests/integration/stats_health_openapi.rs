@@ -98,7 +98,7 @@ fn a_query_that_takes_too_long_is_503_and_shows_no_sql() {
     let answer = app.get("/host_systems");
     assert_eq!(answer.status, 503, "{}", answer.body);
     app.db
-        .execute("ALTER TABLE peer_connections RENAME COLUMN chain TO renamed");
+        .execute("ALTER TABLE nodes RENAME COLUMN chain TO renamed");
     let answer = app.get("/nodes?chain=x");
     assert_eq!(answer.status, 500, "{}", answer.body);
     assert!(!answer.body.contains("chain"), "{}", answer.body);

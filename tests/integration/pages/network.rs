@@ -33,7 +33,6 @@ fn the_database_knows_what_the_network_does() {
     network.profile(3, "pallet_test", "on_test", 4_711);
     network.rate(3, &[(1, -42, true)]);
     network.wait_stored(&app);
-    app.wait_projected();
 
     for (node, facts) in network.nodes().iter().enumerate() {
         let found = app.get(&format!("/nodes?name={}", facts.name)).json();

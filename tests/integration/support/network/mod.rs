@@ -128,13 +128,14 @@ impl Network {
     }
 
     /// Waits until everything that was sent is in the database; what was sent from
-    /// the past is dated as such.
+    /// the past is dated as such, and the projections contain it.
     #[track_caller]
     pub fn wait_stored(&self, app: &TestApp) {
         app.wait_stored(self.sent);
         if self.has_past {
             app.db.date_by_nodes();
         }
+        app.wait_projected();
     }
 
     /// From now on it is this time, up to a day ago; `None` is the true one.
