@@ -1,6 +1,6 @@
 //! The sessions that the feed knows: who speaks, and who listens to them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,9 @@ use crate::store::SessionRow;
 
 /// How long the messages of a session may be on their way after its end.
 const MEMORY: Duration = Duration::from_secs(120);
+
+/// Sessions that ended and are remembered, at most, the newest: some 2 kB each.
+const ENDED_MAX: usize = 10_000;
 
 /// A node came or went.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -53,7 +56,8 @@ pub(super) struct Sessions {
     known: HashMap<SessionId, Known>,
     /// Grows when topics come or go.
     generation: u64,
-    swept_at: Option<Instant>,
+    /// Those that ended, in the order of their ends.
+    ended: VecDeque<(Instant, SessionId)>,
 }
 
 impl Sessions {
@@ -63,6 +67,7 @@ impl Sessions {
         if before.is_some_and(|known| known.row.revision >= row.revision) {
             return None;
         }
+        let before_ended_at = before.and_then(|known| known.ended_at);
         let was_there = before
             .is_some_and(|known| known.ended_at.is_none() && known.row.facts.peer_id.is_some());
         let is_there = row.disconnected_at.is_none() && row.facts.peer_id.is_some();
@@ -76,6 +81,10 @@ impl Sessions {
             ended_at,
         };
         self.known.insert(row.id, known);
+        if ended_at.is_some() && before_ended_at.is_none() {
+            self.ended.push_back((now, row.id));
+            self.sweep(now);
+        }
         match (was_there, is_there) {
             (false, true) => Presence::of(row, "online", row.created_at, None),
             (true, false) => {
@@ -115,20 +124,14 @@ impl Sessions {
         admitted.cloned().collect()
     }
 
-    /// Forgets sessions that ended a while ago.
+    /// Forgets sessions that ended a while ago, and the oldest of too many.
     pub(super) fn sweep(&mut self, now: Instant) {
-        if self
-            .swept_at
-            .is_some_and(|at| now.duration_since(at) < MEMORY)
+        while let Some((at, session)) = self.ended.front().copied()
+            && (now.duration_since(at) >= MEMORY || self.ended.len() > ENDED_MAX)
         {
-            return;
+            self.ended.pop_front();
+            self.known.remove(&session);
         }
-        self.swept_at = Some(now);
-        self.known.retain(|_, known| {
-            known
-                .ended_at
-                .is_none_or(|at| now.duration_since(at) < MEMORY)
-        });
     }
 
     /// All that are open.
@@ -160,5 +163,47 @@ impl Presence {
     /// Whether it is on the chain with this name or genesis hash.
     pub(super) fn is_on(&self, chain: &str) -> bool {
         self.chain.as_deref() == Some(chain) || self.genesis_hash.as_deref() == Some(chain)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ConnectionId;
+    use crate::telemetry::{HardwareBenchmark, NodeFacts};
+
+    fn session(id: i64, has_ended: bool) -> SessionRow {
+        SessionRow {
+            id: SessionId(id),
+            ip_addr: String::new(),
+            created_at: DateTime::UNIX_EPOCH,
+            audit: false,
+            node_id: Some(1),
+            connection_id: ConnectionId(1),
+            server_id: "server".to_owned(),
+            facts: NodeFacts::default(),
+            hardware: HardwareBenchmark::default(),
+            last_seen_at: DateTime::UNIX_EPOCH,
+            disconnected_at: has_ended.then_some(DateTime::UNIX_EPOCH),
+            disconnect_reason: None,
+            revision: if has_ended { 2 } else { 1 },
+        }
+    }
+
+    #[test]
+    fn sessions_that_ended_are_bounded_in_number() {
+        let mut sessions = Sessions::default();
+        let start = Instant::now();
+        let ended_max = i64::try_from(ENDED_MAX).unwrap();
+        sessions.apply(&session(0, false), start);
+        for id in 1..=ended_max + 5 {
+            sessions.apply(&session(id, false), start);
+            sessions.apply(&session(id, true), start);
+        }
+        let is_known = |sessions: &Sessions, id: i64| sessions.known.contains_key(&SessionId(id));
+        assert_eq!(sessions.known.len(), ENDED_MAX + 1);
+        assert!(is_known(&sessions, 0) && !is_known(&sessions, 5) && is_known(&sessions, 6));
+        sessions.sweep(start + MEMORY);
+        assert_eq!((sessions.known.len(), sessions.ended.len()), (1, 0));
     }
 }

@@ -14,6 +14,7 @@
 mod addresses;
 mod arrival;
 mod batcher;
+mod churn;
 mod dispatch;
 mod feed_publisher;
 mod frames;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SubsecRound, Utc};
 
+use super::churn::Churn;
 use crate::config::ChainRules;
 use crate::ids::{ConnectionId, SessionId};
 use crate::metrics::{ChainCounts, ChainPlace, DisconnectReason, DropReason};
@@ -34,6 +35,7 @@ pub(super) struct Nodes {
     sessions: Vec<Session>,
     changes: Vec<SessionRow>,
     nodes_max: usize,
+    churn: Churn,
     chains: ChainRules,
     chain_counts: Arc<ChainCounts>,
     refused: Vec<Option<u64>>,
@@ -45,6 +47,8 @@ struct Session {
     row: Box<SessionRow>,
     stored_at: Instant,
     chain: Option<ChainPlace>,
+    /// Another peer speaks under this node id, and gets no session of its own.
+    is_displaced: bool,
 }
 
 /// One moment, on the clock of the wall and on the steady one.
@@ -78,6 +82,7 @@ impl Nodes {
             sessions: Vec::new(),
             changes: Vec::new(),
             nodes_max,
+            churn: Churn::new(nodes_max),
             chains,
             chain_counts,
             refused: Vec::new(),
@@ -118,6 +123,9 @@ impl Nodes {
         else {
             return self.open(node, now, ids);
         };
+        if session.is_displaced {
+            return Err(DropReason::TooManyNodes);
+        }
         session.row.last_seen_at = now.wall;
         if now.steady.duration_since(session.stored_at) >= TOUCH_INTERVAL {
             self.changes.push(session.changed(now));
@@ -142,6 +150,10 @@ impl Nodes {
             return Err(DropReason::ChainRefused);
         }
         self.refused.retain(|refused| *refused != node);
+        let known = |session: &&mut Session| session.node == node;
+        if let Some(session) = self.sessions.iter_mut().find(known) {
+            session.is_displaced = false;
+        }
         let id = self.enter(node, now, ids)?;
         let known = self
             .sessions
@@ -159,10 +171,14 @@ impl Nodes {
             }
             return Ok(id);
         }
+        if !self.churn.admit(node, now.steady) {
+            session.is_displaced = true;
+            return Err(DropReason::TooManyNodes);
+        }
         self.changes
             .push(session.ended(DisconnectReason::Replaced, now));
         self.sessions.retain(|session| session.row.id != id);
-        let id = self.open(node, now, ids)?;
+        let id = self.open_admitted(node, now, ids);
         if let Some(session) = self.sessions.last_mut() {
             session.introduce(facts, &self.chain_counts);
             self.changes.push(session.changed(now));
@@ -237,9 +253,13 @@ impl Nodes {
         now: Moment,
         ids: &IdBlocks,
     ) -> Result<SessionId, DropReason> {
-        if self.sessions.len() >= self.nodes_max {
+        if self.sessions.len() >= self.nodes_max || !self.churn.admit(node, now.steady) {
             return Err(DropReason::TooManyNodes);
         }
+        Ok(self.open_admitted(node, now, ids))
+    }
+
+    fn open_admitted(&mut self, node: Option<u64>, now: Moment, ids: &IdBlocks) -> SessionId {
         let id = ids.next_session();
         let mut session = Session {
             node,
@@ -260,10 +280,11 @@ impl Nodes {
             }),
             stored_at: now.steady,
             chain: None,
+            is_displaced: false,
         };
         self.changes.push(session.changed(now));
         self.sessions.push(session);
-        Ok(id)
+        id
     }
 }
 

@@ -1,8 +1,9 @@
 //! Mends the few things that are legal JSON and that `jsonb` refuses, so that a
 //! message is kept instead of rejected: an escaped NUL and a lone surrogate
-//! become U+FFFD, and a number beyond the range of `numeric` becomes a string.
+//! become U+FFFD, and a number that is very long once it is written out becomes a
+//! string, exactly as it was sent.
 
-use super::scan::four_hex_digits;
+use super::scan::{four_hex_digits, is_long_number};
 
 /// The replacement character, escaped.
 const REPLACEMENT: &[u8] = b"\\ufffd";
@@ -73,21 +74,19 @@ fn unicode_escape<'a>(text: &'a [u8], tail: &'a [u8], out: &mut Vec<u8>) -> &'a 
     text.get(length..).unwrap_or_default()
 }
 
-/// Copies the number at the start of `text`, in quotation marks if it is out of range.
+/// Copies the number at the start of `text`, in quotation marks if it is too long.
 fn number<'a>(text: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
     let length = text
         .iter()
         .position(|byte| !matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9'))
         .unwrap_or(text.len());
     let (digits, rest) = text.split_at(length);
-    let exponent = digits.iter().rev().take_while(|byte| byte.is_ascii_digit());
-    let has_exponent = digits.iter().any(|byte| matches!(byte, b'e' | b'E'));
-    let out_of_range = digits.len() > 300 || (has_exponent && exponent.count() > 3);
-    if out_of_range {
+    let is_long = is_long_number(digits);
+    if is_long {
         out.push(b'"');
     }
     out.extend_from_slice(digits);
-    if out_of_range {
+    if is_long {
         out.push(b'"');
     }
     rest
@@ -126,6 +125,7 @@ mod tests {
     #[test]
     fn numbers_beyond_the_database_become_strings() {
         assert_eq!(repaired("[1e9999,1]"), "[\"1e9999\",1]");
+        assert_eq!(repaired("[1.50E-999,1e30]"), "[\"1.50E-999\",1e30]");
         let long = "7".repeat(400);
         assert_eq!(repaired(&format!("[-{long}]")), format!("[\"-{long}\"]"));
     }

@@ -10,8 +10,10 @@ use std::ops::Range;
 /// thread far more; nodes send four.
 pub(super) const DEPTH_MAX: usize = 1_000;
 
-/// Digits, exponent included, up to which a number goes to the database as it is.
-const NUMBER_BYTES_MAX: usize = 300;
+/// Characters up to which a number goes to the database as a number, written out as
+/// `jsonb` writes it, without exponent: 1e999 would become 200 times as long. Every
+/// double-precision number in its shortest form has fewer.
+const NUMBER_CHARS_MAX: usize = 350;
 
 /// Why a text is not JSON that we follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,6 +171,7 @@ impl<'a> Scanner<'a> {
 
     fn number(&mut self) -> Result<(), ScanError> {
         let start = self.at;
+        let mut has_exponent = false;
         if self.text.get(self.at) == Some(&b'-') {
             self.at += 1;
         }
@@ -186,10 +189,13 @@ impl<'a> Scanner<'a> {
             if let Some(b'+' | b'-') = self.text.get(self.at) {
                 self.at += 1;
             }
-            // 1e999 is still a numeric of PostgreSQL, 1e200000 is not.
-            self.needs_repair |= self.digits()? > 3;
+            self.digits()?;
+            has_exponent = true;
         }
-        self.needs_repair |= self.at - start > NUMBER_BYTES_MAX;
+        if has_exponent || self.at - start > NUMBER_CHARS_MAX {
+            let number = self.text.get(start..self.at).unwrap_or_default();
+            self.needs_repair |= is_long_number(number);
+        }
         Ok(())
     }
 
@@ -227,6 +233,23 @@ impl<'a> Scanner<'a> {
         self.at += 1;
         Ok(byte)
     }
+}
+
+/// Whether a number is too long for the database once it is written out.
+pub(super) fn is_long_number(number: &[u8]) -> bool {
+    let mut parts = number.splitn(2, |byte| matches!(byte, b'e' | b'E'));
+    let mantissa = parts.next().unwrap_or_default();
+    let exponent = parts.next().map_or(Some(0), |digits| {
+        std::str::from_utf8(digits).ok()?.parse::<i32>().ok()
+    });
+    let mut digits = mantissa.splitn(2, |byte| *byte == b'.').map(<[u8]>::len);
+    let mut digits = || i32::try_from(digits.next().unwrap_or(0)).unwrap_or(i32::MAX);
+    let (whole, fraction) = (digits(), digits());
+    exponent.is_none_or(|exponent| {
+        let before = whole.saturating_add(exponent).max(1);
+        let after = fraction.saturating_sub(exponent).max(0);
+        usize::try_from(before.saturating_add(after)).is_ok_and(|chars| chars > NUMBER_CHARS_MAX)
+    })
 }
 
 /// The value of four hexadecimal digits.
@@ -317,14 +340,22 @@ mod tests {
             ("\"\\ud83d\\ude00\"", true),
             ("\"\\u00e9\"", false),
             ("1e9999", true),
-            ("1e999", false),
+            ("1e999", true),
+            ("-1E+400", true),
+            ("1e-400", true),
+            ("1e99999999999999999999", true),
+            ("1e-99999999999999999999", true),
+            ("1.7976931348623157e308", false),
+            ("2.2250738585072014e-308", false),
+            ("-4.9406564584124654e-324", false),
+            ("1e300", false),
             ("18446744073709551616", false),
         ] {
             let mut scanner = Scanner::new(text.as_bytes());
             scanner.value(0).unwrap();
             assert_eq!(scanner.needs_repair, expected, "{text}");
         }
-        let long = "9".repeat(NUMBER_BYTES_MAX + 1);
+        let long = "9".repeat(NUMBER_CHARS_MAX + 1);
         let mut scanner = Scanner::new(long.as_bytes());
         scanner.value(0).unwrap();
         assert!(scanner.needs_repair);

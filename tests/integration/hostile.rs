@@ -313,6 +313,42 @@ fn a_thousand_ids_on_one_connection_get_twenty_sessions() {
 }
 
 #[test]
+fn a_node_that_is_another_one_all_the_time_gets_few_sessions() {
+    let mut attacked = Attacked::start(&[]);
+    let mut node = attacked.app.node("/submit");
+    for peer in 0..1_000 {
+        let facts = json!({"msg": "system.connected", "network_id": format!("peer-{peer}")});
+        node.send(json!({"id": 1, "payload": facts}).to_string());
+        node.send(json!({"id": 1, "payload": {"msg": "m", "peer": peer}}).to_string());
+    }
+    wait_until("all are accounted for", || {
+        attacked.dropped("too_many_nodes") == 2.0 * 996.0
+    });
+    attacked.app.wait_stored(9);
+    // What is stored is stored under the peer that said it.
+    let right = "SELECT count(*) FROM telemetry_logs l JOIN peer_connections p ON p.id = l.peer_connection_id WHERE p.peer_id = 'peer-' || (l.logs ->> 'peer')";
+    assert_eq!(attacked.app.db.count(right), 4);
+    attacked.assert_unharmed();
+}
+
+#[test]
+fn numbers_do_not_grow_when_they_are_stored() {
+    let mut attacked = Attacked::start(&[]);
+    let mut node = attacked.app.node("/submit");
+    let numbers = "1e999,".repeat(80_000);
+    node.send(format!(
+        r#"{{"id":1,"payload":{{"msg":"numbers","a":[{numbers}1e300]}}}}"#
+    ));
+    attacked.app.wait_stored(2);
+    let bytes = "SELECT length(logs::text) FROM telemetry_logs WHERE msg = 'numbers'";
+    let bytes = attacked.app.db.count(bytes);
+    assert!(bytes < 2 * 480_000, "{bytes}");
+    let first = "SELECT logs -> 'a' ->> 0 AS value FROM telemetry_logs WHERE msg = 'numbers'";
+    assert_eq!(attacked.app.db.texts(first), ["1e999"]);
+    attacked.assert_unharmed();
+}
+
+#[test]
 fn a_hundred_thousand_kinds_are_stored_and_get_no_metrics_of_their_own() {
     let mut attacked = Attacked::start(&[("NODE_FRAMES_PER_S_MAX", 0)]);
     let mut node = attacked.app.node("/submit");
