@@ -197,16 +197,11 @@ fn what_others_think_of_a_peer_is_shown_over_time() {
             json!(value)
         )
     };
-    sort_by(&browser, MATRIX, "Peer");
     let other = network.node(1);
-    let row = column(&browser, MATRIX, "Peer")
-        .iter()
-        .position(|name| *name == other.name)
-        .unwrap();
-    browser.click(&format!(
-        "#matrix tbody:last-of-type tr:not(.space) ~ tr:nth-child({})",
-        row + 2
-    ));
+    sort_by(&browser, MATRIX, "Peer");
+    let by_name = [network.node(0).name.as_str(), other.name.as_str()];
+    wait_for_column(&browser, MATRIX, "Peer", &by_name);
+    browser.click("#matrix tbody:last-of-type tr:not(.space) ~ tr");
     browser.wait_until(&field(&other.name));
     browser.run("history.back()");
     browser.wait_until(&field(&network.node(0).name));
