@@ -57,8 +57,13 @@ pub struct WriteContext {
     pub rejected_max: u64,
 }
 
-/// A batch that was not stored before, and its number.
-type NewBatch<'a> = (Option<i64>, &'a Batch);
+/// Batches by whether they are stored already.
+struct Entered<'a> {
+    /// Not stored before, with their numbers.
+    new: Vec<(Option<i64>, &'a Batch)>,
+    /// Stored before, or a second copy of a new one.
+    recognised: Vec<(i64, &'a Batch)>,
+}
 
 #[derive(QueryableByName)]
 struct TriedRow {
@@ -104,7 +109,7 @@ fn store_whole(
     origin: &WriteContext,
 ) -> QueryResult<Outcome> {
     conn.transaction(|conn| {
-        let (mut outcome, new) = enter(conn, batches, origin)?;
+        let Entered { new, recognised } = enter(conn, batches, origin)?;
         for audit in [false, true] {
             let groups = new.iter().flat_map(|(_, batch)| &batch.groups);
             let slices: Vec<&[u8]> = groups
@@ -115,18 +120,21 @@ fn store_whole(
         }
         // Last, so that rows which other transactions want are held shortly.
         sessions::upsert(conn, &newest_sessions(&new))?;
-        outcome.stored += new.iter().map(|(_, batch)| batch.rows()).sum::<usize>();
+        let mut outcome = Outcome {
+            stored: new.iter().map(|(_, batch)| batch.rows()).sum(),
+            ..Outcome::default()
+        };
+        count_recognised(conn, &recognised, &mut outcome)?;
         Ok(outcome)
     })
 }
 
-/// Enters batches as stored. What is entered already was stored before; its
-/// messages are counted in the outcome, and the others are returned.
+/// Enters batches as stored; what is entered already is recognised.
 fn enter<'a>(
     conn: &mut PgConnection,
     batches: &'a [Arc<Batch>],
     origin: &WriteContext,
-) -> QueryResult<(Outcome, Vec<NewBatch<'a>>)> {
+) -> QueryResult<Entered<'a>> {
     let spans: Vec<Option<BatchRange>> = batches.iter().map(|batch| batch.span()).collect();
     let mut entries: Vec<Entry<'_>> = spans
         .iter()
@@ -155,16 +163,27 @@ fn enter<'a>(
             .returning(ingest_batches::id)
             .get_results(conn)?,
     };
-    let entered: HashSet<i64> = entered.into_iter().collect();
-    let mut outcome = Outcome::default();
-    let mut new = Vec::with_capacity(batches.len());
+    let mut entered: HashSet<i64> = entered.into_iter().collect();
+    let (mut new, mut recognised) = (Vec::with_capacity(batches.len()), Vec::new());
     for (batch, span) in batches.iter().zip(&spans) {
         let number = span.map(|span| span.ids.0.0);
-        let Some(number) = number.filter(|number| !entered.contains(number)) else {
-            new.push((number, &**batch));
-            continue;
-        };
-        let rejected: i64 = entry(number)
+        match number {
+            // The spool may hold two copies, and each number is entered once.
+            Some(number) if !entered.remove(&number) => recognised.push((number, &**batch)),
+            _ => new.push((number, &**batch)),
+        }
+    }
+    Ok(Entered { new, recognised })
+}
+
+/// Counts what was stored, and rejected, of batches when they were new.
+fn count_recognised(
+    conn: &mut PgConnection,
+    recognised: &[(i64, &Batch)],
+    outcome: &mut Outcome,
+) -> QueryResult<()> {
+    for (number, batch) in recognised {
+        let rejected: i64 = entry(*number)
             .select(ingest_batches::rejected)
             .get_result(conn)?;
         let rejected = usize::try_from(rejected).unwrap_or(0);
@@ -173,7 +192,7 @@ fn enter<'a>(
         outcome.rejected.extend(reasons);
         outcome.recognised += 1;
     }
-    Ok((outcome, new))
+    Ok(())
 }
 
 /// The entry of a batch.
@@ -217,7 +236,8 @@ fn store_in_pieces(
     origin: &WriteContext,
 ) -> Result<Outcome, DatabaseError> {
     conn.transaction(|conn| {
-        let (mut outcome, new) = enter(conn, batches, origin)?;
+        let Entered { new, recognised } = enter(conn, batches, origin)?;
+        let mut outcome = Outcome::default();
         for (number, batch) in &new {
             let rejected_before = outcome.rejected.len();
             for audit in [false, true] {
@@ -239,18 +259,19 @@ fn store_in_pieces(
             }
         }
         store_sessions_in_pieces(conn, &new)?;
+        count_recognised(conn, &recognised, &mut outcome)?;
         Ok(outcome)
     })
 }
 
-fn newest_sessions(new: &[NewBatch<'_>]) -> Vec<SessionRow> {
+fn newest_sessions(new: &[(Option<i64>, &Batch)]) -> Vec<SessionRow> {
     let batches: Vec<&Batch> = new.iter().map(|(_, batch)| *batch).collect();
     Batch::newest_sessions(&batches)
 }
 
 fn store_sessions_in_pieces(
     conn: &mut PgConnection,
-    new: &[NewBatch<'_>],
+    new: &[(Option<i64>, &Batch)],
 ) -> Result<(), DatabaseError> {
     for session in newest_sessions(new) {
         let asked_at = Instant::now();

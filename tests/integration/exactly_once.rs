@@ -167,6 +167,18 @@ fn batches_that_are_stored_together_are_recognised_each_by_its_own_number() {
 }
 
 #[test]
+fn a_batch_that_comes_twice_in_one_transaction_is_stored_once() {
+    let db = TestDb::new();
+    let mut conn = db.connect();
+    let kinds = Kinds::new(10, Arc::new(Metrics::new().unwrap()));
+    let batch = batch(&kinds, 1..101);
+    let mut twice = [batch.clone(), batch];
+    let outcome = store_batches(&mut conn, &kinds, &mut twice, &origin(10)).unwrap();
+    assert_eq!((outcome.stored, outcome.recognised), (200, 1));
+    assert_eq!(db.count("SELECT count(*) FROM telemetry_messages"), 100);
+}
+
+#[test]
 fn what_is_rejected_of_batches_that_are_stored_together_counts_for_its_own_batch() {
     let db = TestDb::new();
     db.execute("ALTER TABLE telemetry_messages ADD CHECK (id NOT IN (101, 250, 260))");

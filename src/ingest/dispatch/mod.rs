@@ -177,11 +177,14 @@ impl Dispatch {
             return;
         }
         self.draining = Some(DrainTo::Disk);
-        let live = self.in_flight.values().filter(|sent| sent.is_live());
-        let copies = live.flat_map(|sent| sent.batches.clone());
-        // The writer keeps their reservation.
-        self.retries
-            .extend(copies.map(|batch| (batch, Reservation::default())));
+        for sent in self.in_flight.values_mut() {
+            if let Source::Memory(reservation) = &mut sent.source {
+                let reservation = std::mem::take(reservation);
+                let copies = sent.batches.iter().cloned();
+                self.retries
+                    .extend(copies.map(|batch| (batch, reservation)));
+            }
+        }
     }
 
     /// The next step, if there is one now.
@@ -262,6 +265,8 @@ impl Dispatch {
         let sent = self.in_flight.remove(&id)?;
         let meanwhile = self.stored_at.is_some_and(|at| at > sent.sent_at);
         match sent.source {
+            // A copy of it goes to disk.
+            Source::Memory(_) if self.draining == Some(DrainTo::Disk) => {}
             Source::Memory(reservation) => {
                 let batches = sent.batches.into_iter().rev();
                 for batch in batches {

@@ -382,6 +382,20 @@ fn draining_to_disk_includes_what_is_in_flight() {
 }
 
 #[test]
+fn draining_to_disk_spills_a_batch_once_although_its_write_fails_meanwhile() {
+    let now = Instant::now();
+    let mut dispatch = dispatch(0);
+    push_batch(&mut dispatch, now);
+    let (id, _) = written(dispatch.next_step(now));
+    dispatch.drain(true);
+    dispatch.not_stored(id, now);
+    spilled(dispatch.next_step(now));
+    dispatch.spilled();
+    assert!(dispatch.next_step(now).is_none());
+    assert!(dispatch.is_drained());
+}
+
+#[test]
 fn draining_to_the_database_does_not_wait_for_the_spool() {
     let now = Instant::now();
     let mut dispatch = dispatch(1);
