@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct SessionId(pub i64);
 
-/// A row of `telemetry_messages`; also names a batch. Grows with the time of
+/// A stored message; also names a batch. Grows with the time of
 /// arrival at one server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(pub i64);

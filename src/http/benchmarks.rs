@@ -132,8 +132,9 @@ pub(super) async fn targets(
     id: web::Path<String>,
 ) -> Result<web::Json<Vec<Target>>, AppError> {
     let id = params::row_id("id", &id)?;
+    let limits = state.query_limits();
     let targets = state
-        .ask(move |conn| benchmarks::fetch_targets(conn, id))
+        .ask(move |conn| benchmarks::fetch_targets(conn, id, &limits))
         .await?;
     Ok(web::Json(targets))
 }

@@ -224,8 +224,9 @@ impl FeedSocket {
         let counted = self.histories.clone();
         let begun = async move {
             wait_for_spool(&state).await;
-            let now = Utc::now();
-            let begin = move |conn: &mut _| History::begin(conn, &filter, &since, sessions, now);
+            let limits = state.query_limits();
+            let begin =
+                move |conn: &mut _| History::begin(conn, &filter, &since, sessions, &limits);
             state.ask(begin).await
         };
         let begun = begun.into_actor(self);

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use chrono::Utc;
 use serde_json::value::RawValue;
 
 use super::access::Caller;
@@ -69,9 +68,9 @@ pub(super) async fn logs(
     if !caller.sees_addresses {
         query = query.without_addresses();
     }
-    let (now, time_max) = (Utc::now(), state.statement_time_max());
+    let limits = state.query_limits();
     let mut page = state
-        .ask(move |conn| node_logs::fetch(conn, &query, now, time_max))
+        .ask(move |conn| node_logs::fetch(conn, &query, &limits))
         .await?;
     if !caller.sees_addresses {
         for log in &mut page.logs {
@@ -103,9 +102,9 @@ pub(super) async fn log_stats(
     asked: web::Query<LogStatsParams>,
 ) -> Result<web::Json<Vec<LogStat>>, AppError> {
     let query = LogStatsQuery::try_from(asked.into_inner())?;
-    let (now, time_max) = (Utc::now(), state.statement_time_max());
+    let limits = state.query_limits();
     let stats = state
-        .ask(move |conn| log_stats::fetch(conn, &query, now, time_max))
+        .ask(move |conn| log_stats::fetch(conn, &query, &limits))
         .await?;
     Ok(web::Json(stats))
 }

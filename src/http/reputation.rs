@@ -1,7 +1,6 @@
 //! `/reputation`: what peers think of each other.
 
 use actix_web::web;
-use chrono::Utc;
 
 use super::error::{ErrorBody, ReadErrors};
 use super::{AppError, AppState};
@@ -43,9 +42,9 @@ async fn reports(
     shown: Shown,
 ) -> Result<web::Json<Vec<Report>>, AppError> {
     let query = ReportsQuery::try_from(asked)?;
-    let now = Utc::now();
+    let limits = state.query_limits();
     let reports = state
-        .ask(move |conn| reputation::fetch_all(conn, &query, shown, now))
+        .ask(move |conn| reputation::fetch_all(conn, &query, shown, &limits))
         .await?;
     Ok(web::Json(reports))
 }
@@ -68,9 +67,9 @@ pub(super) async fn of_peer(
 ) -> Result<web::Json<Vec<Opinion>>, AppError> {
     let peer_id = params::peer_id(Some(&peer_id))?;
     let query = ReportsQuery::try_from(asked.into_inner())?;
-    let now = Utc::now();
+    let limits = state.query_limits();
     let opinions = state
-        .ask(move |conn| reputation::fetch_of(conn, &peer_id, &query, now))
+        .ask(move |conn| reputation::fetch_of(conn, &peer_id, &query, &limits))
         .await?;
     Ok(web::Json(opinions))
 }

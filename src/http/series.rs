@@ -1,7 +1,6 @@
 //! `/api/v1/sessions` and `/api/v1/series`: the story of one node.
 
 use actix_web::web;
-use chrono::Utc;
 
 use super::access::Caller;
 use super::error::{ErrorBody, ReadErrors};
@@ -52,9 +51,9 @@ pub(super) async fn series(
     asked: web::Query<SeriesParams>,
 ) -> Result<web::Json<Series>, AppError> {
     let query = SeriesQuery::try_from(asked.into_inner())?;
-    let (now, time_max) = (Utc::now(), state.statement_time_max());
+    let limits = state.query_limits();
     let series = state
-        .ask(move |conn| series::fetch(conn, &query, now, time_max))
+        .ask(move |conn| series::fetch(conn, &query, &limits))
         .await?;
     Ok(web::Json(series))
 }

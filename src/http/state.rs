@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use actix::Addr;
 use chrono::{DateTime, Utc};
@@ -14,7 +13,7 @@ use crate::database::Pools;
 use crate::feed::Hub;
 use crate::ingest::{Ingest, Sampler};
 use crate::metrics::Metrics;
-use crate::query::{Queries, QueryError};
+use crate::query::{Limits, Queries, QueryError};
 use crate::server_state::ServerState;
 
 /// The state of one server.
@@ -124,8 +123,8 @@ impl AppState {
         Ok(self.queries.enter(&store.pools, work).await?)
     }
 
-    /// How long a question of several statements may take altogether.
-    pub(super) fn statement_time_max(&self) -> Duration {
-        self.config.store.statement_timeout
+    /// What a question that is asked now may take.
+    pub(super) fn query_limits(&self) -> Limits {
+        Limits::new(&self.config)
     }
 }

@@ -1,18 +1,30 @@
-//! Stored messages, for all who read them.
+//! Stored messages, for all who read them: the one room that names the tables and
+//! views of the log, so that what lies beneath can change.
 //!
-//! The one room that names the tables of the messages, so that what lies beneath
-//! can change.
+//! A question names a span of arrival, and where it can the sessions and
+//! kinds. Spans are constants for the planner, so only partitions within them are
+//! locked and read; [`Window`] says how long one may be. What a message means is
+//! said elsewhere.
 
-use std::collections::HashMap;
+mod by_peer;
+mod kinds;
+mod last_values;
+mod pages;
+mod stream;
+mod targets;
+mod window;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Nullable, SmallInt, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Bool, Nullable, SmallInt, Text, Timestamptz};
 
-use crate::store::StoredBatch;
-
-/// Increment of `telemetry_messages_id_seq`.
-const ID_BLOCK_LENGTH: i64 = 1 << 20;
+pub use by_peer::{ByPeer, newest_by_peer};
+pub use kinds::{KindFilter, names, numbers, unlisted_name};
+pub use last_values::{LastMessage, LastTime, Lookup, Rare, last_messages, last_times};
+pub use pages::{KindCount, Newest, Oldest, Position, count_by_kind, newest, oldest};
+pub use stream::{begin, earliest, of_batches, of_span};
+pub use targets::{TargetCount, count_by_target};
+pub use window::{Window, windows};
 
 /// A stored message.
 #[derive(Debug, QueryableByName)]
@@ -26,198 +38,38 @@ pub struct MessageRow {
     /// Session.
     #[diesel(sql_type = BigInt)]
     pub peer_connection_id: i64,
-    /// Number of its kind.
+    /// Number of its kind, see [`names`].
     #[diesel(sql_type = SmallInt)]
     pub kind_id: i16,
     /// Field `target`.
     #[diesel(sql_type = Nullable<Text>)]
     pub target: Option<String>,
-    /// Fields as JSON, for the kinds that were asked for.
+    /// Fields as JSON; of streams only for the kinds that were asked for.
     #[diesel(sql_type = Nullable<Text>)]
     pub logs: Option<String>,
 }
 
-/// Consecutive numbers of messages, and the span of their arrival.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Run {
-    ids: (i64, i64),
-    arrival: (DateTime<Utc>, DateTime<Utc>),
-}
-
-#[derive(QueryableByName)]
-struct Kind {
-    #[diesel(sql_type = SmallInt)]
-    id: i16,
-    #[diesel(sql_type = Text)]
-    msg: String,
-}
-
-#[derive(QueryableByName)]
-struct Earliest {
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    created_at: Option<DateTime<Utc>>,
-}
-
-/// The kinds among `names` that were ever stored, by number.
-///
-/// # Errors
-/// If the database cannot be read.
-pub fn kinds(
-    conn: &mut PgConnection,
-    names: &[&'static str],
-) -> QueryResult<HashMap<i16, &'static str>> {
-    let found: Vec<Kind> =
-        diesel::sql_query("SELECT id, msg FROM message_kinds WHERE msg = ANY($1)")
-            .bind::<Array<Text>, _>(names)
-            .load(conn)?;
-    let known = found.into_iter().filter_map(|kind| {
-        let name = names.iter().find(|name| **name == kind.msg)?;
-        Some((kind.id, *name))
-    });
-    Ok(known.collect())
-}
-
-/// The messages of some batches; fields only of `kinds`. Index:
-/// `telemetry_messages_time_idx`.
-///
-/// # Errors
-/// If the database cannot be read.
-pub fn of_batches(
-    conn: &mut PgConnection,
-    batches: &[StoredBatch],
-    kinds: &[i16],
-) -> QueryResult<Vec<MessageRow>> {
-    let mut rows = Vec::new();
-    for together in runs(batches).chunk_by(near) {
-        let ids = |id: fn(&Run) -> i64| together.iter().map(id).collect::<Vec<i64>>();
-        let from = together.iter().map(|run| run.arrival.0).min();
-        let until = together.iter().map(|run| run.arrival.1).max();
-        let found: Vec<MessageRow> = diesel::sql_query(include_str!("of_batches.sql"))
-            .bind::<Array<BigInt>, _>(ids(|run| run.ids.0))
-            .bind::<Array<BigInt>, _>(ids(|run| run.ids.1))
-            .bind::<Nullable<Timestamptz>, _>(from)
-            .bind::<Nullable<Timestamptz>, _>(until)
-            .bind::<Array<SmallInt>, _>(kinds)
-            .load(conn)?;
-        rows.extend(found);
+impl MessageRow {
+    /// Fields as JSON; empty where they were not asked for.
+    pub fn fields(&self) -> &str {
+        self.logs.as_deref().unwrap_or_default()
     }
-    Ok(rows)
 }
 
-/// The messages that arrived in a span of time, up to but without its end; fields
-/// only of `kinds`. Index: `telemetry_messages_time_idx`.
+/// Whether the database has what reading needs; a replica may be behind.
 ///
 /// # Errors
 /// If the database cannot be read.
-pub fn of_span(
-    conn: &mut PgConnection,
-    from: DateTime<Utc>,
-    until: DateTime<Utc>,
-    kinds: &[i16],
-) -> QueryResult<Vec<MessageRow>> {
-    diesel::sql_query(include_str!("of_span.sql"))
-        .bind::<Timestamptz, _>(from)
-        .bind::<Timestamptz, _>(until)
-        .bind::<Array<SmallInt>, _>(kinds)
-        .load(conn)
-}
-
-/// The arrival of the oldest message at or after a time. Index:
-/// `telemetry_messages_time_idx`; reads the first partition with messages.
-///
-/// # Errors
-/// If the database cannot be read.
-pub fn earliest(
-    conn: &mut PgConnection,
-    from: Option<DateTime<Utc>>,
-) -> QueryResult<Option<DateTime<Utc>>> {
-    let found: Earliest = diesel::sql_query(
-        "SELECT min(created_at) AS created_at FROM telemetry_rows WHERE $1::timestamptz IS NULL OR created_at >= $1",
+pub fn are_readable(conn: &mut PgConnection) -> QueryResult<bool> {
+    let found: Found = diesel::sql_query(
+        "SELECT to_regclass('telemetry_logs') IS NOT NULL AND to_regclass('telemetry_rows') IS NOT NULL AS found",
     )
-    .bind::<Nullable<Timestamptz>, _>(from)
     .get_result(conn)?;
-    Ok(found.created_at)
+    Ok(found.found)
 }
 
-/// Batches whose numbers follow each other become one run; runs are sorted by arrival.
-fn runs(batches: &[StoredBatch]) -> Vec<Run> {
-    let mut sorted: Vec<(i64, i64, &StoredBatch)> = batches.iter().flat_map(pieces).collect();
-    sorted.sort_unstable_by_key(|(first, _, _)| *first);
-    let mut runs: Vec<Run> = Vec::new();
-    for (first, last, batch) in sorted {
-        let arrival = (batch.first_at, batch.last_at);
-        match runs.last_mut() {
-            Some(run) if run.ids.1 + 1 == first => {
-                run.ids.1 = last;
-                run.arrival = (run.arrival.0.min(arrival.0), run.arrival.1.max(arrival.1));
-            }
-            _ => runs.push(Run {
-                ids: (first, last),
-                arrival,
-            }),
-        }
-    }
-    runs.sort_unstable_by_key(|run| run.arrival);
-    runs
-}
-
-/// The numbers of a batch. Those of version 1.0 go on in another block of numbers
-/// where theirs ended; what lies between belongs to other servers.
-fn pieces(batch: &StoredBatch) -> Vec<(i64, i64, &StoredBatch)> {
-    let block = |id: i64| (id - 1).div_euclid(ID_BLOCK_LENGTH);
-    if batch.id < 0 || block(batch.id) == block(batch.last_id) {
-        return vec![(batch.id, batch.last_id, batch)];
-    }
-    let end = (block(batch.id) + 1) * ID_BLOCK_LENGTH;
-    let start = block(batch.last_id) * ID_BLOCK_LENGTH + 1;
-    vec![(batch.id, end, batch), (start, batch.last_id, batch)]
-}
-
-/// Whether it is cheaper to read both at once.
-fn near(one: &Run, next: &Run) -> bool {
-    next.arrival.0 <= one.arrival.1 + chrono::TimeDelta::seconds(10)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn batches_that_follow_each_other_are_read_together() {
-        let at = |second| DateTime::from_timestamp(second, 0).unwrap();
-        let batch = |id, last_id, second| StoredBatch {
-            id,
-            last_id,
-            first_at: at(second),
-            last_at: at(second + 1),
-            transaction_id: 0,
-        };
-        let runs = runs(&[batch(11, 20, 2), batch(1, 10, 1), batch(500, 510, 90)]);
-        assert_eq!(
-            runs,
-            [
-                Run {
-                    ids: (1, 20),
-                    arrival: (at(1), at(3))
-                },
-                Run {
-                    ids: (500, 510),
-                    arrival: (at(90), at(91))
-                }
-            ]
-        );
-        assert!(!near(&runs[0], &runs[1]));
-        let odd = batch(ID_BLOCK_LENGTH - 1, 2 * ID_BLOCK_LENGTH + 5, 1);
-        let numbers: Vec<_> = pieces(&odd)
-            .iter()
-            .map(|piece| (piece.0, piece.1))
-            .collect();
-        assert_eq!(
-            numbers,
-            [
-                (ID_BLOCK_LENGTH - 1, ID_BLOCK_LENGTH),
-                (2 * ID_BLOCK_LENGTH + 1, 2 * ID_BLOCK_LENGTH + 5)
-            ]
-        );
-    }
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = Bool)]
+    found: bool,
 }

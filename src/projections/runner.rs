@@ -222,7 +222,7 @@ impl Follower {
         let is_new = !changes.batches.is_empty() || !changes.sessions.is_empty();
         if is_new {
             self.summarize(conn)?;
-            let kinds = messages::kinds(conn, self.projection.kinds())?;
+            let kinds = messages::numbers(conn, self.projection.kinds())?;
             let numbers: Vec<i16> = kinds.keys().copied().collect();
             let rows = messages::of_batches(conn, &changes.batches, &numbers)?;
             for session in &changes.sessions {
@@ -282,7 +282,7 @@ impl Follower {
             return Ok(true);
         }
         let until = from + self.span;
-        let kinds = messages::kinds(conn, self.projection.kinds())?;
+        let kinds = messages::numbers(conn, self.projection.kinds())?;
         let numbers: Vec<i16> = kinds.keys().copied().collect();
         let rows = messages::of_span(conn, from, until, &numbers)?;
         // After the messages: a batch is visible with them, or before.

@@ -1,37 +1,31 @@
 //! Benchmark runs, their phases, and the spans that nodes sent meanwhile.
 
-use chrono::{DateTime, Utc};
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::QueryError;
 use super::params::ListQuery;
+use super::{Limits, QueryError, time_windows};
+use crate::messages::{self, Window};
 use crate::store::benchmarks::{Benchmark, BenchmarkEvent};
 
+/// Messages with spans.
+const PROFILING: &str = "tracing.profiling";
+
 /// A target of spans.
-#[derive(Debug, Serialize, QueryableByName, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Target {
     /// Target of the spans.
-    #[diesel(sql_type = Text)]
     #[schema(example = "pallet_babe")]
     pub target: String,
     /// Spans of that target.
-    #[diesel(sql_type = BigInt)]
     pub qty: i64,
     /// Names of the spans.
-    #[diesel(sql_type = Nullable<Array<Nullable<Text>>>)]
-    #[schema(value_type = Vec<String>)]
-    #[serde(serialize_with = "without_gaps")]
-    pub names: Option<Vec<Option<String>>>,
-}
-
-fn without_gaps<S: serde::Serializer>(
-    names: &Option<Vec<Option<String>>>,
-    to: S,
-) -> Result<S::Ok, S::Error> {
-    to.collect_seq(names.iter().flatten().flatten())
+    pub names: BTreeSet<String>,
 }
 
 #[derive(QueryableByName)]
@@ -71,15 +65,53 @@ pub fn fetch_events(conn: &mut PgConnection, id: i64) -> Result<Vec<BenchmarkEve
 /// test if the run says which it was (`setup.substrate.peerId`).
 ///
 /// # Errors
-/// [`QueryError::NotFound`] for an unknown run.
-pub fn fetch_targets(conn: &mut PgConnection, id: i64) -> Result<Vec<Target>, QueryError> {
-    let span = span(conn, id)?;
-    let targets = diesel::sql_query(include_str!("benchmark_targets.sql"))
-        .bind::<Timestamptz, _>(span.start)
-        .bind::<Timestamptz, _>(span.end)
-        .bind::<Nullable<Text>, _>(span.peer_id)
-        .load(conn)?;
-    Ok(targets)
+/// [`QueryError::NotFound`] for an unknown run; [`QueryError::Unavailable`] if it
+/// takes longer than `limits` allow.
+pub fn fetch_targets(
+    conn: &mut PgConnection,
+    id: i64,
+    limits: &Limits,
+) -> Result<Vec<Target>, QueryError> {
+    let deadline = limits.deadline();
+    let run = span(conn, id)?;
+    let kinds = messages::numbers(conn, &[PROFILING])?;
+    let Some(kind) = kinds.into_keys().next() else {
+        return Ok(Vec::new());
+    };
+    let span = Window {
+        from: run.start,
+        // The last moment of a run is part of it.
+        until: run.end + TimeDelta::microseconds(1),
+    };
+    let sessions = match &run.peer_id {
+        None => None,
+        Some(peer_id) => Some(sessions(conn, peer_id)?),
+    };
+    let mut targets: BTreeMap<String, Target> = BTreeMap::new();
+    let span = time_windows::reach(conn, span, limits)?;
+    for window in messages::windows(span, limits.window_max) {
+        deadline.check("the run is too long for STATEMENT_TIMEOUT_S")?;
+        for found in messages::count_by_target(conn, (kind, window), sessions.as_deref())? {
+            let entry = targets.entry(found.target.clone());
+            let target = entry.or_insert_with(|| Target {
+                target: found.target,
+                qty: 0,
+                names: BTreeSet::new(),
+            });
+            target.qty += found.count;
+            target.names.extend(found.names.into_iter().flatten());
+        }
+    }
+    Ok(targets.into_values().collect())
+}
+
+/// The sessions of the node under test, which need not have connected.
+fn sessions(conn: &mut PgConnection, peer_id: &str) -> Result<Vec<i64>, QueryError> {
+    match time_windows::sessions(conn, peer_id) {
+        Ok(sessions) => Ok(sessions.into_iter().map(|session| session.id).collect()),
+        Err(QueryError::NotFound { .. }) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 fn span(conn: &mut PgConnection, id: i64) -> Result<RunSpan, QueryError> {

@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::QueryError;
 use super::params::TimeRange;
+use crate::messages::Window;
 
 /// Lengths that people can read off a clock, seconds; beyond come whole days.
 const STEPS_S: [i64; 17] = [
@@ -19,6 +20,15 @@ pub(super) struct Period {
     pub(super) start: DateTime<Utc>,
     /// First moment after it.
     pub(super) end: DateTime<Utc>,
+}
+
+impl From<Period> for Window {
+    fn from(period: Period) -> Self {
+        Self {
+            from: period.start,
+            until: period.end,
+        }
+    }
 }
 
 impl Period {

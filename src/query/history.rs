@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
 
-use super::QueryError;
 use super::time_windows::SLACK;
+use super::{Limits, QueryError};
 use crate::feed::{Cursor, Filter, Item, Origin, Since};
 use crate::ids::{MessageId, SessionId};
+use crate::messages::{self, KindFilter, MessageRow, Oldest, Window};
 
 /// Messages of one step.
 const STEP_ROWS: i64 = 5_000;
@@ -20,10 +21,9 @@ const STEP_ROWS: i64 = 5_000;
 /// A window that holds fewer messages is followed by a wider one.
 const FEW_ROWS: i64 = STEP_ROWS / 4;
 
-/// Windows, from the first for a thousand nodes to the widest.
+/// Windows, from the narrowest to the first one for a single node.
 const WIDTH_MIN: TimeDelta = TimeDelta::seconds(10);
 const WIDTH_FIRST: TimeDelta = TimeDelta::hours(1);
-const WIDTH_MAX: TimeDelta = TimeDelta::days(30);
 
 /// Messages of a whole history: a day of a node that sends ten a second.
 const ROWS_MAX: u64 = 1_000_000;
@@ -38,6 +38,7 @@ pub struct History {
     start: DateTime<Utc>,
     end: DateTime<Utc>,
     width: TimeDelta,
+    width_max: TimeDelta,
     /// Row after which the next page of a window begins.
     last: Option<(DateTime<Utc>, i64)>,
     rows: u64,
@@ -59,20 +60,6 @@ struct HistorySession {
     genesis_hash: Option<String>,
 }
 
-#[derive(QueryableByName)]
-struct MessageRow {
-    #[diesel(sql_type = BigInt)]
-    id: i64,
-    #[diesel(sql_type = Timestamptz)]
-    created_at: DateTime<Utc>,
-    #[diesel(sql_type = BigInt)]
-    peer_connection_id: i64,
-    #[diesel(sql_type = Text)]
-    msg: String,
-    #[diesel(sql_type = Text)]
-    logs: String,
-}
-
 impl History {
     /// The history of what `filter` admits, of the sessions that are stored and
     /// of those that are `known` otherwise: a session may be stored later than
@@ -85,11 +72,11 @@ impl History {
         filter: &Filter,
         since: &Since,
         known: Vec<Arc<Origin>>,
-        now: DateTime<Utc>,
+        limits: &Limits,
     ) -> Result<Self, QueryError> {
         // What was handed on after a place may have arrived before it.
         let start = match since {
-            Since::Now => now,
+            Since::Now => limits.now,
             Since::Time(time) => *time,
             Since::Cursor(cursor) => cursor.at - SLACK,
         };
@@ -115,8 +102,9 @@ impl History {
             after: origins.values().map(|origin| after(origin)).collect(),
             origins,
             start,
-            end: now + SLACK,
+            end: limits.now + SLACK,
             width: (WIDTH_FIRST / (1 + nodes / 3)).max(WIDTH_MIN),
+            width_max: limits.window_max,
             last: None,
             rows: 0,
         })
@@ -133,16 +121,19 @@ impl History {
         }
         let end = self.start.checked_add_signed(self.width);
         let end = end.map_or(self.end, |end| end.min(self.end));
-        let rows: Vec<MessageRow> = diesel::sql_query(include_str!("history.sql"))
-            .bind::<Array<BigInt>, _>(&self.sessions)
-            .bind::<Array<BigInt>, _>(&self.after)
-            .bind::<Timestamptz, _>(self.start)
-            .bind::<Timestamptz, _>(end)
-            .bind::<Nullable<Timestamptz>, _>(self.last.map(|(created_at, _)| created_at))
-            .bind::<Nullable<BigInt>, _>(self.last.map(|(_, id)| id))
-            .bind::<Nullable<Text>, _>(&self.msg)
-            .bind::<BigInt, _>(STEP_ROWS)
-            .load(conn)?;
+        let page = Oldest {
+            sessions: &self.sessions,
+            after_ids: &self.after,
+            window: Window {
+                from: self.start,
+                until: end,
+            },
+            after: self.last,
+            kind: &KindFilter::find(conn, self.msg.as_deref())?,
+            rows: STEP_ROWS,
+        };
+        let rows = messages::oldest(conn, &page)?;
+        let kinds = messages::names(conn, &rows)?;
         let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
         self.rows += count.unsigned_abs();
         if self.rows > ROWS_MAX {
@@ -161,23 +152,24 @@ impl History {
             _ => {
                 (self.start, self.last) = (end, None);
                 if count < FEW_ROWS {
-                    self.width = (self.width * 4).min(WIDTH_MAX);
+                    self.width = (self.width * 4).min(self.width_max);
                 }
             }
         }
-        let items = rows.into_iter().filter_map(|row| self.item(row));
+        let items = rows.into_iter().filter_map(|row| self.item(row, &kinds));
         Ok(Some(items.collect()))
     }
 
-    fn item(&self, row: MessageRow) -> Option<Item> {
+    fn item(&self, row: MessageRow, kinds: &HashMap<i16, String>) -> Option<Item> {
         let origin = self.origins.get(&row.peer_connection_id)?;
+        let kind = messages::unlisted_name(&row).or_else(|| kinds.get(&row.kind_id).cloned())?;
         Some(Item {
             id: MessageId(row.id),
             origin: origin.clone(),
-            kind: row.msg.into(),
+            kind: kind.into(),
             created_at: row.created_at,
             received_at: None,
-            fields: row.logs.into(),
+            fields: row.logs.unwrap_or_default().into(),
         })
     }
 }

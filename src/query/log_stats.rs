@@ -2,17 +2,15 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Text, Timestamptz};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::QueryError;
 use super::params::{self, TimeRange};
 use super::time_windows::{self, TimeWindows};
+use super::{Limits, QueryError};
+use crate::messages;
 
 /// What may be asked.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -47,13 +45,11 @@ impl TryFrom<LogStatsParams> for LogStatsQuery {
 }
 
 /// How many messages there are of a kind.
-#[derive(Debug, PartialEq, Eq, Serialize, QueryableByName, ToSchema)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LogStat {
     /// Messages.
-    #[diesel(sql_type = BigInt)]
     pub qty: i64,
     /// Kind.
-    #[diesel(sql_type = Text)]
     #[schema(example = "block.import")]
     pub log_type: String,
 }
@@ -62,29 +58,20 @@ pub struct LogStat {
 ///
 /// # Errors
 /// [`QueryError::NotFound`] for an unknown peer; [`QueryError::Unavailable`] if
-/// it takes longer than `time_max` altogether.
+/// it takes longer than `limits` allow.
 pub fn fetch(
     conn: &mut PgConnection,
     query: &LogStatsQuery,
-    now: DateTime<Utc>,
-    time_max: Duration,
+    limits: &Limits,
 ) -> Result<Vec<LogStat>, QueryError> {
-    let started_at = Instant::now();
+    let deadline = limits.deadline();
     let sessions = time_windows::sessions(conn, &query.peer_id)?;
-    let mut windows = TimeWindows::widest(&sessions, query.range, now);
+    let mut windows = TimeWindows::widest(&sessions, query.range, limits);
     let mut totals: HashMap<String, i64> = HashMap::new();
     while let Some(window) = windows.next() {
-        if started_at.elapsed() > time_max {
-            let cause = "counting takes longer than STATEMENT_TIMEOUT_S; ask for less time";
-            return Err(QueryError::Unavailable(cause.to_owned()));
-        }
-        let counts: Vec<LogStat> = diesel::sql_query(include_str!("log_stats.sql"))
-            .bind::<Array<BigInt>, _>(&window.sessions)
-            .bind::<Timestamptz, _>(window.start)
-            .bind::<Timestamptz, _>(window.end)
-            .load(conn)?;
-        for count in counts {
-            *totals.entry(count.log_type).or_default() += count.qty;
+        deadline.check("counting takes longer than STATEMENT_TIMEOUT_S; ask for less time")?;
+        for of_kind in messages::count_by_kind(conn, &window.sessions, window.span)? {
+            *totals.entry(of_kind.msg).or_default() += of_kind.count;
         }
     }
     let stat = |(log_type, qty)| LogStat { qty, log_type };

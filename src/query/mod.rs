@@ -8,8 +8,8 @@ pub mod benchmarks;
 mod buckets;
 pub mod history;
 pub mod host_systems;
-mod kinds;
 mod last_values;
+mod limits;
 pub mod log_stats;
 pub mod node_logs;
 pub mod nodes;
@@ -24,6 +24,8 @@ mod series_hours;
 pub mod servers;
 pub mod stats;
 mod time_windows;
+
+pub use limits::Limits;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

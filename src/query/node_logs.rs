@@ -2,19 +2,18 @@
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
-use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Text, Timestamptz};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
+use super::Limits;
 use super::QueryError;
 use super::params::{self, PageCursor, TimeRange};
-use super::time_windows::{self, Session, TimeWindows, Window};
-use crate::store::{UNLISTED, UNLISTED_NAME};
+use super::time_windows::{self, Session, SessionWindow, TimeWindows};
+use crate::messages::{self, KindFilter, MessageRow, Newest};
 
 /// Rows of a page.
 const LIMIT: RangeInclusive<i64> = 1..=10_000;
@@ -120,56 +119,38 @@ pub struct NodeLogsPage {
     pub next: Option<PageCursor>,
 }
 
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = BigInt)]
-    id: i64,
-    #[diesel(sql_type = Timestamptz)]
-    created_at: DateTime<Utc>,
-    #[diesel(sql_type = BigInt)]
-    peer_connection_id: i64,
-    #[diesel(sql_type = Text)]
-    msg: String,
-    #[diesel(sql_type = Text)]
-    logs: String,
-}
-
 /// Reads a page.
 ///
 /// # Errors
 /// [`QueryError::NotFound`] for an unknown peer; [`QueryError::Unavailable`] if
-/// it takes longer than `time_max` altogether.
+/// it takes longer than `limits` allow.
 pub fn fetch(
     conn: &mut PgConnection,
     query: &NodeLogsQuery,
-    now: DateTime<Utc>,
-    time_max: Duration,
+    limits: &Limits,
 ) -> Result<NodeLogsPage, QueryError> {
-    let started_at = Instant::now();
+    let deadline = limits.deadline();
     let sessions = time_windows::sessions(conn, &query.peer_id)?;
-    let kind = Kind::find(conn, query.msg.as_deref())?;
+    let kind = KindFilter::find(conn, query.msg.as_deref())?;
     let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
     let mut range = query.range;
     if let Some(cursor) = query.cursor {
         range.end = Some(range.end.map_or(cursor.end(), |end| end.min(cursor.end())));
     }
     let width = TimeDelta::seconds(query.limit * WINDOW_SECONDS_PER_ROW);
-    let mut windows = TimeWindows::new(&sessions, range, now, width);
-    let mut rows: Vec<Row> = Vec::new();
+    let mut windows = TimeWindows::new(&sessions, range, limits, width);
+    let mut rows: Vec<MessageRow> = Vec::new();
     let mut bytes_left = PAGE_BYTES_MAX;
     // One row more than the page tells whether there is another page.
     while rows.len() <= limit
         && bytes_left > 0
         && let Some(window) = windows.next()
     {
-        if started_at.elapsed() > time_max {
-            let cause = "the messages asked for are spread too thinly for STATEMENT_TIMEOUT_S";
-            return Err(QueryError::Unavailable(cause.to_owned()));
-        }
+        deadline.check("the messages asked for are spread too thinly for STATEMENT_TIMEOUT_S")?;
         let missing = limit + 1 - rows.len();
         let found = read_window(conn, query, &kind, &window, (missing, bytes_left))?;
         windows.widen(found.len(), missing.saturating_sub(found.len()));
-        let bytes = found.iter().map(|row| row.logs.len()).sum();
+        let bytes = found.iter().map(|row| row.fields().len()).sum();
         bytes_left = bytes_left.saturating_sub(bytes);
         rows.extend(found);
     }
@@ -180,70 +161,37 @@ pub fn fetch(
         created_at: row.created_at,
         id: row.id,
     });
+    let kinds = messages::names(conn, &rows)?;
     Ok(NodeLogsPage {
-        logs: name_rows(rows, &sessions, &query.peer_id)?,
+        logs: name_rows(rows, &kinds, &sessions, &query.peer_id)?,
         next,
     })
-}
-
-/// A kind as the database knows it.
-#[derive(Debug, Default)]
-struct Kind {
-    id: Option<i16>,
-    /// Its name, if it has no number of its own.
-    unlisted: Option<String>,
-}
-
-impl Kind {
-    /// Looks a kind up. By its number the planner knows how rare it is.
-    fn find(conn: &mut PgConnection, msg: Option<&str>) -> QueryResult<Self> {
-        #[derive(QueryableByName)]
-        struct Found {
-            #[diesel(sql_type = SmallInt)]
-            id: i16,
-        }
-        let Some(msg) = msg else {
-            return Ok(Self::default());
-        };
-        let found: Option<Found> = diesel::sql_query("SELECT id FROM message_kinds WHERE msg = $1")
-            .bind::<Text, _>(msg)
-            .get_result(conn)
-            .optional()?;
-        let id = found.map_or(UNLISTED, |found| found.id);
-        // A query for the entry itself means all kinds that share it.
-        let is_name = id == UNLISTED && msg != UNLISTED_NAME;
-        Ok(Self {
-            id: Some(id),
-            unlisted: is_name.then(|| msg.to_owned()),
-        })
-    }
 }
 
 fn read_window(
     conn: &mut PgConnection,
     query: &NodeLogsQuery,
-    kind: &Kind,
-    window: &Window,
+    kind: &KindFilter,
+    window: &SessionWindow,
     (rows, bytes): (usize, usize),
-) -> QueryResult<Vec<Row>> {
-    diesel::sql_query(include_str!("node_logs.sql"))
-        .bind::<Array<BigInt>, _>(&window.sessions)
-        .bind::<Timestamptz, _>(window.start)
-        .bind::<Timestamptz, _>(window.end)
-        .bind::<Nullable<Timestamptz>, _>(query.cursor.map(|cursor| cursor.created_at))
-        .bind::<Nullable<BigInt>, _>(query.cursor.map(|cursor| cursor.id))
-        .bind::<Nullable<SmallInt>, _>(kind.id)
-        .bind::<Nullable<Text>, _>(&query.target)
-        .bind::<BigInt, _>(i64::try_from(rows).unwrap_or(i64::MAX))
-        .bind::<Nullable<Text>, _>(&kind.unlisted)
-        .bind::<BigInt, _>(i64::try_from(bytes).unwrap_or(i64::MAX))
-        .bind::<Nullable<Text>, _>(&query.text)
-        .bind::<Bool, _>(query.hides_addresses)
-        .load(conn)
+) -> QueryResult<Vec<MessageRow>> {
+    let page = Newest {
+        sessions: &window.sessions,
+        window: window.span,
+        before: query.cursor.map(|cursor| (cursor.created_at, cursor.id)),
+        kind,
+        target: query.target.as_deref(),
+        text: query.text.as_deref(),
+        hides_addresses: query.hides_addresses,
+        rows,
+        bytes,
+    };
+    messages::newest(conn, &page)
 }
 
 fn name_rows(
-    rows: Vec<Row>,
+    rows: Vec<MessageRow>,
+    kinds: &HashMap<i16, String>,
     sessions: &[Session],
     peer_id: &str,
 ) -> Result<Vec<NodeLog>, QueryError> {
@@ -251,14 +199,14 @@ fn name_rows(
         .iter()
         .map(|session| (session.id, session.ip_addr.as_str()))
         .collect();
-    let name = |row: Row| {
+    let name = |row: MessageRow| {
         let address = addresses.get(&row.peer_connection_id).copied();
         Ok(NodeLog {
             ip_addr: Some(address.unwrap_or_default().to_owned()),
             peer_id: peer_id.to_owned(),
-            msg: row.msg,
+            msg: kinds.get(&row.kind_id).cloned().unwrap_or_default(),
             created_at: row.created_at,
-            logs: RawValue::from_string(row.logs)
+            logs: RawValue::from_string(row.logs.unwrap_or_default())
                 .map_err(|error| QueryError::Internal(format!("logs are no JSON: {error}")))?,
         })
     };

@@ -11,10 +11,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::QueryError;
 use super::buckets::{Buckets, Period};
-use super::kinds;
 use super::params::{self, TimeRange};
 use super::time_windows;
 use crate::feed::AggregateKind;
+use crate::messages;
 
 const PROFILING: &str = "tracing.profiling";
 
@@ -122,7 +122,7 @@ impl SpansQuery {
                 Some(in_span.map(|session| session.id).collect())
             }
         };
-        let kind = kinds::numbers(conn, &[PROFILING])?.remove(PROFILING);
+        let kind = messages::numbers(conn, &[PROFILING])?.into_keys().next();
         Ok(kind.map(|kind| Place {
             kind,
             span,

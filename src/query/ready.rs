@@ -1,15 +1,14 @@
 //! Whether questions can be answered.
 
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
 
 use super::QueryError;
+use crate::messages;
 
 /// What the database for queries looks like.
-#[derive(Debug, Clone, Copy, QueryableByName)]
+#[derive(Debug, Clone, Copy)]
 pub struct Ready {
     /// It has what queries read; a replica may be behind.
-    #[diesel(sql_type = Bool)]
     pub has_schema: bool,
 }
 
@@ -18,6 +17,7 @@ pub struct Ready {
 /// # Errors
 /// If it does not answer.
 pub fn fetch(conn: &mut PgConnection) -> Result<Ready, QueryError> {
-    let ready = diesel::sql_query(include_str!("ready.sql")).get_result(conn)?;
-    Ok(ready)
+    Ok(Ready {
+        has_schema: messages::are_readable(conn)?,
+    })
 }

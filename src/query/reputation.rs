@@ -1,20 +1,29 @@
 //! What peers think of each other, from `system.network_state`, which nodes up
 //! to early 2021 and custom ones send each 30 s.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, Text};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use super::QueryError;
 use super::params::{self, TimeRange};
+use super::time_windows;
+use super::{Limits, QueryError};
+use crate::messages::{self, ByPeer, Window};
+use crate::telemetry;
 
 /// Reports in an answer.
 const LIMIT: RangeInclusive<i64> = 1..=10_000;
 const LIMIT_DEFAULT: i64 = 100;
+
+/// Messages with reports, and where in them the peers are.
+const NETWORK_STATE: &str = "system.network_state";
+const PEERS_PATH: [&str; 3] = ["state", "peerset", "nodes"];
 
 /// Age of a report, seconds: an hour by default, a century at most.
 const MAX_AGE: RangeInclusive<i64> = 1..=3_153_600_000;
@@ -72,11 +81,14 @@ impl ReportsQuery {
         })
     }
 
-    /// From and up to when; the database gets both as constants, so that it
-    /// opens the partitions in between only.
-    fn bounds(&self, now: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
-        let end = self.range.end.unwrap_or(now);
-        (self.range.start.unwrap_or(end - self.max_age), end)
+    /// From and up to when.
+    fn span(&self, now: DateTime<Utc>) -> Window {
+        let until = self.range.end.unwrap_or(now);
+        let from = until.checked_sub_signed(self.max_age).unwrap_or(until);
+        Window {
+            from: self.range.start.unwrap_or(from),
+            until,
+        }
     }
 }
 
@@ -108,65 +120,63 @@ pub enum Shown {
 }
 
 /// The newest report of a peer. The three lists are in step.
-#[derive(Debug, Serialize, QueryableByName, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Report {
     /// Who reports.
-    #[diesel(sql_type = Text)]
     pub reporting_peer: String,
     /// About whom.
-    #[diesel(sql_type = Array<Text>)]
     pub remote_peer: Vec<String>,
     /// The reputation of each; null where it is no number.
-    #[diesel(sql_type = Array<Nullable<BigInt>>)]
     pub reputation: Vec<Option<i64>>,
     /// Whether each is connected to the reporting peer; null where it is not told.
-    #[diesel(sql_type = Array<Nullable<Bool>>)]
     pub connected: Vec<Option<bool>>,
     /// Time of the report.
-    #[diesel(sql_type = Timestamptz)]
     pub ts: DateTime<Utc>,
 }
 
 /// What the newest report of a peer says of the peer that was asked for.
-#[derive(Debug, Serialize, QueryableByName, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Opinion {
     /// Who reports.
-    #[diesel(sql_type = Text)]
     pub reporting_peer: String,
     /// The reputation; null if it is no number.
-    #[diesel(sql_type = Nullable<BigInt>)]
     pub reputation: Option<i64>,
     /// Whether the two are connected; null if it is not told.
-    #[diesel(sql_type = Nullable<Bool>)]
     pub connected: Option<bool>,
     /// Time of the report.
-    #[diesel(sql_type = Timestamptz)]
     pub ts: DateTime<Utc>,
-}
-
-#[derive(QueryableByName)]
-struct Known {
-    #[diesel(sql_type = Bool)]
-    known: bool,
 }
 
 /// The newest report of each reporting peer.
 ///
 /// # Errors
-/// If the database cannot be read.
+/// If the database cannot be read, or takes longer than `limits` allow.
 pub fn fetch_all(
     conn: &mut PgConnection,
     query: &ReportsQuery,
     shown: Shown,
-    now: DateTime<Utc>,
+    limits: &Limits,
 ) -> Result<Vec<Report>, QueryError> {
-    let (start, end) = query.bounds(now);
-    let reports = diesel::sql_query(include_str!("reputation_newest.sql"))
-        .bind::<Timestamptz, _>(start)
-        .bind::<Timestamptz, _>(end)
-        .bind::<Bool, _>(shown == Shown::Logged)
-        .bind::<BigInt, _>(query.limit)
-        .load(conn)?;
+    let mut reports = Vec::new();
+    each_newest(conn, query, (&PEERS_PATH, 100), limits, |newest, conn| {
+        let peers: Option<Map<String, Value>> = newest
+            .part
+            .and_then(|part| serde_json::from_str(&part).ok());
+        let mut peers = peers.unwrap_or_default();
+        if shown == Shown::Logged {
+            let names: Vec<&String> = peers.keys().collect();
+            let known = known(conn, &names)?;
+            peers.retain(|peer_id, _| known.contains(peer_id));
+        }
+        reports.push(Report {
+            reporting_peer: newest.peer_id,
+            reputation: peers.values().map(reputation).collect(),
+            connected: peers.values().map(connected).collect(),
+            remote_peer: peers.into_iter().map(|(peer_id, _)| peer_id).collect(),
+            ts: newest.created_at,
+        });
+        Ok(reports.len() < limit(query))
+    })?;
     Ok(reports)
 }
 
@@ -174,31 +184,99 @@ pub fn fetch_all(
 /// peer that no longer mentions it has no opinion.
 ///
 /// # Errors
-/// [`QueryError::NotFound`] if nobody mentions the peer and it never connected.
+/// [`QueryError::NotFound`] if nobody mentions the peer and it never connected;
+/// [`QueryError::Unavailable`] if it takes longer than `limits` allow.
 pub fn fetch_of(
     conn: &mut PgConnection,
     peer_id: &str,
     query: &ReportsQuery,
-    now: DateTime<Utc>,
+    limits: &Limits,
 ) -> Result<Vec<Opinion>, QueryError> {
-    let (start, end) = query.bounds(now);
-    let opinions: Vec<Opinion> = diesel::sql_query(include_str!("reputation_of.sql"))
-        .bind::<Text, _>(peer_id)
-        .bind::<Timestamptz, _>(start)
-        .bind::<Timestamptz, _>(end)
-        .bind::<BigInt, _>(query.limit)
-        .load(conn)?;
-    if opinions.is_empty() {
-        let peer: Known = diesel::sql_query(include_str!("is_known_peer.sql"))
-            .bind::<Text, _>(peer_id)
-            .get_result(conn)?;
-        if !peer.known {
-            return Err(QueryError::NotFound {
-                parameter: "peer_id",
+    let mut opinions = Vec::new();
+    let [state, peerset, nodes] = PEERS_PATH;
+    let path = [state, peerset, nodes, peer_id];
+    each_newest(conn, query, (&path, 10_000), limits, |newest, _| {
+        let part = newest.part.as_deref().map(serde_json::from_str::<Value>);
+        if let Some(Ok(opinion)) = part {
+            opinions.push(Opinion {
+                reporting_peer: newest.peer_id,
+                reputation: reputation(&opinion),
+                connected: connected(&opinion),
+                ts: newest.created_at,
             });
         }
+        Ok(opinions.len() < limit(query))
+    })?;
+    if opinions.is_empty() && known(conn, &[peer_id])?.is_empty() {
+        return Err(QueryError::NotFound {
+            parameter: "peer_id",
+        });
     }
     Ok(opinions)
+}
+
+fn limit(query: &ReportsQuery) -> usize {
+    usize::try_from(query.limit).unwrap_or(usize::MAX)
+}
+
+/// Goes through the newest report of each peer, newest first, while `take` wants
+/// more: what is at a path of it, so many at once. A whole report may have half a
+/// megabyte.
+fn each_newest(
+    conn: &mut PgConnection,
+    query: &ReportsQuery,
+    (path, step_rows): (&[&str], i64),
+    limits: &Limits,
+    mut take: impl FnMut(ByPeer, &mut PgConnection) -> Result<bool, QueryError>,
+) -> Result<(), QueryError> {
+    let deadline = limits.deadline();
+    let kinds = messages::numbers(conn, &[NETWORK_STATE])?;
+    let Some(kind) = kinds.into_keys().next() else {
+        return Ok(());
+    };
+    let mut seen: Vec<String> = Vec::new();
+    let span = time_windows::reach(conn, query.span(limits.now), limits)?;
+    for window in messages::windows(span, limits.window_max) {
+        deadline.check("the reports are too many for STATEMENT_TIMEOUT_S; ask for less time")?;
+        loop {
+            let found = messages::newest_by_peer(conn, (kind, window), path, &seen, step_rows)?;
+            let count = i64::try_from(found.len()).unwrap_or(i64::MAX);
+            for newest in found {
+                seen.push(newest.peer_id.clone());
+                if !take(newest, conn)? {
+                    return Ok(());
+                }
+            }
+            if count < step_rows {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn reputation(peer: &Value) -> Option<i64> {
+    peer.get("reputation").and_then(telemetry::integer)
+}
+
+fn connected(peer: &Value) -> Option<bool> {
+    peer.get("connected")
+        .map(|connected| *connected == Value::Bool(true))
+}
+
+/// Those of some peers that ever connected to this server.
+fn known<T: AsRef<str>>(conn: &mut PgConnection, peers: &[T]) -> QueryResult<HashSet<String>> {
+    let peers: Vec<&str> = peers.iter().map(AsRef::as_ref).collect();
+    let known: Vec<Known> = diesel::sql_query(include_str!("known_peers.sql"))
+        .bind::<Array<Text>, _>(peers)
+        .load(conn)?;
+    Ok(known.into_iter().map(|peer| peer.peer_id).collect())
+}
+
+#[derive(QueryableByName)]
+struct Known {
+    #[diesel(sql_type = Text)]
+    peer_id: String,
 }
 
 #[cfg(test)]
@@ -211,7 +289,8 @@ mod tests {
         let bounds = |max_age_s: &str, start: Option<&str>, end: Option<&str>| {
             let range = TimeRange::parse(start, end).unwrap();
             let query = ReportsQuery::parse(Some(max_age_s), None, range).unwrap();
-            query.bounds(now)
+            let span = query.span(now);
+            (span.from, span.until)
         };
         assert_eq!(
             bounds("60", None, None),

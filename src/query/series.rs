@@ -6,22 +6,22 @@
 //! none at the end is looked for along the index on kind and session: it is rare
 //! then, or there would be one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::RangeInclusive;
-use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::QueryError;
 use super::buckets::{Buckets, Period};
-use super::last_values::{self, Deadline, LastValues, Lookup, Missing, Wanted};
+use super::last_values::{self, Lookup, Missing, Wanted};
 use super::params::{self, TimeRange};
 use super::presence::ChainNode;
 use super::time_windows::{self, Session};
-use super::{kinds, presence, series_hours};
+use super::{Limits, QueryError, presence, series_hours};
+use crate::messages::{self, LastMessage};
+use crate::telemetry::{Block, PoolImport, Reading};
 
 /// Points of an answer: more than a screen has pixels helps nobody.
 const POINTS: RangeInclusive<i64> = 1..=2_000;
@@ -39,11 +39,6 @@ const CHAIN_NODES: i64 = 8;
 /// Sessions of the node itself that are looked at in a bucket; of the others only
 /// what these lack. There are more only while it connects anew all the time.
 const OWN_SESSIONS: usize = 4;
-
-const INTERVAL: &str = "system.interval";
-const IMPORT: &str = "block.import";
-const FINALIZED: &str = "notify.finalized";
-const POOL: &str = "txpool.import";
 
 /// What may be asked.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -130,20 +125,16 @@ pub struct Point {
 /// # Errors
 /// [`QueryError::NotFound`] for an unknown peer; [`QueryError::Invalid`] for a
 /// range that is empty or too long; [`QueryError::Unavailable`] if it takes
-/// longer than `time_max` altogether.
+/// longer than `limits` allow.
 pub fn fetch(
     conn: &mut PgConnection,
     query: &SeriesQuery,
-    now: DateTime<Utc>,
-    time_max: Duration,
+    limits: &Limits,
 ) -> Result<Series, QueryError> {
-    let deadline = Deadline {
-        since: Instant::now(),
-        time_max,
-    };
-    let span = Period::of(query.range, now, RANGE_DEFAULT, RANGE_MAX)?;
+    let deadline = limits.deadline();
+    let span = Period::of(query.range, limits.now, RANGE_DEFAULT, RANGE_MAX)?;
     let buckets = Buckets::at_most(query.points, span);
-    let nodes = Nodes::find(conn, &query.peer_id, buckets.all(), now)?;
+    let nodes = Nodes::find(conn, &query.peer_id, buckets.all(), limits.now)?;
     if let Some(genesis_hash) = nodes.only_chain()
         && series_hours::can_answer(conn, &buckets)?
     {
@@ -158,12 +149,11 @@ pub fn fetch(
     }
     let kinds = Kinds::find(conn)?;
     let plan = Plan::of(&nodes, &kinds, &buckets);
-    let mut found = last_values::find(conn, &plan.lookups, &deadline)?;
+    let mut found = last_values::find(conn, &plan.lookups, (limits, &deadline))?;
     let missing = plan.missing(&found, &kinds);
-    let limits = (now, &deadline);
-    let lookups = last_values::locate(conn, &missing, &buckets, &nodes.own, limits)?;
-    found.extend(last_values::find(conn, &lookups, &deadline)?);
-    Ok(Series::of(&buckets, points(&buckets, found, &kinds)))
+    let lookups = last_values::locate(conn, &missing, &buckets, &nodes.own, (limits, &deadline))?;
+    found.extend(last_values::find(conn, &lookups, (limits, &deadline))?);
+    Ok(Series::of(&buckets, points(&buckets, found, &kinds.names)))
 }
 
 impl Series {
@@ -233,13 +223,24 @@ impl Nodes {
 struct Kinds {
     own: Vec<Wanted>,
     height: Option<Wanted>,
-    finalized: Option<i16>,
+    names: HashMap<i16, &'static str>,
 }
 
 impl Kinds {
+    const NAMES: [&'static str; 4] = [
+        Reading::INTERVAL,
+        Reading::IMPORT,
+        Reading::FINALIZED,
+        PoolImport::KIND,
+    ];
+
     fn find(conn: &mut PgConnection) -> QueryResult<Self> {
-        let numbers = kinds::numbers(conn, &[INTERVAL, IMPORT, FINALIZED, POOL])?;
-        let number = |name| numbers.get(name).copied();
+        let [interval, import, finalized, pool] = Self::NAMES;
+        let names = messages::numbers(conn, &Self::NAMES)?;
+        let number = |name| {
+            let known = names.iter().find(|(_, known)| **known == name);
+            known.map(|(number, _)| *number)
+        };
         let wanted = |name, field| {
             let kind = number(name)?;
             let other_kind = kind;
@@ -249,14 +250,14 @@ impl Kinds {
                 field,
             })
         };
-        let (interval, import) = (number(INTERVAL), number(IMPORT));
         let own = [
-            wanted(INTERVAL, "height"),
-            wanted(INTERVAL, "peers"),
-            wanted(IMPORT, "height"),
-            wanted(FINALIZED, "height"),
-            wanted(POOL, "ready"),
+            wanted(interval, "height"),
+            wanted(interval, "peers"),
+            wanted(import, "height"),
+            wanted(finalized, "height"),
+            wanted(pool, "ready"),
         ];
+        let (interval, import) = (number(interval), number(import));
         Ok(Self {
             own: own.into_iter().flatten().collect(),
             height: interval.or(import).map(|kind| Wanted {
@@ -264,7 +265,7 @@ impl Kinds {
                 other_kind: import.unwrap_or(kind),
                 field: "height",
             }),
-            finalized: number(FINALIZED),
+            names,
         })
     }
 }
@@ -311,40 +312,50 @@ impl Plan {
     }
 
     /// What was not found, but may be there.
-    fn missing(&self, found: &[(Lookup, LastValues)], kinds: &Kinds) -> BTreeSet<Missing> {
+    fn missing(&self, found: &[(Lookup, LastMessage)], kinds: &Kinds) -> BTreeSet<Missing> {
         let own = found.iter().filter(|(lookup, _)| lookup.is_own);
-        let gave_up = own.clone().filter(|(_, said)| !said.matches);
+        let gave_up = own.clone().filter(|(_, last)| last.logs.is_none());
         let mut missing: BTreeSet<Missing> = gave_up
             .map(|(lookup, _)| (lookup.wanted, lookup.place))
             .collect();
         for place in &self.crowded {
             missing.extend(kinds.own.iter().map(|wanted| (*wanted, *place)));
         }
-        for (lookup, _) in own.filter(|(_, said)| said.matches) {
+        for (lookup, _) in own.filter(|(_, last)| last.logs.is_some()) {
             missing.remove(&(lookup.wanted, lookup.place));
         }
         missing
     }
 }
 
-fn points(buckets: &Buckets, mut found: Vec<(Lookup, LastValues)>, kinds: &Kinds) -> Vec<Point> {
+fn points(
+    buckets: &Buckets,
+    mut found: Vec<(Lookup, LastMessage)>,
+    kinds: &HashMap<i16, &'static str>,
+) -> Vec<Point> {
     let point = |place| Point {
         created_at: buckets.span(place).start,
         ..Point::default()
     };
     let mut points: Vec<Point> = (0..buckets.count()).map(point).collect();
-    found.retain(|(_, said)| said.matches);
-    // What was said last overwrites.
-    found.sort_by_key(|(_, said)| said.created_at);
-    for (lookup, said) in &found {
+    // What arrived last overwrites.
+    found.sort_by_key(|(_, last)| last.created_at);
+    for (lookup, last) in &found {
         let place = usize::try_from(lookup.place).ok();
-        let Some(point) = place.and_then(|place| points.get_mut(place)) else {
+        let point = place.and_then(|place| points.get_mut(place));
+        let kind = kinds.get(&last.kind_id);
+        let (Some(point), Some(kind), Some(logs)) = (point, kind, &last.logs) else {
             continue;
         };
-        if lookup.is_own {
-            point.hear(said, kinds.finalized == Some(said.kind_id));
-        } else {
-            point.chain_height = point.chain_height.max(said.height);
+        if let Some(reading) = Reading::from_fields(kind, logs.as_bytes()) {
+            match lookup.is_own {
+                true => point.take(reading),
+                false => point.take_chain(&reading),
+            }
+        }
+        if let Some(pool) = PoolImport::from_fields(kind, logs.as_bytes()) {
+            point.ready = pool.ready.or(point.ready);
+            point.future = pool.future.or(point.future);
         }
     }
     for point in &mut points {
@@ -354,20 +365,19 @@ fn points(buckets: &Buckets, mut found: Vec<(Lookup, LastValues)>, kinds: &Kinds
 }
 
 impl Point {
-    /// Takes what a message says.
-    fn hear(&mut self, said: &LastValues, is_finality: bool) {
-        let (height, finalized_height) = match is_finality {
-            true => (None, said.height),
-            false => (said.height, said.finalized_height),
-        };
-        self.height = height.or(self.height);
-        self.finalized_height = finalized_height.or(self.finalized_height);
-        self.peers = said.peers.or(self.peers);
-        self.transactions = said.transactions.or(self.transactions);
-        self.ready = said.ready.or(self.ready);
-        self.future = said.future.or(self.future);
-        self.download_bytes_per_s = said.download_bytes_per_s.or(self.download_bytes_per_s);
-        self.upload_bytes_per_s = said.upload_bytes_per_s.or(self.upload_bytes_per_s);
-        self.state_cache_bytes = said.state_cache_bytes.or(self.state_cache_bytes);
+    fn take(&mut self, reading: Reading) {
+        let height = |block: Option<Block>| block.map(|block| block.height);
+        self.height = height(reading.best).or(self.height);
+        self.finalized_height = height(reading.finalized).or(self.finalized_height);
+        self.peers = reading.peers.or(self.peers);
+        self.transactions = reading.transactions.or(self.transactions);
+        self.download_bytes_per_s = reading.download_bytes_per_s.or(self.download_bytes_per_s);
+        self.upload_bytes_per_s = reading.upload_bytes_per_s.or(self.upload_bytes_per_s);
+        self.state_cache_bytes = reading.state_cache_bytes.or(self.state_cache_bytes);
+    }
+
+    fn take_chain(&mut self, reading: &Reading) {
+        let height = reading.best.as_ref().map(|block| block.height);
+        self.chain_height = self.chain_height.max(height);
     }
 }

@@ -13,7 +13,7 @@ use super::params::ListQuery;
 pub struct Relation {
     /// Name.
     #[diesel(sql_type = Text)]
-    #[schema(example = "telemetry_messages")]
+    #[schema(example = "peer_connections")]
     pub relation: String,
     /// `table` or `index`.
     #[diesel(sql_type = Text)]

@@ -10,18 +10,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz};
 
-use super::QueryError;
 use super::buckets;
 use super::params::TimeRange;
+use super::{Limits, QueryError};
+use crate::messages::{self, Window};
 
 /// How far messages may lie outside of the recorded times of their session: the
 /// kill of a server loses the last update of `last_seen_at`, the clocks of servers
 /// differ, and rows from before arrival became the axis of time were dated by
 /// their node. Costs nothing: no rows are read for it.
 pub(super) const SLACK: TimeDelta = TimeDelta::hours(1);
-
-/// Widest window: keeps the number of partitions of one statement in bounds.
-pub(super) const WINDOW_MAX: TimeDelta = TimeDelta::days(30);
 
 /// How many times wider than the one before a window may be.
 const GROWTH_MAX: i64 = 8;
@@ -77,12 +75,24 @@ pub(super) fn sessions(conn: &mut PgConnection, peer_id: &str) -> Result<Vec<Ses
     Ok(sessions)
 }
 
+/// The part of a span in which there may be messages, so that going through it ends.
+///
+/// # Errors
+/// If the database cannot be read.
+pub(super) fn reach(conn: &mut PgConnection, span: Window, limits: &Limits) -> QueryResult<Window> {
+    let until = span.until.min(limits.now + SLACK);
+    let is_short = span.until.signed_duration_since(span.from) <= limits.window_max;
+    let from = match is_short {
+        true => span.from,
+        false => messages::begin(conn)?.map_or(until, |begin| begin.max(span.from)),
+    };
+    Ok(Window { from, until })
+}
+
 /// A span of time and the sessions that may have messages in it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Window {
-    pub(super) start: DateTime<Utc>,
-    /// First moment after it.
-    pub(super) end: DateTime<Utc>,
+pub(super) struct SessionWindow {
+    pub(super) span: Window,
     pub(super) sessions: Vec<i64>,
 }
 
@@ -102,6 +112,7 @@ pub(super) struct TimeWindows {
     start: DateTime<Utc>,
     end: DateTime<Utc>,
     width: TimeDelta,
+    width_max: TimeDelta,
 }
 
 impl TimeWindows {
@@ -109,31 +120,32 @@ impl TimeWindows {
     pub(super) fn new(
         sessions: &[Session],
         range: TimeRange,
-        now: DateTime<Utc>,
+        limits: &Limits,
         width: TimeDelta,
     ) -> Self {
         let span = |session: &Session| SessionPeriod {
             session: session.id,
             start: session.start(),
             seen: session.last_seen_at,
-            end: session.end(now),
+            end: session.end(limits.now),
         };
-        let horizon = now + SLACK;
+        let horizon = limits.now + SLACK;
         Self {
             spans: sessions.iter().map(span).collect(),
             start: range.start.unwrap_or(DateTime::<Utc>::MIN_UTC),
             end: range.end.map_or(horizon, |end| end.min(horizon)),
-            width: width.min(WINDOW_MAX),
+            width: width.min(limits.window_max),
+            width_max: limits.window_max,
         }
     }
 
     /// The widest windows, to read everything.
-    pub(super) fn widest(sessions: &[Session], range: TimeRange, now: DateTime<Utc>) -> Self {
-        Self::new(sessions, range, now, WINDOW_MAX)
+    pub(super) fn widest(sessions: &[Session], range: TimeRange, limits: &Limits) -> Self {
+        Self::new(sessions, range, limits, limits.window_max)
     }
 
     /// The next window; none at the end.
-    pub(super) fn next(&mut self) -> Option<Window> {
+    pub(super) fn next(&mut self) -> Option<SessionWindow> {
         let ahead = |span: &&SessionPeriod| span.start < self.end && span.end > self.start;
         let spans: Vec<&SessionPeriod> = self.spans.iter().filter(ahead).collect();
         let end = spans.iter().map(|span| span.end).max()?.min(self.end);
@@ -146,9 +158,11 @@ impl TimeWindows {
         let touched = spans.iter().filter(|span| span.end > start);
         let sessions = touched.map(|span| span.session).collect();
         self.end = start;
-        Some(Window {
-            start,
-            end,
+        Some(SessionWindow {
+            span: Window {
+                from: start,
+                until: end,
+            },
             sessions,
         })
     }
@@ -161,12 +175,14 @@ impl TimeWindows {
             _ => i64::try_from(missing.saturating_mul(2) / found).unwrap_or(GROWTH_MAX),
         };
         let growth = i32::try_from(growth.clamp(1, GROWTH_MAX)).unwrap_or(1);
-        self.width = (self.width * growth).min(WINDOW_MAX);
+        self.width = (self.width * growth).min(self.width_max);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn at(text: &str) -> DateTime<Utc> {
@@ -184,8 +200,12 @@ mod tests {
         }
     }
 
-    fn now() -> DateTime<Utc> {
-        at("2026-06-01T00:00:00Z")
+    fn limits() -> Limits {
+        Limits {
+            now: at("2026-06-01T00:00:00Z"),
+            time_max: Duration::MAX,
+            window_max: TimeDelta::days(30),
+        }
     }
 
     #[test]
@@ -195,9 +215,12 @@ mod tests {
             session(1, "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", false),
         ];
         let width = TimeDelta::hours(12);
-        let mut windows = TimeWindows::new(&sessions, TimeRange::default(), now(), width);
-        let windows: Vec<Window> = std::iter::from_fn(|| windows.next()).collect();
-        let spans: Vec<_> = windows.iter().map(|w| (w.start, w.end)).collect();
+        let mut windows = TimeWindows::new(&sessions, TimeRange::default(), &limits(), width);
+        let windows: Vec<SessionWindow> = std::iter::from_fn(|| windows.next()).collect();
+        let spans: Vec<_> = windows
+            .iter()
+            .map(|w| (w.span.from, w.span.until))
+            .collect();
         assert_eq!(
             spans,
             [
@@ -221,7 +244,7 @@ mod tests {
             session(1, "2026-05-01T00:00:00Z", "2026-06-01T00:00:00Z", true),
         ];
         let width = TimeDelta::seconds(60);
-        let mut windows = TimeWindows::new(&sessions, TimeRange::default(), now(), width);
+        let mut windows = TimeWindows::new(&sessions, TimeRange::default(), &limits(), width);
         assert_eq!(windows.next().unwrap().sessions, [3, 2, 1]);
     }
 
@@ -237,16 +260,16 @@ mod tests {
             start: Some(at("2026-03-01T00:00:00Z")),
             end: Some(at("2026-03-01T00:01:00Z")),
         };
-        let mut windows = TimeWindows::new(&sessions, range, now(), TimeDelta::days(1));
+        let mut windows = TimeWindows::new(&sessions, range, &limits(), TimeDelta::days(1));
         let window = windows.next().unwrap();
-        assert_eq!(Some(window.start), range.start);
-        assert_eq!(Some(window.end), range.end);
+        assert_eq!(Some(window.span.from), range.start);
+        assert_eq!(Some(window.span.until), range.end);
         assert_eq!(windows.next(), None);
         let past = TimeRange {
             start: None,
             end: Some(at("2020-01-01T00:00:00Z")),
         };
-        assert_eq!(TimeWindows::widest(&sessions, past, now()).next(), None);
+        assert_eq!(TimeWindows::widest(&sessions, past, &limits()).next(), None);
     }
 
     #[test]
@@ -258,7 +281,7 @@ mod tests {
             true,
         )];
         let width = TimeDelta::seconds(100);
-        let mut windows = TimeWindows::new(&sessions, TimeRange::default(), now(), width);
+        let mut windows = TimeWindows::new(&sessions, TimeRange::default(), &limits(), width);
         windows.widen(0, 100);
         assert_eq!(windows.width, TimeDelta::seconds(800));
         windows.widen(100, 50);
@@ -268,6 +291,6 @@ mod tests {
         for _ in 0..10 {
             windows.widen(0, 100);
         }
-        assert_eq!(windows.width, WINDOW_MAX);
+        assert_eq!(windows.width, limits().window_max);
     }
 }

@@ -14,5 +14,5 @@ mod scan;
 
 pub use decode::{DecodeError, Fields, Format, Message, decode};
 pub use facts::{HardwareBenchmark, NodeFacts};
-pub use reading::{Block, PoolImport, Reading};
+pub use reading::{Block, PoolImport, Reading, integer};
 pub use redact::hide_addresses;

@@ -133,7 +133,7 @@ fn short(hash: Cow<'_, str>) -> Option<String> {
 }
 
 /// A whole number, whether the node sent a number or a string.
-pub(super) fn integer(value: &Value) -> Option<i64> {
+pub fn integer(value: &Value) -> Option<i64> {
     match value {
         Value::Number(number) => number.as_i64(),
         Value::String(digits) => digits.parse().ok(),

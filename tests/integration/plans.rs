@@ -93,30 +93,30 @@ fn statements() -> Vec<Statement> {
 }
 
 fn about_messages() -> Vec<Statement> {
-    let logs_types = "bigint[], timestamptz, timestamptz, timestamptz, bigint, smallint, text, bigint, text, bigint, text, boolean";
+    let logs_types = "bigint[], timestamptz, timestamptz, timestamptz, bigint, smallint[], text, bigint, text, bigint, text, boolean";
     vec![
         (
             "node_logs",
-            include_str!("../../src/query/node_logs.sql"),
+            include_str!("../../src/messages/newest.sql"),
             logs_types.to_owned(),
             format!("'{{7,207}}', {RANGE}, NULL, NULL, NULL, NULL, 101, NULL, 8388608, NULL, false"),
         ),
         (
             "node_logs after a page",
-            include_str!("../../src/query/node_logs.sql"),
+            include_str!("../../src/messages/newest.sql"),
             logs_types.to_owned(),
             format!("'{{7,207}}', {RANGE}, now(), 5, NULL, NULL, 101, NULL, 8388608, NULL, false"),
         ),
         (
             "node_logs by kind",
-            include_str!("../../src/query/node_logs.sql"),
+            include_str!("../../src/messages/newest.sql"),
             logs_types.to_owned(),
-            "'{7,207}', now() - interval '10 days', now(), NULL, NULL, 201, NULL, 101, NULL, 8388608, NULL, false"
+            "'{7,207}', now() - interval '10 days', now(), NULL, NULL, '{0,201}', NULL, 101, NULL, 8388608, NULL, false"
                 .to_owned(),
         ),
         (
             "node_logs by target",
-            include_str!("../../src/query/node_logs.sql"),
+            include_str!("../../src/messages/newest.sql"),
             logs_types.to_owned(),
             "'{7,207}', now() - interval '10 days', now(), NULL, NULL, NULL, 'rare', 101, NULL, 8388608, NULL, false"
                 .to_owned(),
@@ -147,7 +147,7 @@ fn about_charts() -> Vec<Statement> {
         ),
         (
             "series_rare",
-            include_str!("../../src/query/series_rare.sql"),
+            include_str!("../../src/messages/last_times.sql"),
             format!("smallint, text, bigint[], {TIMES}, bigint"),
             "201, 'time', '{7,207}', now() - interval '10 days', now(), 3600".to_owned(),
         ),
@@ -200,6 +200,12 @@ fn about_changes() -> Vec<Statement> {
             format!("'{{1}}', '{{50}}', {RANGE}, '{{100}}'"),
         ),
         (
+            "a page of a history",
+            include_str!("../../src/messages/oldest.sql"),
+            format!("bigint[], bigint[], {TIMES}, timestamptz, bigint, smallint[], text, bigint"),
+            format!("'{{7,207}}', '{{0,0}}', {RANGE}, NULL, NULL, NULL, NULL, 5000"),
+        ),
+        (
             "messages of a span",
             include_str!("../../src/messages/of_span.sql"),
             "timestamptz, timestamptz, smallint[]".to_owned(),
@@ -230,27 +236,21 @@ fn about_the_rest() -> Vec<Statement> {
         ),
         (
             "log_stats",
-            include_str!("../../src/query/log_stats.sql"),
+            include_str!("../../src/messages/counts.sql"),
             format!("bigint[], {TIMES}"),
             format!("'{{7,207}}', {RANGE}"),
         ),
         (
-            "reputation_newest",
-            include_str!("../../src/query/reputation_newest.sql"),
-            format!("{TIMES}, boolean, bigint"),
-            "now() - interval '5 days', now(), true, 100".to_owned(),
+            "newest_by_peer",
+            include_str!("../../src/messages/newest_by_peer.sql"),
+            format!("smallint, {TIMES}, text[], text[], bigint"),
+            "200, now() - interval '5 days', now(), '{state}', '{peer 7}', 100".to_owned(),
         ),
         (
-            "reputation_of",
-            include_str!("../../src/query/reputation_of.sql"),
-            format!("text, {TIMES}, bigint"),
-            "'peer 7', now() - interval '5 days', now(), 100".to_owned(),
-        ),
-        (
-            "is_known_peer",
-            include_str!("../../src/query/is_known_peer.sql"),
-            "text".to_owned(),
-            "'peer 7'".to_owned(),
+            "known_peers",
+            include_str!("../../src/query/known_peers.sql"),
+            "text[]".to_owned(),
+            "'{peer 7,peer 8}'".to_owned(),
         ),
         (
             "host_systems",
@@ -277,15 +277,15 @@ fn about_the_rest() -> Vec<Statement> {
             "7".to_owned(),
         ),
         (
-            "benchmark_targets",
-            include_str!("../../src/query/benchmark_targets.sql"),
-            format!("{TIMES}, text"),
-            "now() - interval '5 days', now(), NULL".to_owned(),
+            "targets",
+            include_str!("../../src/messages/targets.sql"),
+            format!("smallint, {TIMES}, bigint[]"),
+            "201, now() - interval '5 days', now(), NULL".to_owned(),
         ),
     ]
 }
 
-const LAST_VALUES: &str = include_str!("../../src/query/series_last_values.sql");
+const LAST_VALUES: &str = include_str!("../../src/messages/last_values.sql");
 const TAILS_TYPES: &str = "bigint[], timestamptz[], timestamptz[], smallint[], smallint[], text[], timestamptz, timestamptz, bigint";
 
 /// Two lookups, each in all that a session of ten days said.

@@ -90,6 +90,50 @@ fn imports_only_go_down_the_layers() {
     assert_eq!(violations, Vec::<String>::new());
 }
 
+/// Tables and views of the log.
+const LOG: [&str; 8] = [
+    "telemetry_messages",
+    "telemetry_messages_audit",
+    "telemetry_messages_default",
+    "telemetry_messages_audit_default",
+    "telemetry_logs",
+    "telemetry_rows",
+    "substrate_logs",
+    "tetcore_logs",
+];
+
+/// Rooms that may name them: one reads, one writes and has the partitions.
+const LOG_ROOMS: [&str; 2] = ["messages", "store"];
+
+/// What still reads the log on its own.
+const LOG_EXCEPTIONS: [&str; 3] = [
+    "query/profiling.sql",
+    "query/profiling_ranking.sql",
+    "relay/messages.sql",
+];
+
+#[test]
+fn stored_messages_are_read_in_one_room() {
+    let src = root().join("src");
+    let mut files = Vec::new();
+    texts(&src, &mut files);
+    let mut violations = Vec::new();
+    for file in files {
+        let relative = file.strip_prefix(&src).unwrap();
+        let is_allowed = LOG_ROOMS.iter().any(|room| relative.starts_with(room))
+            || LOG_EXCEPTIONS
+                .iter()
+                .any(|name| relative == Path::new(name));
+        let text = fs::read_to_string(&file).unwrap();
+        for name in LOG {
+            if !is_allowed && has_word(&text, name) {
+                violations.push(format!("{} names {name}", relative.display()));
+            }
+        }
+    }
+    assert_eq!(violations, Vec::<String>::new());
+}
+
 #[test]
 fn ids_and_names_are_of_the_random_numbers_of_the_system() {
     for file in files_of("src") {

@@ -1,17 +1,18 @@
 -- Does: finds the messages of some sessions within a window of time, oldest first.
 -- Params: $1 sessions, $2 for each the number after which its messages begin,
 --   $3 start and $4 end (not part of it) of the window, $5 created_at and $6 id
---   of the row after which the page begins, or NULL, $7 kind or NULL, $8 rows.
+--   of the row after which the page begins, or NULL, $7 numbers of kinds or NULL,
+--   $8 name that a kind beyond the dictionary has to have or NULL, $9 rows.
 -- Index: telemetry_messages_session_idx and telemetry_messages_audit_session_idx.
 -- Cost: the rows of the sessions in the window, which the caller sizes.
 -- Order: oldest first; id is unique.
-SELECT m.id, m.created_at, m.peer_connection_id,
-       CASE m.kind_id WHEN 0 THEN coalesce(m.logs ->> 'msg', '') ELSE m.msg END AS msg, m.logs::text AS logs
+SELECT m.id, m.created_at, m.peer_connection_id, m.kind_id, m.target, m.logs::text AS logs
 FROM unnest($1::bigint[], $2::bigint[]) AS session (id, after_id)
-JOIN telemetry_logs m ON m.peer_connection_id = session.id
+JOIN telemetry_rows m ON m.peer_connection_id = session.id
 WHERE m.created_at >= $3 AND m.created_at < $4
   AND m.id > session.after_id
   AND ($5::timestamptz IS NULL OR (m.created_at, m.id) > ($5, $6))
-  AND ($7::text IS NULL OR m.msg = $7 OR (m.kind_id = 0 AND m.logs ->> 'msg' = $7))
+  AND ($7::smallint[] IS NULL OR m.kind_id = ANY($7))
+  AND ($8::text IS NULL OR m.kind_id <> 0 OR m.logs ->> 'msg' = $8)
 ORDER BY m.created_at, m.id
-LIMIT $8
+LIMIT $9

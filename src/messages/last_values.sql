@@ -1,6 +1,7 @@
 -- Does: looks for the last message of a kind within a span of time of a session,
 --   among the last messages of that span; many such lookups at once. A lookup
---   that finds none and has to give up tells the oldest message that it saw.
+--   that finds none and has to give up tells the oldest message that it saw,
+--   without its fields.
 -- Params: of each lookup $1 the session, $2 start and $3 end (not part of it) of
 --   the span, $4 the kind and $5 another that will do, $6 a field that has
 --   to be a number; $7 start and $8 end of all spans, so that other
@@ -8,16 +9,7 @@
 -- Index: telemetry_messages_session_idx and telemetry_messages_audit_session_idx.
 -- Cost: from the end of the span back to the message, at most $9 rows a lookup.
 -- Order: none; at most one row for each lookup, counted from 1.
-SELECT asked.lookup, found.created_at, found.kind_id, found.matches,
-       telemetry_integer(found.logs, 'height') AS height,
-       telemetry_integer(found.logs, 'finalized_height') AS finalized_height,
-       telemetry_integer(found.logs, 'peers') AS peers,
-       telemetry_integer(found.logs, 'txcount') AS transactions,
-       telemetry_integer(found.logs, 'ready') AS ready,
-       telemetry_integer(found.logs, 'future') AS future,
-       telemetry_number(found.logs, 'bandwidth_download')::float8 AS download_bytes_per_s,
-       telemetry_number(found.logs, 'bandwidth_upload')::float8 AS upload_bytes_per_s,
-       telemetry_number(found.logs, 'used_state_cache_size')::float8 AS state_cache_bytes
+SELECT asked.lookup, found.created_at, found.kind_id, CASE WHEN found.matches THEN found.logs::text END AS logs
 FROM unnest($1, $2, $3, $4, $5, $6) WITH ORDINALITY
     AS asked (session, since, until, kind_id, other_kind_id, field, lookup)
 CROSS JOIN LATERAL (

@@ -1,0 +1,205 @@
+//! The messages as they were stored: those of batches, and those of a span.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Nullable, SmallInt, Timestamptz};
+
+use super::MessageRow;
+use crate::store::{StoredBatch, partitions};
+
+/// Increment of `telemetry_messages_id_seq`.
+const ID_BLOCK_LENGTH: i64 = 1 << 20;
+
+/// Consecutive numbers of messages, and the span of their arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Run {
+    ids: (i64, i64),
+    arrival: (DateTime<Utc>, DateTime<Utc>),
+}
+
+#[derive(QueryableByName)]
+struct Earliest {
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    created_at: Option<DateTime<Utc>>,
+}
+
+/// The messages of some batches; fields only of `kinds`. Index:
+/// `telemetry_messages_time_idx`.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn of_batches(
+    conn: &mut PgConnection,
+    batches: &[StoredBatch],
+    kinds: &[i16],
+) -> QueryResult<Vec<MessageRow>> {
+    let mut rows = Vec::new();
+    for together in runs(batches).chunk_by(near) {
+        let ids = |id: fn(&Run) -> i64| together.iter().map(id).collect::<Vec<i64>>();
+        let from = together.iter().map(|run| run.arrival.0).min();
+        let until = together.iter().map(|run| run.arrival.1).max();
+        let found: Vec<MessageRow> = diesel::sql_query(include_str!("of_batches.sql"))
+            .bind::<Array<BigInt>, _>(ids(|run| run.ids.0))
+            .bind::<Array<BigInt>, _>(ids(|run| run.ids.1))
+            .bind::<Nullable<Timestamptz>, _>(from)
+            .bind::<Nullable<Timestamptz>, _>(until)
+            .bind::<Array<SmallInt>, _>(kinds)
+            .load(conn)?;
+        rows.extend(found);
+    }
+    Ok(rows)
+}
+
+/// The messages that arrived in a span of time, up to but without its end; fields
+/// only of `kinds`. Index: `telemetry_messages_time_idx`.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn of_span(
+    conn: &mut PgConnection,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+    kinds: &[i16],
+) -> QueryResult<Vec<MessageRow>> {
+    diesel::sql_query(include_str!("of_span.sql"))
+        .bind::<Timestamptz, _>(from)
+        .bind::<Timestamptz, _>(until)
+        .bind::<Array<SmallInt>, _>(kinds)
+        .load(conn)
+}
+
+/// The arrival of the oldest message at or after a time. Goes through the
+/// partitions one after the other, and reads the first one with messages. Index:
+/// `telemetry_messages_time_idx`.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn earliest(
+    conn: &mut PgConnection,
+    from: Option<DateTime<Utc>>,
+) -> QueryResult<Option<DateTime<Utc>>> {
+    let found = earliest_stray(conn, from)?;
+    for partition in partitions::list(conn)? {
+        let start = from.map_or(partition.start, |from| from.max(partition.start));
+        if found.is_some_and(|found| found <= start) {
+            break;
+        }
+        if partition.end <= start {
+            continue;
+        }
+        let here: Earliest = diesel::sql_query(
+            "SELECT min(created_at) AS created_at FROM telemetry_rows WHERE created_at >= $1 AND created_at < $2",
+        )
+        .bind::<Timestamptz, _>(start)
+        .bind::<Timestamptz, _>(partition.end)
+        .get_result(conn)?;
+        if here.created_at.is_some() {
+            return Ok(here.created_at.into_iter().chain(found).min());
+        }
+    }
+    Ok(found)
+}
+
+/// From when on there may be messages; none if there are none. Costs 15 µs a partition.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn begin(conn: &mut PgConnection) -> QueryResult<Option<DateTime<Utc>>> {
+    let stray = earliest_stray(conn, None)?;
+    let first = partitions::list(conn)?.first().map(|first| first.start);
+    Ok(first.into_iter().chain(stray).min())
+}
+
+/// The arrival of the oldest message outside of all partitions.
+fn earliest_stray(
+    conn: &mut PgConnection,
+    from: Option<DateTime<Utc>>,
+) -> QueryResult<Option<DateTime<Utc>>> {
+    let found: Earliest = diesel::sql_query(include_str!("earliest_stray.sql"))
+        .bind::<Nullable<Timestamptz>, _>(from)
+        .get_result(conn)?;
+    Ok(found.created_at)
+}
+
+/// Batches whose numbers follow each other become one run; runs are sorted by arrival.
+fn runs(batches: &[StoredBatch]) -> Vec<Run> {
+    let mut sorted: Vec<(i64, i64, &StoredBatch)> = batches.iter().flat_map(pieces).collect();
+    sorted.sort_unstable_by_key(|(first, _, _)| *first);
+    let mut runs: Vec<Run> = Vec::new();
+    for (first, last, batch) in sorted {
+        let arrival = (batch.first_at, batch.last_at);
+        match runs.last_mut() {
+            Some(run) if run.ids.1 + 1 == first => {
+                run.ids.1 = last;
+                run.arrival = (run.arrival.0.min(arrival.0), run.arrival.1.max(arrival.1));
+            }
+            _ => runs.push(Run {
+                ids: (first, last),
+                arrival,
+            }),
+        }
+    }
+    runs.sort_unstable_by_key(|run| run.arrival);
+    runs
+}
+
+/// The numbers of a batch. Those of version 1.0 go on in another block of numbers
+/// where theirs ended; what lies between belongs to other servers.
+fn pieces(batch: &StoredBatch) -> Vec<(i64, i64, &StoredBatch)> {
+    let block = |id: i64| (id - 1).div_euclid(ID_BLOCK_LENGTH);
+    if batch.id < 0 || block(batch.id) == block(batch.last_id) {
+        return vec![(batch.id, batch.last_id, batch)];
+    }
+    let end = (block(batch.id) + 1) * ID_BLOCK_LENGTH;
+    let start = block(batch.last_id) * ID_BLOCK_LENGTH + 1;
+    vec![(batch.id, end, batch), (start, batch.last_id, batch)]
+}
+
+/// Whether it is cheaper to read both at once.
+fn near(one: &Run, next: &Run) -> bool {
+    next.arrival.0 <= one.arrival.1 + chrono::TimeDelta::seconds(10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_that_follow_each_other_are_read_together() {
+        let at = |second| DateTime::from_timestamp(second, 0).unwrap();
+        let batch = |id, last_id, second| StoredBatch {
+            id,
+            last_id,
+            first_at: at(second),
+            last_at: at(second + 1),
+            transaction_id: 0,
+        };
+        let runs = runs(&[batch(11, 20, 2), batch(1, 10, 1), batch(500, 510, 90)]);
+        assert_eq!(
+            runs,
+            [
+                Run {
+                    ids: (1, 20),
+                    arrival: (at(1), at(3))
+                },
+                Run {
+                    ids: (500, 510),
+                    arrival: (at(90), at(91))
+                }
+            ]
+        );
+        assert!(!near(&runs[0], &runs[1]));
+        let odd = batch(ID_BLOCK_LENGTH - 1, 2 * ID_BLOCK_LENGTH + 5, 1);
+        let numbers: Vec<_> = pieces(&odd)
+            .iter()
+            .map(|piece| (piece.0, piece.1))
+            .collect();
+        assert_eq!(
+            numbers,
+            [
+                (ID_BLOCK_LENGTH - 1, ID_BLOCK_LENGTH),
+                (2 * ID_BLOCK_LENGTH + 1, 2 * ID_BLOCK_LENGTH + 5)
+            ]
+        );
+    }
+}
