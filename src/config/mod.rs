@@ -141,6 +141,8 @@ pub struct RetentionConfig {
     pub expiry: Duration,
     /// `PARTITION_WIDTH_H`, already at most an eighth of the expiry, at least an hour.
     pub partition_width: Duration,
+    /// `ROLLUP_EXPIRY_D`.
+    pub rollup_expiry: Duration,
     /// `PURGE_INTERVAL_S`.
     pub interval: Duration,
 }
@@ -248,6 +250,7 @@ impl Config {
             retention: RetentionConfig {
                 expiry: Duration::from_secs(expiry_h * 3_600),
                 partition_width: Duration::from_secs(width_h * 3_600),
+                rollup_expiry: Duration::from_secs(reader.integer("ROLLUP_EXPIRY_D") * 86_400),
                 interval: reader.seconds("PURGE_INTERVAL_S"),
             },
             feed: FeedConfig {

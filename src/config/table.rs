@@ -335,6 +335,13 @@ pub const SETTINGS: &[Setting] = &[
         "Time span of a partition, at most an eighth of LOG_EXPIRY_H; not set, it is no more. Narrow ones purge more exactly, wide ones keep queries over a year quick to plan.",
     ),
     number(
+        "ROLLUP_EXPIRY_D",
+        "3650",
+        (1, 36_500),
+        "d",
+        "Age at which the hours in node_hours are purged. They outlive their messages, so charts of years need no old messages; an hour of a node takes about 600 bytes, a year of it 5 MB. Charts of the time before come from the messages that are left.",
+    ),
+    number(
         "PURGE_INTERVAL_S",
         "600",
         (1, 86_400),

@@ -22,7 +22,7 @@ pub use by_peer::{ByPeer, newest_by_peer};
 pub use kinds::{KindFilter, names, numbers, unlisted_name};
 pub use last_values::{LastMessage, LastTime, Lookup, Rare, last_messages, last_times};
 pub use pages::{KindCount, Newest, Oldest, Position, count_by_kind, newest, oldest};
-pub use stream::{begin, earliest, of_batches, of_span};
+pub use stream::{begin, complete_since, earliest, of_batches, of_span};
 pub use targets::{TargetCount, count_by_target};
 pub use window::{Window, windows};
 

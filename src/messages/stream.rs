@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Nullable, SmallInt, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Timestamptz};
 
 use super::MessageRow;
 use crate::store::{StoredBatch, partitions};
@@ -21,6 +21,12 @@ struct Run {
 struct Earliest {
     #[diesel(sql_type = Nullable<Timestamptz>)]
     created_at: Option<DateTime<Utc>>,
+}
+
+#[derive(QueryableByName)]
+struct Here {
+    #[diesel(sql_type = Bool)]
+    has_messages: bool,
 }
 
 /// The messages of some batches; fields only of `kinds`. Index:
@@ -68,9 +74,11 @@ pub fn of_span(
         .load(conn)
 }
 
-/// The arrival of the oldest message at or after a time. Goes through the
-/// partitions one after the other, and reads the first one with messages. Index:
-/// `telemetry_messages_time_idx`.
+/// A time at or after `from` since when there are messages, with none between the
+/// two; none if there is no message.
+///
+/// Goes through the partitions one after the other, and looks for one message in each
+/// up to the first that has any. Index: `telemetry_messages_time_idx`.
 ///
 /// # Errors
 /// If the database cannot be read.
@@ -87,17 +95,30 @@ pub fn earliest(
         if partition.end <= start {
             continue;
         }
-        let here: Earliest = diesel::sql_query(
-            "SELECT min(created_at) AS created_at FROM telemetry_rows WHERE created_at >= $1 AND created_at < $2",
+        let here: Here = diesel::sql_query(
+            "SELECT EXISTS (SELECT FROM telemetry_rows WHERE created_at >= $1 AND created_at < $2) AS has_messages",
         )
         .bind::<Timestamptz, _>(start)
         .bind::<Timestamptz, _>(partition.end)
         .get_result(conn)?;
-        if here.created_at.is_some() {
-            return Ok(here.created_at.into_iter().chain(found).min());
+        if here.has_messages {
+            return Ok(Some(start));
         }
     }
     Ok(found)
+}
+
+/// Since when the log is complete, except for audit messages, which may be older:
+/// what arrived before is purged, or there was nothing. None without partitions.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn complete_since(conn: &mut PgConnection) -> QueryResult<Option<DateTime<Utc>>> {
+    let stray = earliest_stray(conn, None)?;
+    let all = partitions::list(conn)?;
+    let oldest = all.iter().find(|partition| !partition.audit);
+    let oldest = oldest.map(|partition| partition.start);
+    Ok(oldest.into_iter().chain(stray).min())
 }
 
 /// From when on there may be messages; none if there are none. Costs 15 µs a partition.

@@ -1,6 +1,5 @@
 //! What a server tells about the projections that it maintains.
 
-use chrono::{DateTime, Utc};
 use prometheus::GaugeVec;
 
 use super::Maker;
@@ -14,14 +13,13 @@ pub struct ProjectionMetrics {
 impl ProjectionMetrics {
     pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
         Ok(Self {
-            lag: make.floats("projection_lag_seconds", "Age of the oldest message that a projection read last; 0 if there was nothing new, and on servers that do not maintain it.", &["projection"])?,
+            lag: make.floats("projection_lag_seconds", "For how long the oldest batch is stored that a projection does not contain; while it is built, the age of the messages that come next. 0 if it contains all, and on servers that do not maintain it.", &["projection"])?,
         })
     }
 
-    /// The arrival of the oldest message that was read just now, if any was.
-    pub fn show(&self, projection: &str, oldest: Option<DateTime<Utc>>) {
-        let lag = oldest.map_or(0.0, |oldest| (Utc::now() - oldest).as_seconds_f64());
-        self.lag.with_label_values(&[projection]).set(lag.max(0.0));
+    /// How far it is behind the log, seconds.
+    pub fn show(&self, projection: &str, lag: f64) {
+        self.lag.with_label_values(&[projection]).set(lag);
     }
 
     /// Another server maintains it.

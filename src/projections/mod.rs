@@ -17,13 +17,17 @@
 //! | --- | --- |
 //! | `runner` | the thread that reads the changes, and commits |
 //! | `state` | position and progress of a projection, a row of `projections` |
+//! | `hours` | which hours of a table are built anew |
 //! | `identities` | to which node a session belongs |
 //! | `node_hours` | what a node reported in each hour |
 //! | `nodes` | one row for each node: sessions, and the values it reported last |
+//! | `retention` | what goes, with sessions or with time |
 
+mod hours;
 mod identities;
 pub mod node_hours;
 pub mod nodes;
+mod retention;
 mod runner;
 mod state;
 
@@ -32,8 +36,9 @@ use diesel::PgConnection;
 use diesel::result::{Error, QueryResult};
 use serde::Serialize;
 
+pub use retention::{HOUR_TABLES, HourTable, forget_sessions, purge_hours, rebuild_behind};
 pub use runner::{Runner, RunnerParts};
-pub use state::{Progress, contains, progress, request_rebuild};
+pub use state::{Progress, contains, covers, progress, request_rebuild};
 
 use crate::cluster::Job;
 use crate::ids::SessionId;
@@ -70,8 +75,9 @@ pub trait Projection: Send {
     /// Takes a message into what is not written yet.
     fn fold(&mut self, message: Message<'_>);
 
-    /// Takes the newest state of a session.
-    fn session(&mut self, session: &SessionRow);
+    /// Takes the newest state of a session; what follows from it before `since`
+    /// is kept as it is.
+    fn session(&mut self, session: &SessionRow, since: Option<DateTime<Utc>>);
 
     /// Rows that wait to be written; a measure of memory.
     fn pending(&self) -> usize;
@@ -85,16 +91,24 @@ pub trait Projection: Send {
     /// Forgets what was folded, and what is remembered of the tables.
     fn reset(&mut self);
 
-    /// Where the messages begin that are folded if those before `from` are left out.
-    fn starts_at(&self, from: DateTime<Utc>) -> DateTime<Utc> {
-        from
+    /// From where on it is built, if it was asked for the messages since `asked`, or
+    /// for all: rows of the time before are kept, and their messages left out.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    fn build_start(
+        &self,
+        _conn: &mut PgConnection,
+        asked: Option<DateTime<Utc>>,
+    ) -> QueryResult<Option<DateTime<Utc>>> {
+        Ok(asked)
     }
 
-    /// Empties the tables, before they are built anew.
+    /// Empties the tables from the start of a build on.
     ///
     /// # Errors
     /// If the database cannot be written.
-    fn clear(&self, conn: &mut PgConnection, from: Option<DateTime<Utc>>) -> QueryResult<()>;
+    fn clear(&self, conn: &mut PgConnection, start: Option<DateTime<Utc>>) -> QueryResult<()>;
 }
 
 /// All projections.

@@ -7,11 +7,12 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
 use serde::{Deserialize, Serialize};
 
+use super::hours::{Hour, build_start, hour_of};
 use super::identities::{Identities, NodeKey};
 use super::{Message, Projection, json};
 use crate::cluster::Job;
@@ -24,9 +25,6 @@ const VALUE_MAX: i64 = 1_000_000_000_000_000;
 
 /// Hours of one session that are looked up: a year.
 const HOURS_MAX: i64 = 8_784;
-
-/// An hour of something.
-type Hour = DateTime<Utc>;
 
 /// What was reported in an hour, with the names of the columns.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -104,6 +102,8 @@ pub(super) struct NodeHours {
     changed: HashSet<SessionId>,
     /// Hours whose time online has to be looked up.
     online: BTreeSet<(NodeKey, Hour)>,
+    /// Time online of earlier hours is kept: some of their sessions may be purged.
+    since: Option<Hour>,
     identities: Identities,
 }
 
@@ -130,7 +130,7 @@ impl Projection for NodeHours {
         self.hours.entry(key).or_default().add(&message);
     }
 
-    fn session(&mut self, session: &SessionRow) {
+    fn session(&mut self, session: &SessionRow, since: Option<DateTime<Utc>>) {
         self.changed.insert(session.id);
         self.identities.learn(session);
         let Some(identity) = self.identities.of(session.id) else {
@@ -143,6 +143,7 @@ impl Projection for NodeHours {
             true => first.max(last - TimeDelta::hours(2)),
             false => first,
         };
+        self.since = since;
         let mut hour = from;
         while hour <= last {
             self.online.insert((identity.node.clone(), hour));
@@ -191,29 +192,30 @@ impl Projection for NodeHours {
             .collect();
         add(conn, include_str!("node_hours_add.sql"), &rows)?;
         add(conn, include_str!("node_hours_wait.sql"), &waiting)?;
-        look_up_online(conn, std::mem::take(&mut self.online))
+        look_up_online(conn, std::mem::take(&mut self.online), self.since)
     }
 
     fn reset(&mut self) {
         *self = Self::default();
     }
 
-    fn clear(&self, conn: &mut PgConnection, from: Option<DateTime<Utc>>) -> QueryResult<()> {
-        // From the middle of an hour on, the hour is kept as it is.
-        let from =
-            from.map(|from| hour_of(from + TimeDelta::hours(1) - TimeDelta::microseconds(1)));
+    fn build_start(
+        &self,
+        conn: &mut PgConnection,
+        asked: Option<DateTime<Utc>>,
+    ) -> QueryResult<Option<DateTime<Utc>>> {
+        build_start(conn, asked)
+    }
+
+    fn clear(&self, conn: &mut PgConnection, start: Option<DateTime<Utc>>) -> QueryResult<()> {
         for table in ["node_hours", "session_hours"] {
             diesel::sql_query(format!(
                 "DELETE FROM {table} WHERE $1::timestamptz IS NULL OR hour >= $1"
             ))
-            .bind::<Nullable<Timestamptz>, _>(from)
+            .bind::<Nullable<Timestamptz>, _>(start)
             .execute(conn)?;
         }
         Ok(())
-    }
-
-    fn starts_at(&self, from: DateTime<Utc>) -> DateTime<Utc> {
-        hour_of(from + TimeDelta::hours(1) - TimeDelta::microseconds(1))
     }
 }
 
@@ -409,11 +411,6 @@ fn whole(value: f64) -> Option<i64> {
     (value.abs() <= limit).then(|| value.round() as i64)
 }
 
-/// The start of the hour of a time.
-fn hour_of(time: DateTime<Utc>) -> Hour {
-    time.duration_trunc(TimeDelta::hours(1)).unwrap_or(time)
-}
-
 fn add(conn: &mut PgConnection, sql: &str, rows: &[impl Serialize]) -> QueryResult<()> {
     if rows.is_empty() {
         return Ok(());
@@ -425,7 +422,11 @@ fn add(conn: &mut PgConnection, sql: &str, rows: &[impl Serialize]) -> QueryResu
 }
 
 /// Looks up how long nodes were online in some hours, and which sessions ended.
-fn look_up_online(conn: &mut PgConnection, hours: BTreeSet<(NodeKey, Hour)>) -> QueryResult<()> {
+fn look_up_online(
+    conn: &mut PgConnection,
+    hours: BTreeSet<(NodeKey, Hour)>,
+    since: Option<Hour>,
+) -> QueryResult<()> {
     if hours.is_empty() {
         return Ok(());
     }
@@ -435,6 +436,7 @@ fn look_up_online(conn: &mut PgConnection, hours: BTreeSet<(NodeKey, Hour)>) -> 
         .bind::<Array<Text>, _>(of(|node| &node.peer_id))
         .bind::<Array<Text>, _>(of(|node| &node.genesis_hash))
         .bind::<Array<Timestamptz>, _>(hours.iter().map(|(_, hour)| *hour).collect::<Vec<_>>())
+        .bind::<Nullable<Timestamptz>, _>(since)
         .execute(conn)?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 -- Does: enters for how long nodes were online in some hours, and which of their
 --   sessions ended in them.
--- Params: $1 peer ids, $2 genesis hashes, empty where unknown, $3 hours.
+-- Params: $1 peer ids, $2 genesis hashes, empty where unknown, $3 hours,
+--   $4 time before which known hours are kept as they are, or none.
 -- Index: peer_connections_peer_idx.
 -- Cost: at most 1,000 sessions for each hour.
 -- Order: by key, as it comes.
@@ -33,3 +34,4 @@ WHERE sessions.ids IS NOT NULL
 ON CONFLICT (peer_id, genesis_hash, hour) DO UPDATE SET
     seconds_online = excluded.seconds_online,
     gaps = excluded.gaps
+WHERE $4::timestamptz IS NULL OR n.hour >= $4

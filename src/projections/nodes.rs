@@ -136,7 +136,7 @@ impl Projection for Nodes {
         known.merge(values);
     }
 
-    fn session(&mut self, session: &SessionRow) {
+    fn session(&mut self, session: &SessionRow, _since: Option<DateTime<Utc>>) {
         self.changed.insert(session.id);
         self.identities.learn(session);
     }
@@ -199,7 +199,7 @@ impl Projection for Nodes {
         *self = Self::default();
     }
 
-    fn clear(&self, conn: &mut PgConnection, _from: Option<DateTime<Utc>>) -> QueryResult<()> {
+    fn clear(&self, conn: &mut PgConnection, _start: Option<DateTime<Utc>>) -> QueryResult<()> {
         // Deleting lets those who read go on meanwhile.
         diesel::sql_query("DELETE FROM nodes").execute(conn)?;
         diesel::sql_query("DELETE FROM session_values").execute(conn)?;

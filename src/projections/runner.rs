@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::PgConnection;
 
 use super::state::{self, Progress};
@@ -49,6 +49,9 @@ const WRITE_INTERVAL_MAX: Duration = Duration::from_secs(10);
 
 /// How often the index on time is brought up to date: what it lacks is read as a whole.
 const SUMMARIZE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often the lag is looked up.
+const LAG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Span of messages that a build reads at once: from the first to the longest.
 const SPAN_FIRST: TimeDelta = TimeDelta::seconds(10);
@@ -161,6 +164,7 @@ struct Follower {
     write_took: Duration,
     summarized_at: Option<Instant>,
     span: TimeDelta,
+    lag_shown_at: Option<Instant>,
 }
 
 impl Follower {
@@ -174,6 +178,7 @@ impl Follower {
             write_took: Duration::ZERO,
             summarized_at: None,
             span: SPAN_FIRST,
+            lag_shown_at: None,
         }
     }
 
@@ -193,6 +198,13 @@ impl Follower {
         metrics: &Metrics,
     ) -> Result<bool, LeaseError> {
         let name = self.projection.name();
+        if self
+            .lag_shown_at
+            .is_none_or(|at| at.elapsed() >= LAG_INTERVAL)
+        {
+            metrics.projections.show(name, state::lag(conn, name)?);
+            self.lag_shown_at = Some(Instant::now());
+        }
         let cluster_id = changes::cluster_id(conn)?;
         let found = state::progress(conn, name)?.ok_or(LeaseError::Lost(name))?;
         if self.written.as_ref() != Some(&found) {
@@ -226,18 +238,16 @@ impl Follower {
             let numbers: Vec<i16> = kinds.keys().copied().collect();
             let rows = messages::of_batches(conn, &changes.batches, &numbers)?;
             for session in &changes.sessions {
-                self.projection.session(session);
+                self.projection.session(session, None);
             }
             self.fold(&rows, &kinds, |_| true);
         }
         self.read = changes.next;
         self.has_read |= is_new;
-        let oldest = changes.batches.first().map(|batch| batch.first_at);
-        metrics.projections.show(name, oldest);
         let pace = (self.write_took * WRITE_SHARE).min(WRITE_INTERVAL_MAX);
         let is_due = self.written_at.elapsed() >= pace || self.projection.pending() >= PENDING_MAX;
         if self.has_read && is_due {
-            let after = Progress::at(self.read, cluster_id);
+            let after = found.at(self.read, cluster_id);
             self.write(conn, lease, &found, after)?;
         }
         Ok(changes.has_more)
@@ -257,12 +267,11 @@ impl Follower {
             log::info!("projection {name}: building it from the stored messages");
             // Before the sessions are read: what changes meanwhile comes again.
             let build_end = changes::end(conn)?;
-            let from = found.build_from;
-            let from = from.map(|from| self.projection.starts_at(from));
-            let first = messages::earliest(conn, from)?;
+            let start = self.projection.build_start(conn, found.build_from)?;
+            let first = messages::earliest(conn, start)?;
             let projection = &self.projection;
-            lease.transaction(conn, |conn| Ok(projection.clear(conn, found.build_from)?))?;
-            self.build_sessions(conn, lease)?;
+            lease.transaction(conn, |conn| Ok(projection.clear(conn, start)?))?;
+            self.build_sessions(conn, lease, start)?;
             let after = Progress {
                 build_end: Some(build_end.0),
                 built_until: Some(first.unwrap_or_else(Utc::now)),
@@ -276,7 +285,7 @@ impl Follower {
         let from = found.built_until.unwrap_or_else(Utc::now);
         if from > Utc::now() + TimeDelta::hours(1) {
             log::info!("projection {name}: built");
-            let after = Progress::at(Position(build_end), cluster_id);
+            let after = found.at(Position(build_end), cluster_id);
             self.write(conn, lease, found, after)?;
             self.read = Position(build_end);
             return Ok(true);
@@ -312,7 +321,12 @@ impl Follower {
     }
 
     /// Takes the sessions, which are few beside the messages, before these.
-    fn build_sessions(&mut self, conn: &mut PgConnection, lease: &Lease) -> Result<(), LeaseError> {
+    fn build_sessions(
+        &mut self,
+        conn: &mut PgConnection,
+        lease: &Lease,
+        since: Option<DateTime<Utc>>,
+    ) -> Result<(), LeaseError> {
         let mut after = i64::MIN;
         loop {
             let page = changes::sessions_after(conn, after)?;
@@ -320,11 +334,14 @@ impl Follower {
                 return Ok(());
             };
             after = last.id.0;
-            for session in &page {
-                self.projection.session(session);
+            let last = page.len() - 1;
+            for (place, session) in page.iter().enumerate() {
+                let projection = &mut self.projection;
+                projection.session(session, since);
+                if place == last || projection.pending() >= PENDING_MAX {
+                    lease.transaction(conn, |conn| Ok(projection.write(conn)?))?;
+                }
             }
-            let projection = &mut self.projection;
-            lease.transaction(conn, |conn| Ok(projection.write(conn)?))?;
         }
     }
 

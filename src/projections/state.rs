@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Bool, Double, Nullable, Text, Timestamptz};
 
 use crate::changes::Position;
 use crate::cluster::{Lease, LeaseError};
@@ -11,6 +11,12 @@ use crate::cluster::{Lease, LeaseError};
 struct Contains {
     #[diesel(sql_type = Bool)]
     contains: bool,
+}
+
+#[derive(QueryableByName)]
+struct Lag {
+    #[diesel(sql_type = Double)]
+    seconds: f64,
 }
 
 /// Position and progress of a projection.
@@ -35,12 +41,12 @@ pub struct Progress {
 
 impl Progress {
     /// Follows the changes from a position on.
-    pub(super) fn at(position: Position, cluster_id: String) -> Self {
+    pub(super) fn at(&self, position: Position, cluster_id: String) -> Self {
         Self {
             position: Some(position.0),
             build_end: None,
             built_until: None,
-            build_from: None,
+            build_from: self.build_from,
             cluster_id: Some(cluster_id),
         }
     }
@@ -80,6 +86,33 @@ pub fn contains(conn: &mut PgConnection, name: &str, end: Position) -> QueryResu
         .bind::<BigInt, _>(end.0)
         .get_result(conn)?;
     Ok(found.contains)
+}
+
+/// Whether a projection has all hours from a time on: it is built, and those were
+/// not purged.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn covers(conn: &mut PgConnection, name: &str, from: DateTime<Utc>) -> QueryResult<bool> {
+    let found: Option<Contains> = diesel::sql_query(
+        "SELECT position IS NOT NULL AND (kept_from IS NULL OR kept_from <= $2) AS contains FROM projections WHERE name = $1",
+    )
+    .bind::<Text, _>(name)
+    .bind::<Timestamptz, _>(from)
+    .get_result(conn)
+    .optional()?;
+    Ok(found.is_some_and(|found| found.contains))
+}
+
+/// How far a projection is behind the log, seconds.
+///
+/// # Errors
+/// If the database cannot be read.
+pub(super) fn lag(conn: &mut PgConnection, name: &str) -> QueryResult<f64> {
+    let found: Lag = diesel::sql_query(include_str!("lag.sql"))
+        .bind::<Text, _>(name)
+        .get_result(conn)?;
+    Ok(found.seconds)
 }
 
 /// Asks for a projection to be built anew by the server that maintains it, from

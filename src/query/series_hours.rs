@@ -37,14 +37,13 @@ struct HourPoint {
     state_cache_bytes: Option<f64>,
 }
 
-/// Whether buckets are whole hours and the projection is complete: while it is
-/// built, only the messages tell all.
+/// Whether buckets are whole hours and the projection has all of them: while it is
+/// built, and for hours that were purged, only the messages tell all.
 pub(super) fn can_answer(conn: &mut PgConnection, buckets: &Buckets) -> QueryResult<bool> {
     if buckets.step().num_seconds() % HOUR_S != 0 {
         return Ok(false);
     }
-    let progress = projections::progress(conn, "node_hours")?;
-    Ok(progress.is_some_and(|progress| progress.position.is_some()))
+    projections::covers(conn, "node_hours", buckets.all().start)
 }
 
 /// The points of a node on a chain (an empty hash where unknown), beside `others` of it.

@@ -22,14 +22,16 @@ pub(super) const BATCH_MEMORY: TimeDelta = TimeDelta::days(30);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Policy {
     expiry: TimeDelta,
+    rollup_expiry: TimeDelta,
     width: TimeDelta,
 }
 
 impl Policy {
-    pub(super) fn new(expiry: Duration, width: Duration) -> Self {
+    pub(super) fn new(expiry: Duration, rollup_expiry: Duration, width: Duration) -> Self {
         let delta = |duration| TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
         Self {
             expiry: delta(expiry),
+            rollup_expiry: delta(rollup_expiry),
             width: delta(width),
         }
     }
@@ -37,6 +39,11 @@ impl Policy {
     /// Messages before this moment are expired; none if that is before all time.
     pub(super) fn cutoff(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         now.checked_sub_signed(self.expiry)
+    }
+
+    /// Hours of projections that begin before this moment are expired.
+    pub(super) fn rollup_cutoff(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        now.checked_sub_signed(self.rollup_expiry)
     }
 
     /// Partitions of which everything is expired.
@@ -111,7 +118,7 @@ mod tests {
     }
 
     fn policy(width_h: u64) -> Policy {
-        Policy::new(hours(72), hours(width_h))
+        Policy::new(hours(72), hours(720), hours(width_h))
     }
 
     fn partition(start: &str, end: &str, audit: bool) -> Partition {
@@ -142,7 +149,7 @@ mod tests {
 
     #[test]
     fn an_expiry_longer_than_all_time_expires_nothing() {
-        let eternal = Policy::new(Duration::MAX, hours(24));
+        let eternal = Policy::new(Duration::MAX, Duration::MAX, hours(24));
         let old = [partition(
             "2000-01-01T00:00:00Z",
             "2000-01-02T00:00:00Z",
@@ -150,6 +157,7 @@ mod tests {
         )];
         assert!(eternal.expired(&old, at("2026-11-21T00:00:00Z")).is_empty());
         assert_eq!(eternal.session_cutoff(at("2026-11-21T00:00:00Z")), None);
+        assert_eq!(eternal.rollup_cutoff(at("2026-11-21T00:00:00Z")), None);
     }
 
     #[test]

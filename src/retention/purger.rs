@@ -132,7 +132,11 @@ pub fn prepare_partitions(
 
 fn policy(config: &Config) -> Policy {
     let retention = &config.retention;
-    Policy::new(retention.expiry, retention.partition_width)
+    Policy::new(
+        retention.expiry,
+        retention.rollup_expiry,
+        retention.partition_width,
+    )
 }
 
 fn purge(
@@ -189,7 +193,9 @@ fn purge_alone(
     if let Some(cutoff) = policy.session_cutoff(now) {
         let sessions = in_slices(|| {
             step(conn, lease, |conn| {
-                expired::delete_sessions(conn, cutoff, SLICE_ROWS)
+                let deleted = expired::delete_sessions(conn, cutoff, SLICE_ROWS)?;
+                projections::forget_sessions(conn, &deleted)?;
+                Ok(deleted.len())
             })
         })?;
         in_slices(|| {
@@ -201,16 +207,34 @@ fn purge_alone(
             .purged_sessions
             .inc_by(u64::try_from(sessions).unwrap_or(0));
     }
-    in_slices(|| {
-        step(conn, lease, |conn| {
-            expired::delete_batches(conn, now - BATCH_MEMORY, SLICE_ROWS)
-        })
-    })?;
+    if let Some(cutoff) = policy.rollup_cutoff(now) {
+        for table in projections::HOUR_TABLES {
+            in_slices(|| {
+                step(conn, lease, |conn| {
+                    projections::purge_hours(conn, table, cutoff, SLICE_ROWS)
+                })
+            })?;
+        }
+    }
+    in_slices(|| step(conn, lease, |conn| forget_batches(conn, now - BATCH_MEMORY)))?;
     metrics
         .purge_seconds
         .observe(started_at.elapsed().as_secs_f64());
     partitions::summarize_newest(conn, now)?;
     Ok(())
+}
+
+/// Forgets batches, and has projections built anew that have not read them.
+fn forget_batches(conn: &mut PgConnection, cutoff: DateTime<Utc>) -> QueryResult<usize> {
+    let deleted = expired::delete_batches(conn, cutoff, SLICE_ROWS)?;
+    if let Some(newest) = deleted.newest_transaction {
+        for name in projections::rebuild_behind(conn, newest)? {
+            log::warn!(
+                "projection {name}: it stood still until batches were forgotten that it had not read; it is built anew"
+            );
+        }
+    }
+    Ok(usize::try_from(deleted.batches).unwrap_or(0))
 }
 
 fn make_missing(conn: &mut PgConnection, policy: &Policy, now: DateTime<Utc>) -> QueryResult<()> {

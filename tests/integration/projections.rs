@@ -301,3 +301,91 @@ fn kills_under_load_leave_projections_true() {
     assert_true(&first);
     assert_rebuilt_alike(&first);
 }
+
+#[test]
+fn the_lag_grows_while_a_transaction_holds_the_change_stream_back() {
+    let app = TestApp::start();
+    let mut node = app.node("/submit");
+    introduce(&mut node, "peer");
+    app.wait_stored(1);
+    app.wait_projected();
+    let mut writer = app.db.connect();
+    diesel::connection::SimpleConnection::batch_execute(
+        &mut writer,
+        "BEGIN; SELECT pg_current_xact_id()",
+    )
+    .unwrap();
+    interval(&mut node, 100);
+    app.wait_stored(3);
+    let lags = || {
+        ["nodes", "node_hours"].map(|name| {
+            app.metric_with("projection_lag_seconds", &format!("projection=\"{name}\""))
+        })
+    };
+    wait_until("the lag grows", || lags().iter().all(|lag| *lag > 0.0));
+    let first = lags();
+    wait_until("the lag goes on growing", || {
+        lags().iter().zip(first).all(|(lag, first)| *lag > first)
+    });
+    diesel::connection::SimpleConnection::batch_execute(&mut writer, "COMMIT").unwrap();
+    wait_until("nothing is left to read", || lags() == [0.0, 0.0]);
+    assert_true(&app);
+}
+
+#[test]
+fn a_projection_that_stood_still_until_batches_were_forgotten_is_built_anew() {
+    let app = TestApp::builder().env("PURGE_INTERVAL_S", 1).start();
+    let mut node = app.node("/submit");
+    introduce(&mut node, "peer");
+    app.wait_stored(1);
+    app.wait_projected();
+    // A server that holds the lease and does nothing.
+    let hold = "UPDATE leases SET holder = 'asleep', token = token + 1, expires_at = now() + interval '1 hour' WHERE name = 'projection:nodes'";
+    app.db.execute(hold);
+    interval(&mut node, 100);
+    app.wait_stored(3);
+    app.db
+        .execute("UPDATE ingest_batches SET stored_at = now() - interval '31 days'");
+    wait_until("the batches are forgotten", || {
+        app.db.count("SELECT count(*) FROM ingest_batches") == 0
+    });
+    wait_until("the log tells", || {
+        app.log().contains("projection nodes: it stood still")
+    });
+    assert_eq!(
+        app.db
+            .count("SELECT count(*) FROM nodes WHERE best_height = 100"),
+        0
+    );
+    app.db
+        .execute("UPDATE leases SET expires_at = now() WHERE name = 'projection:nodes'");
+    wait_until("what it missed is there", || {
+        app.db
+            .count("SELECT count(*) FROM nodes WHERE best_height = 100")
+            == 1
+    });
+    let built = app.log();
+    assert!(
+        !built.contains("projection node_hours: it stood still"),
+        "{built}"
+    );
+}
+
+#[test]
+fn hours_whose_messages_are_purged_outlive_a_rebuild() {
+    let app = TestApp::start();
+    let mut node = app.node("/submit");
+    introduce(&mut node, "peer");
+    interval(&mut node, 100);
+    app.wait_stored(3);
+    app.wait_projected();
+    app.db.execute(
+        "CREATE TEMP TABLE old AS SELECT * FROM node_hours WHERE messages > 0; \
+         UPDATE old SET hour = hour - interval '100 days', best_height = 7; \
+         INSERT INTO node_hours SELECT * FROM old; UPDATE node_hours SET best_height = 8 WHERE best_height = 100",
+    );
+    app.rebuild_projections();
+    let heights =
+        "SELECT best_height::text AS value FROM node_hours WHERE messages > 0 ORDER BY hour";
+    assert_eq!(app.db.texts(heights), ["7", "100"]);
+}

@@ -112,3 +112,67 @@ fn partitions_are_made_ahead_and_take_in_what_was_caught_outside() {
                  AND substring(pg_get_expr((SELECT relpartbound FROM pg_class WHERE oid = inhrelid), inhrelid) FROM 'FROM \\(''([^'']+)')::timestamptz > now()";
     assert!(app.db.count(ahead) >= 1);
 }
+
+#[test]
+fn what_waits_for_the_node_of_a_session_goes_with_the_session() {
+    let app = TestApp::builder()
+        .env("LOG_EXPIRY_H", 24)
+        .env("PURGE_INTERVAL_S", 1)
+        .start();
+    app.wait_projected();
+    for (id, days) in [(900_001, 9), (900_002, 1)] {
+        app.db.execute(&format!(
+            "INSERT INTO session_values (session_id, seen_at) VALUES ({id}, now() - interval '{days} days'); \
+             INSERT INTO session_hours (session_id, hour, messages, intervals, lag_sum, lag_count, peers_sum, peers_count, download_sum, download_count, upload_sum, upload_count, transactions_sum, transactions_count) \
+             VALUES ({id}, date_trunc('hour', now()) - interval '{days} days', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)"
+        ));
+        session(&app.db, id, Some(days), false);
+    }
+    let left = "SELECT session_id::text AS value FROM session_values \
+                UNION ALL SELECT session_id::text FROM session_hours";
+    wait_until("those of the purged session are gone", || {
+        app.db.texts(left) == ["900002", "900002"]
+    });
+    assert_eq!(app.db.count("SELECT count(*) FROM peer_connections"), 1);
+}
+
+#[test]
+fn hours_have_an_expiry_of_their_own_and_charts_of_the_time_before_come_from_the_messages() {
+    let db = TestDb::new();
+    for (hours, height) in [(72, 7), (30, 8), (2, 9)] {
+        old_partition(&db, "telemetry_messages", hours, height);
+    }
+    db.execute(
+        "INSERT INTO message_kinds (id, msg) VALUES (100, 'system.interval'); \
+         UPDATE telemetry_messages SET logs = jsonb_build_object('height', id), peer_connection_id = 1, \
+kind_id = 100; \
+         INSERT INTO peer_connections (id, ip_addr, peer_id, genesis_hash, created_at, connection_id, server_id, last_seen_at, disconnected_at, disconnect_reason) \
+         VALUES (1, '::1', 'peer', '0x1', now() - interval '80 hours', 1, 'other', now(), now(), 'closed')",
+    );
+    let mut app = TestApp::builder().db(db).start();
+    app.wait_projected();
+    let hours =
+        "SELECT best_height::text AS value FROM node_hours WHERE best_height > 0 ORDER BY 1";
+    assert_eq!(app.db.texts(hours), ["7", "8", "9"]);
+    app.stop();
+    let other = TestApp::builder()
+        .env("DATABASE_URL", app.db.url())
+        .env("ROLLUP_EXPIRY_D", 1)
+        .env("PURGE_INTERVAL_S", 1)
+        .start();
+    wait_until("expired hours are gone", || app.db.texts(hours) == ["9"]);
+    let start = (chrono::Utc::now() - chrono::TimeDelta::hours(100)).format("%FT%TZ");
+    let series = other
+        .get(&format!(
+            "/api/v1/series?peer_id=peer&points=20&start_time={start}"
+        ))
+        .json();
+    let mut heights: Vec<_> = series["points"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|point| point["height"].as_i64())
+        .collect();
+    heights.dedup();
+    assert_eq!(heights, [7, 8, 9], "{series}");
+}

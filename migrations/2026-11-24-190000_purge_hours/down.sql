@@ -1,0 +1,1 @@
+ALTER TABLE projections DROP COLUMN kept_from;

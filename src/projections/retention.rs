@@ -1,0 +1,100 @@
+//! Rows of projections that go, with their sessions or with time.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Text, Timestamptz};
+
+use super::hours::hour_of;
+use crate::ids::SessionId;
+
+/// A table with a column `hour`, and the projection to which it belongs.
+#[derive(Debug, Clone, Copy)]
+pub struct HourTable {
+    name: &'static str,
+    projection: &'static str,
+}
+
+/// All tables of hours.
+pub const HOUR_TABLES: [HourTable; 2] = [
+    HourTable {
+        name: "node_hours",
+        projection: "node_hours",
+    },
+    HourTable {
+        name: "session_hours",
+        projection: "node_hours",
+    },
+];
+
+/// Tables of what waits until the node of a session is known.
+const WAITING_TABLES: [&str; 2] = ["session_values", "session_hours"];
+
+#[derive(QueryableByName)]
+struct Name {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+/// Deletes what waits for the nodes of sessions that are purged. Index:
+/// `session_values_pkey`, `session_hours_pkey`.
+///
+/// # Errors
+/// If the database cannot be written.
+pub fn forget_sessions(conn: &mut PgConnection, sessions: &[SessionId]) -> QueryResult<()> {
+    if sessions.is_empty() {
+        return Ok(());
+    }
+    let numbers: Vec<i64> = sessions.iter().map(|session| session.0).collect();
+    for table in WAITING_TABLES {
+        diesel::sql_query(format!("DELETE FROM {table} WHERE session_id = ANY($1)"))
+            .bind::<Array<BigInt>, _>(&numbers)
+            .execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Deletes hours that began before `cutoff`, at most `rows_max`, and records that
+/// the projection does not reach further back. Returns how many. Index: BRIN on
+/// hour, or the table where it is small.
+///
+/// # Errors
+/// If the database cannot be written.
+pub fn purge_hours(
+    conn: &mut PgConnection,
+    table: HourTable,
+    cutoff: DateTime<Utc>,
+    rows_max: i64,
+) -> QueryResult<usize> {
+    let cutoff = hour_of(cutoff);
+    let name = table.name;
+    let deleted = diesel::sql_query(format!(
+        "DELETE FROM {name} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {name} WHERE hour < $1 LIMIT $2))"
+    ))
+    .bind::<Timestamptz, _>(cutoff)
+    .bind::<BigInt, _>(rows_max)
+    .execute(conn)?;
+    if deleted > 0 {
+        diesel::sql_query(
+            "UPDATE projections SET kept_from = greatest(kept_from, $2) WHERE name = $1",
+        )
+        .bind::<Text, _>(table.projection)
+        .bind::<Timestamptz, _>(cutoff)
+        .execute(conn)?;
+    }
+    Ok(deleted)
+}
+
+/// Has those projections built anew that have not read a transaction, because its
+/// batches are forgotten now. Returns their names.
+///
+/// # Errors
+/// If the database cannot be written.
+pub fn rebuild_behind(conn: &mut PgConnection, transaction: i64) -> QueryResult<Vec<String>> {
+    let behind: Vec<Name> = diesel::sql_query(
+        "UPDATE projections SET position = NULL, build_end = NULL, built_until = NULL, updated_at = now() \
+         WHERE coalesce(position, build_end) <= $1 RETURNING name",
+    )
+    .bind::<BigInt, _>(transaction)
+    .load(conn)?;
+    Ok(behind.into_iter().map(|row| row.name).collect())
+}
