@@ -344,6 +344,12 @@ fn a_projection_that_stood_still_until_batches_were_forgotten_is_built_anew() {
     app.db.execute(hold);
     interval(&mut node, 100);
     app.wait_stored(3);
+    wait_until("the other projection has read them", || {
+        app.db.count(
+            "SELECT count(*) FROM projections WHERE name = 'node_hours' \
+             AND position > (SELECT max(transaction_id) FROM ingest_batches)",
+        ) == 1
+    });
     app.db
         .execute("UPDATE ingest_batches SET stored_at = now() - interval '31 days'");
     wait_until("the batches are forgotten", || {
