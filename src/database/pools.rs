@@ -41,10 +41,11 @@ const CONNECTION_PARAMETERS: [(&str, &str); 5] = [
 ];
 
 /// The same for the database's end, which then releases the locks of a client that
-/// is gone.
+/// is gone. Compiling a plan costs seconds where there are many partitions, and the
+/// estimates that decide on it count them all.
 const SESSION_SETTINGS: &str = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; \
      SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000; \
-     SET idle_in_transaction_session_timeout = '1min'";
+     SET idle_in_transaction_session_timeout = '1min'; SET jit = off";
 
 /// Distinguishes the writers of this process from those of others.
 static PROCESS: LazyLock<String> =
@@ -65,11 +66,11 @@ impl Pools {
             purpose: "queries",
             url: with_parameters(config.read_database_url.as_ref().unwrap_or(url)),
             settings: format!(
-                // A plan made for the parameters prunes partitions; short queries don't pay
-                // for compilation; random reads of an SSD cost about as much as sequential.
+                // A plan made for the parameters prunes partitions; random reads of an SSD
+                // cost about as much as sequential ones.
                 "SET application_name = 'tetcore-analytics read'; SET statement_timeout = {}; \
                  SET plan_cache_mode = force_custom_plan; SET default_transaction_read_only = on; \
-                 SET jit = off; SET random_page_cost = 1.1; {SESSION_SETTINGS}",
+                 SET random_page_cost = 1.1; {SESSION_SETTINGS}",
                 config.statement_timeout.as_millis()
             ),
             size: config.read_pool_size,
@@ -171,7 +172,7 @@ pub fn connect(
     let mut conn = <PgConnection as diesel::Connection>::establish(&with_parameters(url))?;
     conn.batch_execute(&format!(
         "SET application_name = 'tetcore-analytics {purpose}'; SET lock_timeout = {0}; \
-         SET statement_timeout = {0}; SET jit = off; {SESSION_SETTINGS}",
+         SET statement_timeout = {0}; {SESSION_SETTINGS}",
         timeout.as_millis()
     ))?;
     Ok(conn)

@@ -11,7 +11,7 @@ WITH files AS (
            CASE WHEN c.relkind IN ('r', 'm') THEN pg_indexes_size(c.oid) ELSE 0 END AS index_bytes
     FROM pg_class c
     LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
-    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'm', 'i', 'p', 'I')
+    WHERE c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = 'peer_connections'::regclass) AND c.relkind IN ('r', 'm', 'i', 'p', 'I')
 ),
 sums AS (
     SELECT inhparent AS oid, sum(bytes) AS bytes, sum(index_bytes) AS index_bytes,

@@ -116,7 +116,7 @@ fn the_sql_of_the_readme_works() {
         statements += 1;
     }
     assert_eq!(statements, 5);
-    let panel = "SELECT created_at AS time, name AS metric, height FROM node_intervals \
+    let panel = "SELECT created_at AS time, concat_ws(' ', name, chain, right(peer_id, 6)) AS metric, height FROM node_intervals \
                  WHERE created_at > now() - interval '1 day' AND height IS NOT NULL ORDER BY 1";
     assert!(readme.contains(&panel.replace(
         "created_at > now() - interval '1 day'",

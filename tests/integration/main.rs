@@ -39,6 +39,7 @@ mod node_logs;
 mod nodes;
 mod pages;
 mod plans;
+mod plans_of_a_year;
 mod profiling;
 mod projections;
 mod reputation;

@@ -55,7 +55,7 @@ fn every_table_and_column_is_described() {
     let db = TestDb::new();
     let undescribed = db.texts(
         "SELECT c.relname || coalesce('.' || a.attname, '') AS value \
-         FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND c.relkind IN ('r', 'p') \
+         FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND c.relkind IN ('r', 'p', 'v') \
          WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'S') AND NOT c.relispartition \
            AND c.relname NOT LIKE '\\_\\_diesel%' AND c.relname !~ '_id_seq$' \
            AND (col_description(c.oid, a.attnum) IS NULL AND a.attnum IS NOT NULL OR obj_description(c.oid, 'pg_class') IS NULL)",

@@ -77,12 +77,12 @@ fn named<'a>(name: &str, sql: &'a str) -> Vec<&'a str> {
 }
 
 /// A statement with its name, the types of its parameters, and values for them.
-type Statement = (&'static str, &'static str, String, String);
+pub type Statement = (&'static str, &'static str, String, String);
 
 const RANGE: &str = "now() - interval '10 minutes', now()";
 const TIMES: &str = "timestamptz, timestamptz";
 
-fn statements() -> Vec<Statement> {
+pub fn statements() -> Vec<Statement> {
     [
         about_messages(),
         about_charts(),

@@ -4,7 +4,25 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, wait_until};
+use crate::support::{TestApp, TestDb, wait_until};
+
+#[test]
+fn the_server_works_in_any_schema() {
+    let db = TestDb::empty();
+    db.execute(
+        "CREATE SCHEMA telemetry;
+         DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = telemetry', current_database()); END $$",
+    );
+    let app = TestApp::builder().db(db).start();
+    let relations = app.get("/stats/db?limit=100000").json();
+    let names: Vec<&str> = relations
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|relation| relation["relation"].as_str().unwrap())
+        .collect();
+    assert!(names.contains(&"peer_connections"), "{names:?}");
+}
 
 #[test]
 fn sizes_of_tables_and_indexes_are_listed() {
