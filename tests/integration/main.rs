@@ -22,6 +22,7 @@ mod access_tls;
 mod arrival;
 mod benchmarks;
 mod cluster;
+mod deployment;
 mod documents;
 mod embedded;
 mod endings;

@@ -28,7 +28,7 @@ const LAYERS: [&[&str]; 8] = [
 /// Leaves that need another leaf: metrics are labelled by the errors of telemetry.
 const NEIGHBOURS: [(&str, &str); 1] = [("metrics", "telemetry")];
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
