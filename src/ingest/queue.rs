@@ -125,6 +125,8 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::config::Config;
     use crate::store::RowBuffer;
@@ -217,5 +219,35 @@ mod tests {
             queue.push(group(start), large);
         }
         assert_eq!(queue.take().1.rows, 2);
+    }
+
+    proptest! {
+        /// Groups leave in their order, each once, in batches within the largest size;
+        /// only a single group may be larger.
+        #[test]
+        fn groups_leave_in_order_within_the_largest_batch(
+            sizes in prop::collection::vec((1..300_usize, 1..4_usize), 0..100),
+        ) {
+            let start = Instant::now();
+            let mut queue = queue(10);
+            let (mut arrived, mut left) = (0, 0);
+            for (rows, takes) in sizes {
+                queue.push(group(start + Duration::from_millis(arrived)), self::rows(rows));
+                arrived += 1;
+                if takes > 1 {
+                    continue;
+                }
+                let (groups, taken) = queue.take();
+                prop_assert!(taken.rows <= queue.batch_max.rows || groups.len() == 1);
+                for group in groups {
+                    prop_assert_eq!(group.received_at, start + Duration::from_millis(left));
+                    left += 1;
+                }
+            }
+            while !queue.is_empty() {
+                left += queue.take().0.len() as u64;
+            }
+            prop_assert_eq!((left, queue.total), (arrived, Reservation::default()));
+        }
     }
 }

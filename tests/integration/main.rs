@@ -21,6 +21,7 @@ mod access_nodes;
 mod access_tls;
 mod arrival;
 mod benchmarks;
+mod changes;
 mod cluster;
 mod deployment;
 mod documents;

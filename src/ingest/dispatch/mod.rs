@@ -469,4 +469,6 @@ impl InFlight {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

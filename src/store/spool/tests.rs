@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use chrono::Utc;
+use proptest::prelude::*;
 
 use super::*;
 use crate::ids::{MessageId, SessionId};
@@ -168,4 +169,95 @@ fn a_full_spool_refuses_and_a_second_server_is_refused() {
     spool.push(&batch(&kinds, 3..4)).unwrap();
     let second = Spool::open(dir.path(), 10_000, kinds.clone(), metrics);
     assert!(matches!(second, Err(SpoolError::InUse(_))));
+}
+
+#[derive(Debug, Clone)]
+enum Event {
+    /// A batch of so many messages goes to disk.
+    Push(i64),
+    /// The oldest batches are read, at most so many; those stored are removed.
+    Load { most: usize, stored: bool },
+    /// The server ends, in order or not, and starts again.
+    Restart,
+    /// A file loses its end: the batch of this place, and the bytes that stay.
+    Tear { place: usize, bytes: u64 },
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        5 => (1..20_i64).prop_map(Event::Push),
+        3 => (1..5_usize, any::<bool>()).prop_map(|(most, stored)| Event::Load { most, stored }),
+        1 => Just(Event::Restart),
+        1 => (0..8_usize, 0..2_000_u64).prop_map(|(place, bytes)| Event::Tear { place, bytes }),
+    ]
+}
+
+/// Whether the file was cut.
+fn tear(dir: &Path, number: SpoolNumber, bytes: u64) -> bool {
+    let path = dir.join(format!("{:016x}.batch", number.0));
+    let is_shorter = bytes < fs::metadata(&path).unwrap().len();
+    if is_shorter {
+        let file = OpenOptions::new().write(true).open(path).unwrap();
+        file.set_len(bytes).unwrap();
+    }
+    is_shorter
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Batches come back in their order, each until it is removed, over restarts;
+    /// torn files are counted and take nothing with them.
+    #[test]
+    fn the_spool_gives_back_what_it_was_given(events in prop::collection::vec(event(), 0..60)) {
+        let dir = tempfile::tempdir().unwrap();
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let mut spool = open(dir.path(), &metrics);
+        // The rows of each file, none if it was torn.
+        let mut model: BTreeMap<SpoolNumber, Option<i64>> = BTreeMap::new();
+        let mut torn = 0;
+        for event in events.into_iter().chain([Event::Load { most: usize::MAX, stored: true }]) {
+            match event {
+                Event::Push(rows) => {
+                    let number = SpoolNumber(spool.next);
+                    spool.push(&batch(&spool.kinds.clone(), 0..rows)).unwrap();
+                    model.insert(number, Some(rows));
+                }
+                Event::Load { most, stored } => {
+                    let loaded = spool.load(most, &[]).unwrap();
+                    let expected: Vec<_> = model
+                        .iter()
+                        .filter_map(|(number, rows)| Some((*number, (*rows)?)))
+                        .take(most)
+                        .collect();
+                    let rows = loaded.iter().map(|one| (one.number, one.batch.rows() as i64));
+                    prop_assert_eq!(rows.collect::<Vec<_>>(), expected);
+                    let last = loaded.last().map(|one| one.number);
+                    model.retain(|number, rows| {
+                        let is_passed = last.is_none_or(|last| *number < last) || loaded.len() < most;
+                        torn += u64::from(rows.is_none() && is_passed);
+                        rows.is_some() || !is_passed
+                    });
+                    for one in loaded.into_iter().filter(|_| stored) {
+                        spool.remove(one.number);
+                        model.remove(&one.number);
+                    }
+                }
+                Event::Restart => {
+                    drop(spool);
+                    spool = open(dir.path(), &metrics);
+                }
+                Event::Tear { place, bytes } => {
+                    if let Some((number, rows)) = model.iter_mut().nth(place)
+                        && tear(dir.path(), *number, bytes)
+                    {
+                        *rows = None;
+                    }
+                }
+            }
+            prop_assert_eq!(spool.len(), model.len());
+            prop_assert_eq!(metrics.spool_torn.get(), torn);
+        }
+        prop_assert!(spool.is_empty());
+    }
 }
