@@ -231,8 +231,9 @@ mod tests {
             let start = Instant::now();
             let mut queue = queue(10);
             let (mut arrived, mut left) = (0, 0);
+            let after = |groups: u32| start + Duration::from_millis(groups.into());
             for (rows, takes) in sizes {
-                queue.push(group(start + Duration::from_millis(arrived)), self::rows(rows));
+                queue.push(group(after(arrived)), self::rows(rows));
                 arrived += 1;
                 if takes > 1 {
                     continue;
@@ -240,12 +241,15 @@ mod tests {
                 let (groups, taken) = queue.take();
                 prop_assert!(taken.rows <= queue.batch_max.rows || groups.len() == 1);
                 for group in groups {
-                    prop_assert_eq!(group.received_at, start + Duration::from_millis(left));
+                    prop_assert_eq!(group.received_at, after(left));
                     left += 1;
                 }
             }
             while !queue.is_empty() {
-                left += queue.take().0.len() as u64;
+                for group in queue.take().0 {
+                    prop_assert_eq!(group.received_at, after(left));
+                    left += 1;
+                }
             }
             prop_assert_eq!((left, queue.total), (arrived, Reservation::default()));
         }

@@ -57,7 +57,7 @@ const HOURS_BY_PROJECTION: &str = "
         CASE WHEN peers_count > 0 THEN peers_sum END, peers_max, CASE WHEN download_count > 0 THEN download_sum END, ready) AS value
     FROM node_hours WHERE messages > 0 ORDER BY 1";
 
-fn introduce(node: &mut FakeNode, peer_id: &str) {
+pub(crate) fn introduce(node: &mut FakeNode, peer_id: &str) {
     node.send(
         json!({"id": 1, "ts": "2026-11-21T08:02:05Z", "payload": {
             "msg": "system.connected", "name": peer_id, "chain": "Development", "network_id": peer_id,
@@ -66,14 +66,14 @@ fn introduce(node: &mut FakeNode, peer_id: &str) {
     );
 }
 
-fn interval(node: &mut FakeNode, height: u64) {
+pub(crate) fn interval(node: &mut FakeNode, height: u64) {
     let text = |payload: Value| json!({"id": 1, "ts": "2026-11-21T08:02:05Z", "payload": payload});
     node.send(text(json!({"msg": "system.interval", "height": height, "best": format!("0x{height:x}"), "finalized_height": height / 2, "finalized_hash": "0x1", "txcount": height % 7, "used_state_cache_size": 5})).to_string());
     node.send(text(json!({"msg": "system.interval", "peers": height % 5, "bandwidth_download": 10, "bandwidth_upload": 20})).to_string());
 }
 
 #[track_caller]
-fn assert_true(app: &TestApp) {
+pub(crate) fn assert_true(app: &TestApp) {
     app.wait_projected();
     let expected = app.db.texts(NODES_BY_SQL);
     assert!(!expected.is_empty());
@@ -83,7 +83,7 @@ fn assert_true(app: &TestApp) {
 }
 
 #[track_caller]
-fn assert_rebuilt_alike(app: &TestApp) {
+pub(crate) fn assert_rebuilt_alike(app: &TestApp) {
     let grown = (app.db.texts(NODES), app.db.texts(HOURS));
     app.rebuild_projections();
     assert_eq!(app.db.texts(NODES), grown.0);
@@ -263,43 +263,6 @@ fn a_projection_is_built_anew_on_demand_beside_the_server() {
         !output.status.success() && said.contains("there are: nodes, node_hours"),
         "{said}"
     );
-}
-
-#[test]
-fn kills_under_load_leave_projections_true() {
-    let mut first = TestApp::start();
-    for round in 0..5 {
-        let second = TestApp::builder()
-            .env("DATABASE_URL", first.db.url())
-            .start();
-        let mut node = first.node("/submit");
-        let mut other = second.node("/submit");
-        introduce(&mut node, "first");
-        introduce(&mut other, "second");
-        for height in 0..200 {
-            interval(&mut node, round * 1_000 + height);
-            interval(&mut other, round * 1_000 + height);
-        }
-        let stored = format!(
-            "SELECT count(*) FROM telemetry_messages WHERE kind_id <> 0 HAVING count(*) > {}",
-            round * 100
-        );
-        wait_until("some are stored", || {
-            !first
-                .db
-                .texts(&stored.replace("count(*) FROM", "count(*)::text AS value FROM"))
-                .is_empty()
-        });
-        first.kill();
-        second.wait_stored(401);
-        drop((node, other));
-        second.db.count("SELECT 1");
-        drop(second);
-        first = first.start_again();
-    }
-    wait_until("nothing waits", || first.metric("ingest_pending") == 0.0);
-    assert_true(&first);
-    assert_rebuilt_alike(&first);
 }
 
 #[test]

@@ -174,7 +174,7 @@ fn a_full_spool_refuses_and_a_second_server_is_refused() {
 #[derive(Debug, Clone)]
 enum Event {
     /// A batch of so many messages goes to disk.
-    Push(i64),
+    Push(usize),
     /// The oldest batches are read, at most so many; those stored are removed.
     Load { most: usize, stored: bool },
     /// The server ends, in order or not, and starts again.
@@ -185,7 +185,7 @@ enum Event {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        5 => (1..20_i64).prop_map(Event::Push),
+        5 => (1..20_usize).prop_map(Event::Push),
         3 => (1..5_usize, any::<bool>()).prop_map(|(most, stored)| Event::Load { most, stored }),
         1 => Just(Event::Restart),
         1 => (0..8_usize, 0..2_000_u64).prop_map(|(place, bytes)| Event::Tear { place, bytes }),
@@ -214,13 +214,14 @@ proptest! {
         let metrics = Arc::new(Metrics::new().unwrap());
         let mut spool = open(dir.path(), &metrics);
         // The rows of each file, none if it was torn.
-        let mut model: BTreeMap<SpoolNumber, Option<i64>> = BTreeMap::new();
+        let mut model: BTreeMap<SpoolNumber, Option<usize>> = BTreeMap::new();
         let mut torn = 0;
         for event in events.into_iter().chain([Event::Load { most: usize::MAX, stored: true }]) {
             match event {
                 Event::Push(rows) => {
                     let number = SpoolNumber(spool.next);
-                    spool.push(&batch(&spool.kinds.clone(), 0..rows)).unwrap();
+                    let ids = 0..i64::try_from(rows).unwrap();
+                    spool.push(&batch(&spool.kinds.clone(), ids)).unwrap();
                     model.insert(number, Some(rows));
                 }
                 Event::Load { most, stored } => {
@@ -230,7 +231,7 @@ proptest! {
                         .filter_map(|(number, rows)| Some((*number, (*rows)?)))
                         .take(most)
                         .collect();
-                    let rows = loaded.iter().map(|one| (one.number, one.batch.rows() as i64));
+                    let rows = loaded.iter().map(|one| (one.number, one.batch.rows()));
                     prop_assert_eq!(rows.collect::<Vec<_>>(), expected);
                     let last = loaded.last().map(|one| one.number);
                     model.retain(|number, rows| {

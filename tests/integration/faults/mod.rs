@@ -9,6 +9,7 @@ mod crash;
 mod disk;
 mod locks;
 mod outage;
+mod projections;
 mod promises;
 mod proxy;
 mod shutdown;
