@@ -1,5 +1,5 @@
-//! Who may do what: tokens, networks, chains, proxies, TLS. Everything is
-//! parsed here once; `docs/ACCESS.md` says what it means together.
+//! Access: tokens, networks, chains, proxies, TLS. All of it is parsed here, once;
+//! `docs/ACCESS.md` has the rules that follow from it.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -20,7 +20,7 @@ const TOKEN_CHARS_MIN: usize = 16;
 /// Characters of the longest token: it has to fit into a URL.
 const TOKEN_CHARS_MAX: usize = 256;
 
-/// Settings of who may do what.
+/// Settings of access.
 #[derive(Debug, Clone, Default)]
 pub struct AccessConfig {
     /// `TELEMETRY_TOKENS`: nodes connect to `/t/<token>/submit`.
@@ -35,7 +35,7 @@ pub struct AccessConfig {
     pub allowed_networks: Networks,
     /// `ALLOWED_CHAINS` and `DENIED_CHAINS`.
     pub chains: ChainRules,
-    /// `TRUSTED_PROXIES`: who is believed about the address of a client.
+    /// `TRUSTED_PROXIES`: networks whose headers give the address of a client.
     pub trusted_proxies: Networks,
     /// `EXPOSE_IP_ADDRESSES`: everybody sees the addresses of nodes.
     pub expose_ip_addresses: bool,
@@ -260,8 +260,8 @@ impl ChainRules {
         !self.allowed.is_empty() || !self.denied.is_empty()
     }
 
-    /// Whether a node may send that did not introduce itself, or said nothing of
-    /// its genesis: unless there is a list of those that may.
+    /// Whether a node without a known genesis hash may send: only while
+    /// `ALLOWED_CHAINS` is empty.
     pub fn admit_unknown(&self) -> bool {
         self.allowed.is_empty()
     }

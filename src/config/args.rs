@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 
-/// What the program is asked.
+/// Command line of the program.
 #[derive(Debug, Parser)]
 #[command(
     version,

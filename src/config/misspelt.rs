@@ -1,5 +1,5 @@
-//! Names that are no settings and look as if they were meant as such: a token
-//! under a misspelt name leaves open what its owner believes closed.
+//! Unknown names that resemble settings. A token under a misspelt name would leave
+//! the server open without notice.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ const OF_LIBRARIES: [&str; 8] = [
     "TZ",
 ];
 
-/// What is to be said of the names that were found, a line each.
+/// A warning for each of the names that were found.
 pub fn misspelt<'a>(names: impl IntoIterator<Item = (Place, &'a str)>) -> Vec<String> {
     let mut in_file = BTreeSet::new();
     let mut lines = Vec::new();

@@ -36,7 +36,7 @@ pub struct Setting {
     pub unit: &'static str,
     /// Never shown, not even in the log.
     pub secret: bool,
-    /// Meaning, and what goes wrong at each end.
+    /// Meaning, and the effect of values that are too small or too large.
     pub meaning: &'static str,
 }
 

@@ -19,11 +19,11 @@ const READ_CHALLENGES: &[&str] = &[
     "Basic realm=\"tetcore-analytics\", charset=\"UTF-8\"",
 ];
 
-/// A browser sends a password by itself, also when another site tells it to, so
-/// it never suffices to write.
+/// Without `Basic`: browsers attach passwords to requests of other sites as well, so
+/// a password alone must not permit writing.
 const WRITE_CHALLENGES: &[&str] = &["Bearer realm=\"tetcore-analytics\""];
 
-/// By any of these a proxy shows itself: then nobody knows who asks on this machine.
+/// Headers of proxies: behind one, a loopback address is that of the proxy.
 const PROXY_HEADERS: [HeaderName; 6] = [
     header::FORWARDED,
     header::VIA,
@@ -57,7 +57,7 @@ pub(super) struct Caller {
 /// # Errors
 /// [`AppError::Unauthorized`] without a token that is needed,
 /// [`AppError::Forbidden`] for writing from elsewhere while there are no tokens,
-/// [`AppError::BadRequest`] if a trusted proxy does not say who asks.
+/// [`AppError::BadRequest`] if a trusted proxy does not give the client's address.
 pub(super) fn judge(access: &AccessConfig, asked: &Asked<'_>) -> Result<Caller, AppError> {
     let ip = asked
         .peer
@@ -104,7 +104,7 @@ pub(super) fn judge(access: &AccessConfig, asked: &Asked<'_>) -> Result<Caller, 
     }
 }
 
-/// Judges a node that wants in: where it is, and the token in its path.
+/// Checks a connecting node: its network, and the token in its path.
 ///
 /// # Errors
 /// Why it is refused.
@@ -131,7 +131,7 @@ pub(super) fn admit_node(
     Ok(())
 }
 
-/// Whether a request wants to become a websocket.
+/// Whether a request is a websocket upgrade.
 pub(super) fn wants_websocket(headers: &HeaderMap) -> bool {
     headers.get_all(header::UPGRADE).any(|value| {
         let value = value.to_str().unwrap_or_default().to_ascii_lowercase();
@@ -201,8 +201,8 @@ fn password(encoded: &str) -> Option<String> {
         .map(|(_, password)| password.to_owned())
 }
 
-/// Whether somebody on this machine asks, by an address or as `localhost`: a
-/// page of another site whose name leads here is not on this machine.
+/// Whether a request comes from this machine, by address or as `localhost`. A name
+/// of another site that resolves here does not count (DNS rebinding).
 fn is_local(asked: &Asked<'_>) -> bool {
     let is_loopback = asked
         .peer

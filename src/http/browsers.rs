@@ -1,7 +1,7 @@
-//! What a browser may be used for. A page of any site, open on a machine of this
-//! network, reaches this server as its user does; what tells its requests from
-//! those of our own pages and of programs is `Origin`, which pages cannot forge,
-//! and `Host`: the name of a site that now leads here stays its name (DNS rebinding).
+//! Protection against requests that a page of another site sends through the
+//! browser of a user. Two headers show them, and pages cannot forge either: `Origin`
+//! (cross-site requests) and `Host` (DNS rebinding: a foreign name that resolves to
+//! this machine).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::{PoisonError, RwLock};
@@ -14,11 +14,11 @@ use super::AppError;
 use super::access::{Asked, is_node_door};
 use crate::config::{AccessConfig, HostNames};
 
-/// The host that a proxy was asked for.
+/// The host of the original request, set by a proxy.
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// Domains that exist inside of networks only: nobody elsewhere can own a name
-/// below them and let it lead here.
+/// Domains of private networks: names below them cannot be registered, so they are
+/// safe from DNS rebinding.
 const PRIVATE_DOMAINS: [&str; 6] = [
     ".localhost",
     ".local",
@@ -109,7 +109,7 @@ pub(super) fn judge(
     Ok(())
 }
 
-/// A host as it was asked for.
+/// The host of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Host<'a> {
     name: &'a str,
@@ -145,9 +145,8 @@ impl<'a> Host<'a> {
     }
 }
 
-/// The hosts that were asked for: what a trusted proxy says, or else the headers
-/// `Host` and the place in the first line of the request. There may be none: only
-/// very old programs leave it out, and browsers never do.
+/// The hosts of a request: as given by a trusted proxy, or else by the header `Host`
+/// and the request line. Clients of HTTP/1.0 may give none; browsers always do.
 fn asked_hosts<'a>(access: &AccessConfig, asked: &Asked<'a>) -> Result<Vec<Host<'a>>, AppError> {
     let by_proxy = asked
         .peer

@@ -15,7 +15,7 @@ pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwar
 /// the nearest one before it that is none.
 ///
 /// # Errors
-/// If the proxy does not say who asks, or contradicts itself.
+/// If the proxy gives no client address, or several that differ.
 pub(super) fn client_ip(
     peer: IpAddr,
     headers: &HeaderMap,
@@ -40,8 +40,8 @@ pub(super) fn client_ip(
         (None, None) => Ok(peer),
         (Some(ip), None) | (None, Some(ip)) => Ok(ip),
         (Some(one), Some(other)) if one == other => Ok(one),
-        // Most proxies write one of them and hand on the other as the client
-        // sent it: nobody can tell which is the lie.
+        // Most proxies set one of them and pass the other on as the client sent it:
+        // it cannot be known which one is forged.
         (Some(_), Some(_)) => Err(refuse()),
     }
 }
@@ -55,7 +55,7 @@ fn hops<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Vec<&'a str>> {
     Some(hops)
 }
 
-/// A trusted proxy named a hop in a way that nobody understands.
+/// A trusted proxy gave a hop that is no address.
 struct UnknownHop;
 
 /// The nearest hop that is no trusted proxy, or the farthest if all are.

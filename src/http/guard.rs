@@ -1,5 +1,5 @@
-//! Stands before every route: asks `browsers` and `access` who may pass, and adds
-//! what browsers are to keep to.
+//! Middleware of every route: applies `browsers` and `access`, and adds the security
+//! headers for browsers.
 
 use actix_cors::Cors;
 use actix_web::body::{EitherBody, MessageBody};

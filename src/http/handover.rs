@@ -107,8 +107,8 @@ impl Reads {
             }
             Poll::Ready(_over) => {}
             Poll::Pending => {
-                // Before it wants to read again, the server puts all that it has
-                // into an empty payload; so one that is still empty then stays so.
+                // The server hands over all that it has read before it reads again:
+                // a payload that is still empty then stays empty.
                 let wanted = self.reading.0.borrow().wanted;
                 if *self.wanted.get_or_insert(wanted) == wanted {
                     context.waker().wake_by_ref();

@@ -9,7 +9,7 @@ use super::{AppError, AppState};
 /// The content type of the text format.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What the server tells about itself, in the text format of Prometheus.
+/// Metrics of the server, in the text format of Prometheus.
 #[utoipa::path(
     get, operation_id = "scrape_metrics", path = "/metrics", tag = "server",
     responses(

@@ -1,4 +1,4 @@
-//! `/nodes`: who there is, and what they said.
+//! `/nodes`: the nodes and their messages.
 
 use std::borrow::Cow;
 
@@ -20,7 +20,7 @@ pub(super) const NEXT_CURSOR: &str = "X-Next-Cursor";
 
 /// The nodes, each as it was in its latest session, the newest session first.
 ///
-/// Connections that never told a peer id do not appear.
+/// Connections without a peer id are left out.
 #[utoipa::path(
     get, operation_id = "list_nodes", path = "/nodes", tag = "nodes", params(NodesParams),
     responses((status = 200, description = "The nodes.", body = [Node]), ReadErrors)

@@ -134,8 +134,8 @@ fn read(mut file: &File) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// A page runs exactly the scripts that are written in its file, known by their
-/// hashes: none that came in with what a node said. It asks only this server.
+/// A page runs exactly the scripts of its file, by their hashes, and none that
+/// telemetry brings in. It connects only to this server.
 fn content_policy(page: &str) -> String {
     format!(
         "default-src 'none'; script-src 'self'{}; style-src 'self'{}; img-src 'self' data:; connect-src 'self'; \

@@ -33,7 +33,7 @@ pub(super) async fn sessions(
     Ok(web::Json(sessions))
 }
 
-/// What a node said of itself over time: height, finality, peers, pool, bandwidth,
+/// Telemetry of a node over time: height, finality, peers, pool, bandwidth,
 /// beside the height of its chain.
 ///
 /// Time is cut into buckets that are aligned to the clock in UTC, those at both

@@ -1,4 +1,4 @@
-//! `/api/v1/servers`: who serves this database.
+//! `/api/v1/servers`: the servers of this database.
 
 use actix_web::web;
 

@@ -27,7 +27,7 @@ pub struct AppState {
     queries: Queries,
     /// Names of this server that no other site can have.
     pub own_names: Arc<OwnNames>,
-    /// Where telemetry goes.
+    /// The ingestion pipeline.
     pub ingest: Arc<Ingest>,
     hub: Addr<Hub>,
     /// What decisions depend on.

@@ -77,7 +77,7 @@ fn acquire_permit(state: &AppState, ip: Option<IpAddr>) -> Result<ConnectionPerm
     state.ingest.admit(ip, connection)
 }
 
-/// Counts and logs a refusal, and says what the node is told.
+/// Counts and logs a refusal, and returns the answer to the node.
 fn refuse(state: &AppState, reason: RefuseReason, ip: Option<IpAddr>) -> AppError {
     state.metrics.connection_refused(reason);
     if let Some(left_out) = state.refusals.admit(Instant::now()) {

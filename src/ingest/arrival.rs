@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// A clock that was set back by more is followed.
+/// Largest step back of the clock that is bridged; a larger one is followed.
 const AHEAD_MAX: TimeDelta = TimeDelta::seconds(1);
 
-/// The times of the messages of one connection: when each was read by the clock of
-/// the server, but a microsecond after the one before it at least. So the time
-/// tells the order in which a session spoke, also of what was read together.
+/// Arrival times of the messages of one connection, by the clock of the server, each
+/// at least a microsecond after the one before: the time gives the order of a session,
+/// also among messages that were read together.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
     last: DateTime<Utc>,

@@ -28,7 +28,7 @@ pub(super) enum Frame {
     Ping(BytesMut),
     /// A pong.
     Pong,
-    /// The node wants to end the connection.
+    /// A close frame.
     Close,
 }
 

@@ -100,8 +100,8 @@ impl Intake {
         self.heard_at.elapsed()
     }
 
-    /// How long no frame has come to its end: who sends one byte now and then
-    /// is not silent, and would stay for ever.
+    /// Time since the last whole frame: a peer that sends single bytes (slow loris)
+    /// is never silent.
     pub(super) fn since_frame(&self) -> Duration {
         self.framed_at.elapsed()
     }

@@ -1,6 +1,6 @@
-//! How much one connection may send: bytes and frames, each as a mean over a
-//! rolling window; and whether it stays over some other limit. Pure: time is passed in. It is charged once for each read of
-//! the socket, which costs nanoseconds.
+//! Rate limit of one connection: bytes and frames, each as a mean over a rolling
+//! window, and how long it stays over any other limit. Pure: time is passed in.
+//! Charged once for each read of the socket, which costs nanoseconds.
 
 use std::time::{Duration, Instant};
 

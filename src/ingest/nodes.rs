@@ -47,7 +47,7 @@ struct Session {
     row: Box<SessionRow>,
     stored_at: Instant,
     chain: Option<ChainPlace>,
-    /// Another peer speaks under this node id, and gets no session of its own.
+    /// Another peer uses this node id, and gets no session of its own.
     is_displaced: bool,
 }
 
@@ -133,8 +133,8 @@ impl Nodes {
         Ok(session.row.id)
     }
 
-    /// What the node says of itself. Another peer under the same id is another
-    /// session; then the number of the new session is returned.
+    /// Facts of the node, by `system.connected`. A different peer id under the same
+    /// node id opens another session.
     ///
     /// # Errors
     /// Why the message has to be dropped.

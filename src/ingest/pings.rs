@@ -1,8 +1,8 @@
-//! Pings of one connection: which to answer, and whether to ask. Pure: time is
+//! Pings of one connection: which to answer, and when to send one. Pure: time is
 //! passed in.
 //!
-//! Nodes since 2021 write and never read, so they answer nothing. Only those of
-//! the flat format are asked, and only as long as they answer.
+//! Nodes since 2021 write and never read, so they answer no ping. Pings go only to
+//! nodes of the flat format, and only while they answer.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! Log lines that strangers can cause: one in a while, with the number left out.
+//! Rate limit for log lines that clients can cause; the next line gives the number
+//! of those left out.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What a server tells about its part among several.
+//! Metrics of the cluster: leases and lost servers.
 
 use prometheus::{IntCounter, IntGaugeVec};
 

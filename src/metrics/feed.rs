@@ -1,4 +1,4 @@
-//! What the live feed tells about itself.
+//! Metrics of the live feed.
 
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
@@ -53,7 +53,7 @@ pub struct FeedMetrics {
     pub delay_seconds: Histogram,
     /// Messages that other servers received and this one handed on.
     pub messages_relayed: IntCounter,
-    /// Nodes in the table of all nodes; none while nobody looks.
+    /// Nodes in the node table; zero without subscribers.
     pub nodes: IntGauge,
 }
 

@@ -1,4 +1,4 @@
-//! Figures of the machine, read when they are asked for.
+//! Metrics of the machine, read at each scrape.
 
 use std::sync::Mutex;
 

@@ -1,4 +1,4 @@
-//! What HTTP tells about itself.
+//! Metrics of HTTP.
 
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts};
 

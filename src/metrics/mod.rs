@@ -1,4 +1,4 @@
-//! What the server tells about itself, as Prometheus metrics.
+//! Metrics of the server, for Prometheus.
 //!
 //! Names are `tetcore_analytics_<room>_<what>_<unit>[_total]`; labels come from
 //! closed enums, or are bounded where nodes choose them (`labels`); every family is there from

@@ -1,4 +1,4 @@
-//! What a server tells about the projections that it maintains.
+//! Metrics of the projections that this server maintains.
 
 use prometheus::GaugeVec;
 

@@ -165,7 +165,7 @@ impl Cluster {
         self.paths.cluster.join("postmaster.pid")
     }
 
-    /// True if this PostgreSQL, as it was built, knows `value` for `setting`.
+    /// Whether this build of PostgreSQL accepts `value` for `setting`.
     fn supports(&self, setting: &str, value: &str) -> bool {
         let mut ask = self.account.command(self.installation.program("postgres"));
         ask.arg("-D").arg(&self.paths.cluster).args([

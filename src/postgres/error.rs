@@ -58,14 +58,14 @@ pub enum EmbeddedError {
         holder: String,
     },
 
-    /// Started by root and there is nobody to drop to.
+    /// Started by root, and there is no other account to run PostgreSQL.
     #[error(
         "PostgreSQL refuses to run as root and this machine has neither a user `postgres` nor \
          `nobody`: start the server as an ordinary user"
     )]
     NoAccount,
 
-    /// The cluster belongs to somebody else.
+    /// The cluster belongs to another user.
     #[error(
         "{} belongs to user id {owner}, but PostgreSQL would run as user id {uid}: start the \
          server as the user who started it first, or hand the directory over with `chown -R`",
@@ -118,7 +118,7 @@ pub enum EmbeddedError {
         program: String,
         /// Its exit status.
         status: String,
-        /// The end of what it said.
+        /// The end of its output.
         output: String,
     },
 

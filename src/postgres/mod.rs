@@ -39,8 +39,8 @@ use server::Server;
 
 pub use error::EmbeddedError;
 
-/// How often another port is tried when somebody took the chosen one in the moment before
-/// PostgreSQL opened it.
+/// Ports that are tried: another process may open the chosen one just before
+/// PostgreSQL does.
 const PORT_ATTEMPTS: u32 = 3;
 
 /// Where the embedded PostgreSQL lives and how careful it is.

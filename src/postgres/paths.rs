@@ -66,7 +66,7 @@ impl Paths {
         let cluster = match fs::canonicalize(&link) {
             Ok(cluster) => cluster,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // A link to a cluster that somebody removed leads nowhere: start anew.
+                // A link to a cluster that was removed: begin with an empty one.
                 if link.is_symlink() {
                     fs::remove_file(&link).at("remove", &link)?;
                 }

@@ -22,7 +22,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 /// Longest tail of the log that goes into an error, in bytes.
 const LOG_TAIL_BYTES: usize = 1000;
 
-/// Line of `postmaster.pid` in which the main process says how far it has come.
+/// Line of `postmaster.pid` with the state of the main process.
 const STATUS_LINE: usize = 7;
 
 /// The main process, and the watchdog that stops it if this process is killed.

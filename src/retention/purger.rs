@@ -24,7 +24,7 @@ const SLICE_ROWS: i64 = 10_000;
 /// Slices of one run; the rest is for the next one.
 const SLICES_MAX: usize = 100;
 
-/// After a failure, which mostly means that somebody reads just then.
+/// Pause after a failure: mostly a query holds a lock on a partition.
 const RETRY_WAIT: Duration = Duration::from_secs(10);
 
 /// A run that takes longer waits for an answer that was lost on its way.

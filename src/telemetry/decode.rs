@@ -22,7 +22,7 @@ pub enum Format {
     V2,
 }
 
-/// What a frame says.
+/// The message of a frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message<'a> {
     /// Format of the frame.
@@ -103,7 +103,7 @@ impl From<ScanError> for DecodeError {
 ///
 /// # Errors
 /// If the frame is not one JSON object in UTF-8. A message without `msg`, with
-/// an unreadable `ts`, or with fields nobody has heard of is no error.
+/// an unreadable `ts`, or with unknown fields is no error.
 pub fn decode(frame: &[u8]) -> Result<Message<'_>, DecodeError> {
     let (message, needs_repair) = read(frame)?;
     if needs_repair {
@@ -114,7 +114,7 @@ pub fn decode(frame: &[u8]) -> Result<Message<'_>, DecodeError> {
     Ok(message)
 }
 
-/// Reads a frame as it is, and says whether it has to be mended.
+/// Reads a frame as it is, and returns whether it needs repair.
 fn read(frame: &[u8]) -> Result<(Message<'_>, bool), DecodeError> {
     std::str::from_utf8(frame).map_err(|_not_utf8| DecodeError::NotUtf8)?;
     let mut scanner = Scanner::new(frame);

@@ -1,4 +1,4 @@
-//! What a node tells about itself: `system.connected` and `sysinfo.hwbench`.
+//! Facts of a node: `system.connected` and `sysinfo.hwbench`.
 //!
 //! Nodes write numbers as numbers or as strings, and leave out what they don't
 //! know; whatever has another type than expected counts as unknown.
@@ -47,7 +47,7 @@ pub struct NodeFacts {
     pub linux_kernel: Option<String>,
     /// Name of the distribution.
     pub linux_distro: Option<String>,
-    /// Whether it believes to be in a virtual machine.
+    /// Whether it detected a virtual machine.
     pub is_virtual_machine: Option<bool>,
 }
 

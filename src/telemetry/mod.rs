@@ -1,9 +1,9 @@
-//! What a node says: bytes in, values out. Pure: no clock, no I/O, no state.
+//! Decoding of telemetry: bytes in, values out. Pure: no clock, no I/O, no state.
 //!
 //! [`decode`] understands one frame, in both formats that nodes have ever used;
-//! `facts` reads what a node tells about itself; `scan` is the JSON reader
-//! beneath, `repair` mends what PostgreSQL would refuse, and `redact` hides what not
-//! every reader may see.
+//! `facts` reads the facts of a node; `scan` is the JSON reader beneath, `repair`
+//! replaces what PostgreSQL would refuse, and `redact` removes IP addresses for
+//! readers without the right to see them.
 
 mod decode;
 mod facts;

@@ -1,4 +1,5 @@
-//! Hides the IP addresses that nodes tell, for readers who may not see them.
+//! Removes the IP addresses within messages, for readers without the right to see
+//! them.
 
 use std::borrow::Cow;
 

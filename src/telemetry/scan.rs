@@ -1,5 +1,5 @@
-//! One pass over a JSON text (RFC 8259): checks it, and tells the members of
-//! its objects by their place in the text, so that nothing is copied.
+//! One pass over a JSON text (RFC 8259): validates it, and gives the members of its
+//! objects by their place in the text, so that nothing is copied.
 //!
 //! A library would build a tree or pass twice; at a hundred thousand frames a
 //! second this pass is the largest part of the server's own work per message.
@@ -59,7 +59,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads an object; `member` is called at the value of each member, reads
-    /// it with [`Self::value`] or another reader, and is told the key's place.
+    /// it with [`Self::value`] or another reader, and gets the key's place.
     pub(super) fn object(
         &mut self,
         depth: usize,
@@ -88,7 +88,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Reads any value and tells its place.
+    /// Reads any value and returns its place.
     pub(super) fn value(&mut self, depth: usize) -> Result<Range<usize>, ScanError> {
         let first = self.peek().ok_or(ScanError::Invalid)?;
         let start = self.at;
@@ -127,7 +127,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Reads a string and tells the place between its quotation marks.
+    /// Reads a string and returns the place between its quotation marks.
     fn string(&mut self) -> Result<Range<usize>, ScanError> {
         self.at += 1;
         let start = self.at;

@@ -68,7 +68,7 @@ fn position(app: &TestApp, projection: &str) -> i64 {
     ))
 }
 
-/// Holds up whoever writes a table.
+/// A lock that blocks writes to a table.
 struct Lock {
     table: String,
     conn: diesel::PgConnection,
