@@ -120,6 +120,7 @@ impl Ingest {
             origin: WriteContext {
                 server_id: server_id.clone(),
                 rejected_max: config.store.rejected_max,
+                audit_months: Arc::default(),
             },
         };
         let batcher_parts = BatcherParts {

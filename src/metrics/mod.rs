@@ -151,6 +151,8 @@ pub struct Metrics {
     pub read_pool_wait_seconds: Histogram,
 
     partitions: IntGaugeVec,
+    /// Messages in the default partitions.
+    pub stray_messages: IntGauge,
     /// Age of the oldest partition that can be purged.
     pub oldest_partition_age_seconds: Gauge,
     /// Seconds that a purge took.
@@ -305,6 +307,7 @@ impl Metrics {
             read_pool_idle: make.gauge("query_pool_idle", "Database connections for queries that are idle.")?,
             read_pool_wait_seconds: make.histogram("query_pool_wait_seconds", "Time that queries waited for a database connection.", seconds)?,
             partitions,
+            stray_messages: make.gauge("retention_stray_messages", "Messages outside of all partitions; they slow queries down until partitions for them can be made.")?,
             oldest_partition_age_seconds: make.float("retention_oldest_partition_age_seconds", "Age of the start of the oldest partition that can be purged.")?,
             purge_seconds: make.histogram("retention_purge_seconds", "Time that a purge took.", seconds)?,
             purged_partitions: make.counter("retention_purged_partitions_total", "Partitions that were purged.")?,

@@ -1,6 +1,7 @@
 //! Purging: `policy` decides what is expired and which partitions are needed,
 //! `purger` does it, now and then.
 
+mod making;
 mod policy;
 mod purger;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::store::partitions::{Partition, PartitionBounds};
+use crate::store::partitions::{Partition, PartitionBounds, gaps};
 
 /// How far ahead of now partitions reach, in widths: a server whose database
 /// is busy for a whole width still finds a partition for its messages.
@@ -75,26 +75,18 @@ impl Policy {
         now: DateTime<Utc>,
     ) -> Vec<PartitionBounds> {
         let horizon = now + self.width * WIDTHS_AHEAD;
-        let mut missing = Vec::new();
-        let mut at = self.floor(now);
-        while at < horizon {
-            let covering = partitions.iter().find(|p| p.start <= at && at < p.end);
-            if let Some(partition) = covering {
-                at = partition.end;
-                continue;
-            }
-            // A partition made with another width may begin before the grid ends.
-            let next_start = partitions
-                .iter()
-                .map(|p| p.start)
-                .filter(|start| *start > at)
-                .min();
-            let grid_end = self.floor(at) + self.width;
-            let end = next_start.map_or(grid_end, |start| start.min(grid_end));
-            missing.push(PartitionBounds { start: at, end });
-            at = end;
+        gaps(partitions, self.cell(now).start, horizon, |at| {
+            self.cell(at)
+        })
+    }
+
+    /// The span that holds a moment, among those that partitions are made for.
+    pub(super) fn cell(&self, at: DateTime<Utc>) -> PartitionBounds {
+        let start = self.floor(at);
+        PartitionBounds {
+            start,
+            end: start + self.width,
         }
-        missing
     }
 
     /// The beginning of the span that holds a moment.

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
+use super::making;
 use super::policy::{BATCH_MEMORY, Policy};
 use crate::cluster::{Job, Lease, LeaseError, Leases};
 use crate::config::Config;
@@ -16,7 +17,7 @@ use crate::database::{DatabaseError, Pools};
 use crate::metrics::Metrics;
 use crate::projections;
 use crate::store::expired;
-use crate::store::partitions::{self, Partition};
+use crate::store::partitions;
 
 /// Rows of one slice: some tens of milliseconds of work.
 const SLICE_ROWS: i64 = 10_000;
@@ -40,6 +41,13 @@ const LEASE_WAIT: Duration = Duration::from_secs(5);
 /// Key of the advisory lock under which servers that start together make
 /// partitions: "purge" in ASCII.
 const LOCK_KEY: i64 = 0x0070_7572_6765;
+
+/// Whether messages lie outside of all partitions; then the next run comes soon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Strays {
+    None,
+    Some,
+}
 
 /// Purges each `PURGE_INTERVAL_S`, while this server holds the lease.
 #[derive(Debug)]
@@ -85,7 +93,11 @@ impl Purger {
             purger.running = false;
             purger.due_at = now + purger.config.retention.interval;
             let problem = match done {
-                Ok(Ok(Ok(()))) => return,
+                Ok(Ok(Ok(Strays::None))) => return,
+                Ok(Ok(Ok(Strays::Some))) => {
+                    purger.due_at = now + purger.config.retention.interval.min(RETRY_WAIT);
+                    return;
+                }
                 // Another server goes on with it.
                 Ok(Ok(Err(LeaseError::Lost(_)))) => return,
                 Ok(Ok(Err(error))) => error.to_string(),
@@ -120,14 +132,17 @@ pub fn prepare_partitions(
     conn: &mut PgConnection,
     config: &Config,
     metrics: &Metrics,
-) -> Result<(), DatabaseError> {
-    conn.transaction(|conn| {
+) -> Result<(), LeaseError> {
+    // Those that could be made stay, also where others could not.
+    let made = conn.transaction(|conn| {
         diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
             .bind::<BigInt, _>(LOCK_KEY)
             .execute(conn)?;
-        make_missing(conn, &policy(config), Utc::now())
+        let made = making::make_missing(conn, &policy(config), Utc::now(), None);
+        Ok::<_, LeaseError>(made)
     })?;
-    show(conn, metrics, Utc::now())
+    show(conn, metrics, Utc::now())?;
+    made
 }
 
 fn policy(config: &Config) -> Policy {
@@ -145,17 +160,16 @@ fn purge(
     pools: &Pools,
     lease: Option<Lease>,
     now: DateTime<Utc>,
-) -> Result<(), LeaseError> {
+) -> Result<Strays, LeaseError> {
     let mut conn = pools.control()?;
     if let Some(lease) = lease {
         purge_alone(&mut conn, config, metrics, &lease, now)?;
     }
-    show(&mut conn, metrics, now)?;
-    Ok(())
+    Ok(show(&mut conn, metrics, now)?)
 }
 
 /// One step of a run; it commits only while this server holds the lease.
-fn step<T>(
+pub(super) fn step<T>(
     conn: &mut PgConnection,
     lease: &Lease,
     work: impl FnOnce(&mut PgConnection) -> QueryResult<T>,
@@ -171,7 +185,8 @@ fn purge_alone(
     now: DateTime<Utc>,
 ) -> Result<(), LeaseError> {
     let policy = policy(config);
-    step(conn, lease, |conn| make_missing(conn, &policy, now))?;
+    making::make_missing(conn, &policy, now, Some(lease))?;
+    making::empty_default(conn, &policy, now, lease)?;
     let started_at = Instant::now();
     let partitions = partitions::list(conn)?;
     for partition in policy.expired(&partitions, now) {
@@ -237,17 +252,6 @@ fn forget_batches(conn: &mut PgConnection, cutoff: DateTime<Utc>) -> QueryResult
     Ok(usize::try_from(deleted.batches).unwrap_or(0))
 }
 
-fn make_missing(conn: &mut PgConnection, policy: &Policy, now: DateTime<Utc>) -> QueryResult<()> {
-    let existing = partitions::list(conn)?;
-    for audit in [false, true] {
-        let of_kind: Vec<&Partition> = existing.iter().filter(|p| p.audit == audit).collect();
-        for span in policy.missing(&of_kind, now) {
-            partitions::create(conn, audit, span)?;
-        }
-    }
-    Ok(())
-}
-
 fn in_slices(mut slice: impl FnMut() -> Result<usize, LeaseError>) -> Result<usize, LeaseError> {
     let mut total = 0;
     for _ in 0..SLICES_MAX {
@@ -264,7 +268,7 @@ fn show(
     conn: &mut PgConnection,
     metrics: &Metrics,
     now: DateTime<Utc>,
-) -> Result<(), DatabaseError> {
+) -> Result<Strays, DatabaseError> {
     let partitions = partitions::list(conn)?;
     let audit = partitions
         .iter()
@@ -272,8 +276,16 @@ fn show(
         .count();
     let count = |partitions: usize| i64::try_from(partitions).unwrap_or(i64::MAX);
     metrics.set_partitions(count(partitions.len() - audit), count(audit));
+    let strays = partitions::strays(conn, false)?.count + partitions::strays(conn, true)?.count;
+    metrics.stray_messages.set(strays);
+    if strays > 0 {
+        log::warn!("{strays} messages lie outside of all partitions, until those can be made");
+    }
     let oldest = partitions.iter().find(|partition| !partition.audit);
     let age = oldest.map_or(0.0, |partition| (now - partition.start).as_seconds_f64());
     metrics.oldest_partition_age_seconds.set(age.max(0.0));
-    Ok(())
+    Ok(match strays {
+        0 => Strays::None,
+        _ => Strays::Some,
+    })
 }

@@ -5,6 +5,7 @@
 //! sent them; `spool` keeps on disk what cannot
 //! be stored just now; `partitions` and `expired` are the hands of retention.
 
+mod audit_months;
 mod batch;
 pub mod benchmarks;
 pub mod expired;
@@ -17,6 +18,7 @@ mod sessions;
 mod spool;
 mod write;
 
+pub use audit_months::AuditMonths;
 pub use batch::{Batch, Group, StoredBatch};
 pub use id_blocks::IdBlocks;
 pub use kinds::{Kinds, UNLISTED, UNLISTED_NAME};

@@ -19,7 +19,7 @@ use super::rows::{COPY_HEADER, COPY_TRAILER, NodeTime, RowView};
 use super::schema::{
     ingest_batches, rejected_messages, telemetry_messages, telemetry_messages_audit,
 };
-use super::{Batch, Kinds, SessionRow, sessions};
+use super::{AuditMonths, Batch, Kinds, SessionRow, sessions};
 use crate::database::{DatabaseError, WRITER_LOCK_TIMEOUT};
 use crate::metrics::RejectReason;
 
@@ -55,6 +55,8 @@ pub struct WriteContext {
     pub server_id: Arc<str>,
     /// `REJECTED_MESSAGES_MAX`.
     pub rejected_max: u64,
+    /// Months of `/audit` that have a partition.
+    pub audit_months: Arc<AuditMonths>,
 }
 
 /// Batches by whether they are stored already.
@@ -95,12 +97,25 @@ pub fn store_batches(
             group.rows.fill_in_kinds(|index| kinds.stored(index));
         }
     }
+    for at in audit_times(batches) {
+        origin.audit_months.prepare(conn, at);
+    }
     match store_whole(conn, batches, origin) {
         Ok(outcome) => Ok(outcome),
         Err(error) if DatabaseError::concerns_connection(&error) => Err(error.into()),
         // Only the database knows whether a message is at fault or it itself.
         Err(_unclear) => store_in_pieces(conn, kinds, batches, origin),
     }
+}
+
+/// First and last arrival of each group from `/audit`.
+fn audit_times(batches: &[Arc<Batch>]) -> Vec<DateTime<Utc>> {
+    let groups = batches.iter().flat_map(|batch| &batch.groups);
+    let times = groups.filter(|group| group.audit).flat_map(|group| {
+        let all = || group.rows.views().map(|(row, _)| row.created_at);
+        all().min().into_iter().chain(all().max())
+    });
+    times.collect()
 }
 
 fn store_whole(

@@ -19,6 +19,7 @@ fn origin(rejected_max: u64) -> WriteContext {
     WriteContext {
         server_id: "here".into(),
         rejected_max,
+        audit_months: Arc::default(),
     }
 }
 

@@ -178,3 +178,75 @@ kind_id = 100; \
     heights.dedup();
     assert_eq!(heights, [7, 8, 9], "{series}");
 }
+
+#[test]
+fn a_partition_that_could_not_be_made_is_made_under_traffic() {
+    let db = TestDb::new();
+    // Somebody reads for so long that no partition could be made, and more came
+    // than can be moved at once.
+    db.execute(
+        "INSERT INTO telemetry_messages (id, created_at, peer_connection_id, kind_id, logs)
+         SELECT i, now() - i * interval '100 microseconds', 1, 0, '{}' FROM generate_series(1, 60000) i;
+         INSERT INTO telemetry_messages (id, created_at, peer_connection_id, kind_id, logs)
+         VALUES (90001, now() - interval '3 days', 1, 0, '{}'), (90002, now() - interval '2 days', 1, 0, '{}')",
+    );
+    let mut reader = db.connect();
+    diesel::connection::SimpleConnection::batch_execute(
+        &mut reader,
+        "BEGIN; SELECT count(*) FROM telemetry_logs",
+    )
+    .unwrap();
+    let app = TestApp::builder().db(db).env("PURGE_INTERVAL_S", 1).start();
+    let mut node = app.node("/submit");
+    let mut sent = 0;
+    let mut send = || {
+        node.send(json!({"id": 1, "payload": {"msg": "m", "n": sent}}).to_string());
+        sent += 1;
+        sent
+    };
+    wait_until("it is an alarm", || {
+        send();
+        app.metric("retention_stray_messages") >= 60_002.0
+            && app.metric("retention_failures_total") >= 1.0
+    });
+    diesel::connection::SimpleConnection::batch_execute(&mut reader, "COMMIT").unwrap();
+    wait_until("the default partition is empty", || {
+        send();
+        app.db
+            .count("SELECT count(*) FROM telemetry_messages_default")
+            == 0
+    });
+    wait_until("the alarm is over", || {
+        app.metric("retention_stray_messages") == 0.0
+    });
+    let sent = send();
+    app.wait_stored(sent);
+    assert_eq!(
+        app.db.count("SELECT count(*) FROM telemetry_messages"),
+        i64::from(sent) + 60_002
+    );
+    assert_eq!(app.db.count("SELECT count(*) FROM rejected_messages"), 0);
+}
+
+#[test]
+fn audit_has_a_partition_for_each_month_with_messages() {
+    let app = TestApp::start();
+    let partitions = "SELECT inhrelid::regclass::text AS value FROM pg_inherits \
+                      WHERE inhparent = 'telemetry_messages_audit'::regclass ORDER BY 1";
+    assert_eq!(
+        app.db.texts(partitions),
+        ["telemetry_messages_audit_default"]
+    );
+    let mut node = app.node("/audit");
+    node.send(json!({"id": 1, "payload": {"msg": "m"}}).to_string());
+    app.wait_stored(1);
+    let month = app.db.texts("SELECT 'telemetry_messages_audit_p' || to_char(created_at AT TIME ZONE 'UTC', 'YYYYMM') || '0100' AS value FROM telemetry_messages_audit");
+    let mut expected = vec!["telemetry_messages_audit_default".to_owned()];
+    expected.extend(month);
+    assert_eq!(app.db.texts(partitions), expected);
+    assert_eq!(
+        app.db
+            .count("SELECT count(*) FROM telemetry_messages_audit_default"),
+        0
+    );
+}

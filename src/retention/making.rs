@@ -1,0 +1,132 @@
+//! Makes partitions, and takes what fell beside them out of the default ones.
+//!
+//! While somebody reads everything (`pg_dump`, a notebook), no partition can be
+//! made, and messages go to the default one. Afterwards those of the future come
+//! first, for nothing lies in the default one for them. Of the present, what is
+//! about to come gets its partition at once; the rest follows when it is past:
+//! moved if it is little, otherwise the default partition itself becomes the one
+//! of that span.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::prelude::*;
+
+use super::policy::Policy;
+use super::purger::step;
+use crate::cluster::{Lease, LeaseError};
+use crate::store::partitions::{self, Made, Partition, PartitionBounds};
+
+/// Spans of the default partition that one run takes care of.
+const SPANS_MAX: usize = 16;
+
+/// A partition for what is about to come begins at a full ten seconds, so many from
+/// now on: what is on its way, and clocks of other servers, are not further ahead.
+const AHEAD_S: i64 = 5;
+const GRID_S: i64 = 10;
+
+/// Makes the partitions that are missing between now and some widths ahead. One
+/// that fails keeps none of the others from being made.
+///
+/// # Errors
+/// The first failure.
+pub(super) fn make_missing(
+    conn: &mut PgConnection,
+    policy: &Policy,
+    now: DateTime<Utc>,
+    lease: Option<&Lease>,
+) -> Result<(), LeaseError> {
+    let existing = of_kind(conn, false)?;
+    let mut spans = policy.missing(&existing.iter().collect::<Vec<_>>(), now);
+    spans.reverse();
+    let mut result = Ok(());
+    for span in spans {
+        result = result.and(make(conn, (false, span), now, lease));
+    }
+    result
+}
+
+/// Makes partitions for what lies in the default ones.
+///
+/// # Errors
+/// The first failure.
+pub(super) fn empty_default(
+    conn: &mut PgConnection,
+    policy: &Policy,
+    now: DateTime<Utc>,
+    lease: &Lease,
+) -> Result<(), LeaseError> {
+    let mut result = Ok(());
+    for audit in [false, true] {
+        let strays = partitions::strays(conn, audit)?;
+        let (Some(first_at), Some(last_at)) = (strays.first_at, strays.last_at) else {
+            continue;
+        };
+        let expired = policy.cutoff(now).filter(|_| !audit);
+        let existing = of_kind(conn, audit)?;
+        let cell = |at| match audit {
+            true => partitions::month(at),
+            false => policy.cell(at),
+        };
+        let from = expired.map_or(first_at, |cutoff| first_at.max(cutoff));
+        let until = last_at.min(now) + TimeDelta::microseconds(1);
+        let existing: Vec<&Partition> = existing.iter().collect();
+        let gaps = partitions::gaps(&existing, from, until, cell);
+        for gap in gaps.into_iter().take(SPANS_MAX) {
+            // From the beginning of its cell, or what comes late would fall beside it.
+            let start = existing
+                .iter()
+                .map(|one| one.end)
+                .filter(|end| *end <= gap.start)
+                .max()
+                .map_or(cell(gap.start).start, |end| end.max(cell(gap.start).start));
+            let span = PartitionBounds { start, ..gap };
+            result = result.and(make(conn, (audit, span), now, Some(lease)));
+        }
+    }
+    result
+}
+
+fn of_kind(conn: &mut PgConnection, audit: bool) -> QueryResult<Vec<Partition>> {
+    let mut existing = partitions::list(conn)?;
+    existing.retain(|partition| partition.audit == audit);
+    Ok(existing)
+}
+
+/// Makes a partition, or the part of it that can be made now.
+fn make(
+    conn: &mut PgConnection,
+    (audit, span): (bool, PartitionBounds),
+    now: DateTime<Utc>,
+    lease: Option<&Lease>,
+) -> Result<(), LeaseError> {
+    let made = run(conn, lease, |conn| partitions::create(conn, audit, span))?;
+    if made == Made::Whole {
+        return Ok(());
+    }
+    if span.end <= now {
+        return run(conn, lease, |conn| {
+            partitions::adopt_default(conn, audit, span)
+        });
+    }
+    let start = soon(now);
+    if span.start < start && start < span.end {
+        let rest = PartitionBounds { start, ..span };
+        run(conn, lease, |conn| partitions::create(conn, audit, rest))?;
+    }
+    Ok(())
+}
+
+fn run<T>(
+    conn: &mut PgConnection,
+    lease: Option<&Lease>,
+    work: impl FnOnce(&mut PgConnection) -> QueryResult<T>,
+) -> Result<T, LeaseError> {
+    match lease {
+        Some(lease) => step(conn, lease, work),
+        None => Ok(work(conn)?),
+    }
+}
+
+fn soon(now: DateTime<Utc>) -> DateTime<Utc> {
+    let at = (now.timestamp() + AHEAD_S).div_euclid(GRID_S) * GRID_S + GRID_S;
+    DateTime::from_timestamp(at, 0).unwrap_or(now)
+}
