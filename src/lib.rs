@@ -9,7 +9,6 @@
 //! | [`http`] | thin handlers, one table of routes |
 //! | [`ingest`] | from the socket of a node to a stored batch |
 //! | [`query`] | everything that only reads |
-//! | [`relay`] | what other servers of the database received, for the feed |
 //! | [`retention`] | making and dropping partitions |
 //! | [`projections`] | tables that are maintained from the messages |
 //! | [`feed`] | live fan-out to subscribers |
@@ -34,7 +33,6 @@ pub mod metrics;
 pub mod postgres;
 pub mod projections;
 pub mod query;
-pub mod relay;
 pub mod retention;
 pub mod server_state;
 pub mod store;

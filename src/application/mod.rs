@@ -22,11 +22,11 @@ use actix::{Arbiter, System};
 use actix_web::web;
 
 use crate::config::Config;
-use crate::feed::{Hub, HubParts};
+use crate::feed::{self, Hub, HubParts, RemoteParts};
 use crate::http::{AppState, StoreHandle};
 use crate::ingest::{Ingest, IngestParts};
 use crate::metrics::Metrics;
-use crate::relay::{self, RelayParts};
+use crate::projections;
 use crate::server_state::ServerState;
 use crate::store::{IdBlocks, Kinds, Spool};
 use database::BringUp;
@@ -145,16 +145,14 @@ async fn serve(config: Arc<Config>, http_connections_max: usize) -> Result<(), A
     for arbiter in [&pipeline, &watchers] {
         panics::make_vital(arbiter);
     }
-    let (hub, demand) = Hub::start_in(
-        &watchers,
-        HubParts {
-            server_id: identity.server_id.clone(),
-            kinds: kinds.clone(),
-            metrics: metrics.clone(),
-            update_interval: config.feed.update_interval,
-            expiry: config.feed.expiry,
-        },
-    );
+    let hub_parts = HubParts {
+        server_id: identity.server_id.clone(),
+        kinds: kinds.clone(),
+        metrics: metrics.clone(),
+        update_interval: config.feed.update_interval,
+        expiry: config.feed.expiry,
+    };
+    let (hub, demand) = Hub::start_in(&watchers, hub_parts);
     let ingest = Ingest::start(
         IngestParts {
             config: config.clone(),
@@ -197,14 +195,16 @@ async fn serve(config: Arc<Config>, http_connections_max: usize) -> Result<(), A
         up = up => match up {
             Ok(database) => {
                 jobs = Some(Jobs::start(&config, &metrics, &identity.server_id, &database)?);
-                actix_web::rt::spawn(relay::run(RelayParts {
+                let remote = RemoteParts {
                     server_id: identity.server_id.clone(),
                     pools: database.pools.clone(),
                     hub,
                     demand,
-                    interval: config.feed.update_interval,
-                    slow_after: config.feed.slow_after,
-                }));
+                    is_projected: projections::contains,
+                    config: config.clone(),
+                    metrics: metrics.clone(),
+                };
+                feed::follow_others(remote).await;
                 state.set_store(StoreHandle { pools: database.pools.clone() });
                 ingest.set_database(database.url.clone());
                 announce::ready(&database.shown_url);

@@ -6,10 +6,15 @@
 //! transactions commit, and however late a batch comes from a spool. A position is
 //! one number, durable where its reader keeps it beside what it made of the
 //! changes. Index: `ingest_batches_changes_idx`, `peer_connections_changes_idx`;
-//! the cost is that of the new rows, however many batches are remembered.
+//! the cost is that of the new rows, however many batches are remembered. [`Tail`]
+//! is for readers in memory that must not wait for the oldest transaction.
+
+mod tail;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
+
+pub use tail::{Fresh, Tail, newest_numbers, open_sessions, sessions_of};
 
 use crate::store::{SessionRow, StoredBatch};
 

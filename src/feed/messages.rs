@@ -1,4 +1,4 @@
-//! What the hub is told, by the batcher, the relay and subscribers.
+//! What the hub is told, by the batcher, the database and subscribers.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub struct Demand {
     /// Whose messages, and which, where another server receives them.
     pub filters: Vec<Filter>,
     /// The table of all nodes is shown.
-    pub board: bool,
+    pub nodes: bool,
     /// Comings and goings are.
     pub presence: bool,
     /// Grows when somebody wants to know that everything has been handed on.
@@ -27,7 +27,7 @@ pub struct Demand {
 impl Demand {
     /// Whether nothing is wanted.
     pub fn is_empty(&self) -> bool {
-        self.filters.is_empty() && !self.board && !self.presence
+        self.filters.is_empty() && !self.nodes && !self.presence
     }
 }
 
@@ -44,38 +44,26 @@ pub struct Departed {
     pub missed: u64,
 }
 
-/// What another server of the same database received; from the relay.
-#[derive(Debug, actix::Message)]
+/// What other servers of the same database received.
+#[derive(Debug, Default, actix::Message)]
 #[rtype(result = "()")]
-pub struct Relayed {
+pub struct RemoteChanges {
     /// Sessions that began, changed or ended.
     pub sessions: Vec<SessionRow>,
     /// Whether these sessions are news, or were just never asked for.
     pub are_news: bool,
     /// Messages.
     pub items: Vec<Item>,
-    /// They came before somebody asked for them, and may be in what was read
-    /// from the database.
-    pub early: bool,
-    /// What was wanted when this was asked for.
+    /// Messages that were too many.
+    pub left_out: u64,
+    /// The newest number of servers that stored something before all this.
+    pub newest: Vec<(String, i64)>,
+    /// All that was there when this generation was wanted has been handed over.
     pub generation: u64,
 }
 
-impl Relayed {
-    /// Nothing came, or nothing could be found out.
-    pub fn nothing(generation: u64) -> Self {
-        Self {
-            sessions: Vec::new(),
-            are_news: false,
-            items: Vec::new(),
-            early: false,
-            generation,
-        }
-    }
-}
-
-/// What the database knows of the table of all nodes; from the relay.
-#[derive(Debug, actix::Message)]
+/// What the database knows of the table of all nodes.
+#[derive(Debug, Default, actix::Message)]
 #[rtype(result = "()")]
 pub struct Seed {
     /// Nodes, with what they said last.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! batcher ──Departed──► ┌─────┐ ──Update──► subscribers (http/feed_socket)
-//! relay   ──Relayed───► │ Hub │
+//! remote  ──Changes───► │ Hub │
 //!         ◄──Demand──── └─────┘ ◄──Subscribe──
 //! ```
 //!
@@ -13,7 +13,7 @@
 //!
 //! `request` understands what a subscriber wants, `filter` says whom and what,
 //! `windows` aggregates, `cursor` names a place in the stream, `board` is the
-//! table of all nodes.
+//! table of all nodes, `remote` brings what other servers of the database receive.
 
 mod blocks;
 mod board;
@@ -22,17 +22,18 @@ mod filter;
 mod hub;
 mod item;
 mod messages;
+mod remote;
 mod request;
 mod sessions;
 mod subscribers;
 mod windows;
 
-pub use board::LastHeard;
 pub use cursor::Cursor;
 pub use filter::Filter;
 pub use hub::{Hub, HubParts};
 pub use item::{Item, Items, Origin, frame, peer_message};
-pub use messages::{Ask, Demand, Departed, Join, Relayed, Seed, Wish};
+pub use messages::{Ask, Demand, Departed, Join, Wish};
+pub use remote::{RemoteParts, follow_others};
 pub use request::{
     Interest, MessagesRequest, Request, RequestError, RequestId, Since, Topic, read_request,
 };

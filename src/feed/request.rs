@@ -6,15 +6,12 @@ use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::cursor::Cursor;
+use super::cursor::{CURSOR_BYTES_MAX, Cursor, is_plausible};
 use super::filter::Filter;
 use super::windows::{Aggregate, AggregateKind};
 
 /// Longest text of a field, bytes, as for parameters of queries.
 const TEXT_BYTES_MAX: usize = 1_024;
-
-/// Longest cursor, bytes.
-const CURSOR_BYTES_MAX: usize = 4_096;
 
 /// Longest window, seconds: a day.
 const INTERVAL_MAX_S: i64 = 86_400;
@@ -258,7 +255,8 @@ fn since(fields: &Fields) -> Result<Since, RequestError> {
 fn read_time(text: &str) -> Option<DateTime<Utc>> {
     let zoned = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc());
     let naive = || NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f");
-    zoned.or_else(|_| naive().map(|time| time.and_utc())).ok()
+    let time = zoned.or_else(|_| naive().map(|time| time.and_utc())).ok();
+    time.filter(|time| is_plausible(*time))
 }
 
 fn aggregate(fields: &Fields) -> Result<Option<Aggregate>, RequestError> {
@@ -400,7 +398,19 @@ mod tests {
                 "start_time",
                 r#"{"interest":"subscribe","start_time":"yesterday"}"#,
             ),
+            (
+                "start_time",
+                r#"{"interest":"subscribe","start_time":"+99999-01-01T00:00:00"}"#,
+            ),
+            (
+                "start_time",
+                r#"{"interest":"subscribe","start_time":"-262143-01-01T00:00:00"}"#,
+            ),
             ("cursor", r#"{"interest":"subscribe","cursor":"here"}"#),
+            (
+                "cursor",
+                r#"{"interest":"subscribe","cursor":"-9223372036854775808"}"#,
+            ),
             (
                 "cursor",
                 r#"{"interest":"subscribe","cursor":"1","start_time":"2019-01-01T00:00:00Z"}"#,

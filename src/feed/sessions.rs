@@ -64,7 +64,12 @@ impl Sessions {
     /// Takes over the state of a session; tells if the node came or went by it.
     pub(super) fn apply(&mut self, row: &SessionRow, now: Instant) -> Option<Presence> {
         let before = self.known.get(&row.id);
-        if before.is_some_and(|known| known.row.revision >= row.revision) {
+        // Who ends the sessions of a server that is gone leaves their revision.
+        let is_known = |known: &Known| match known.row.revision == row.revision {
+            true => known.ended_at.is_some() || row.disconnected_at.is_none(),
+            false => known.row.revision > row.revision,
+        };
+        if before.is_some_and(is_known) {
             return None;
         }
         let before_ended_at = before.and_then(|known| known.ended_at);
@@ -188,6 +193,21 @@ mod tests {
             disconnect_reason: None,
             revision: if has_ended { 2 } else { 1 },
         }
+    }
+
+    #[test]
+    fn a_session_that_another_server_ended_has_ended() {
+        let mut sessions = Sessions::default();
+        let now = Instant::now();
+        let mut row = session(1, false);
+        row.facts.peer_id = Some("peer".to_owned());
+        let event = |presence: Option<Presence>| presence.map(|presence| presence.event);
+        assert_eq!(event(sessions.apply(&row, now)), Some("online"));
+        row.disconnected_at = Some(DateTime::UNIX_EPOCH);
+        assert_eq!(event(sessions.apply(&row, now)), Some("offline"));
+        assert_eq!(event(sessions.apply(&row, now)), None);
+        (row.disconnected_at, row.revision) = (None, 2);
+        assert_eq!(event(sessions.apply(&row, now)), Some("online"));
     }
 
     #[test]

@@ -166,14 +166,16 @@ impl Subscriber {
     }
 
     /// Hands on what there was no room for before, and tells those who wait for
-    /// it that they have everything up to `cursor`, once the relay has come to
-    /// the generation in which they asked.
-    pub(super) fn catch_up(&mut self, relayed: u64, cursor: &Cursor, now: Instant) {
+    /// it that they have everything up to `cursor`, once what other
+    /// servers received has been handed on to the generation in which they asked.
+    pub(super) fn catch_up(&mut self, remote_generation: u64, cursor: &Cursor, now: Instant) {
         let owed: Vec<(u64, bool)> = self
             .messages
             .iter()
             .map(|(subscription, listening)| {
-                let is_synced = listening.sync.is_some_and(|wanted| wanted <= relayed);
+                let is_synced = listening
+                    .sync
+                    .is_some_and(|wanted| wanted <= remote_generation);
                 (*subscription, listening.missed > 0, is_synced)
             })
             .filter(|(_, has_missed, is_synced)| *has_missed || *is_synced)

@@ -45,6 +45,12 @@ pub fn numbers(
     Ok(known.collect())
 }
 
+/// The numbers of the kinds among `names` that were ever stored.
+pub(super) fn of_names(conn: &mut PgConnection, names: &[&str]) -> QueryResult<Vec<i16>> {
+    let found = find(conn, None, Some(names))?;
+    Ok(found.into_iter().map(|kind| kind.id).collect())
+}
+
 /// The kinds of some messages, by number. Messages beyond the dictionary have the
 /// name that it has for them all; [`unlisted_name`] tells theirs.
 ///

@@ -12,9 +12,9 @@ const ID_BLOCK_LENGTH: i64 = 1 << 20;
 
 /// Consecutive numbers of messages, and the span of their arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Run {
-    ids: (i64, i64),
-    arrival: (DateTime<Utc>, DateTime<Utc>),
+pub(super) struct Run {
+    pub(super) ids: (i64, i64),
+    pub(super) arrival: (DateTime<Utc>, DateTime<Utc>),
 }
 
 #[derive(QueryableByName)]
@@ -143,7 +143,7 @@ fn earliest_stray(
 }
 
 /// Batches whose numbers follow each other become one run; runs are sorted by arrival.
-fn runs(batches: &[StoredBatch]) -> Vec<Run> {
+pub(super) fn runs(batches: &[StoredBatch]) -> Vec<Run> {
     let mut sorted: Vec<(i64, i64, &StoredBatch)> = batches.iter().flat_map(pieces).collect();
     sorted.sort_unstable_by_key(|(first, _, _)| *first);
     let mut runs: Vec<Run> = Vec::new();
@@ -177,7 +177,7 @@ fn pieces(batch: &StoredBatch) -> Vec<(i64, i64, &StoredBatch)> {
 }
 
 /// Whether it is cheaper to read both at once.
-fn near(one: &Run, next: &Run) -> bool {
+pub(super) fn near(one: &Run, next: &Run) -> bool {
     next.arrival.0 <= one.arrival.1 + chrono::TimeDelta::seconds(10)
 }
 

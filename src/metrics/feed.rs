@@ -15,15 +15,18 @@ pub enum MissReason {
     LongHistory,
     /// They came after the end of their window.
     Late,
+    /// Another server stored them, and not their session.
+    NoSession,
 }
 
 impl MissReason {
     /// All reasons, for metrics that show each from the start.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::SlowReader,
         Self::HubBusy,
         Self::LongHistory,
         Self::Late,
+        Self::NoSession,
     ];
 
     /// Name in metrics.
@@ -33,6 +36,7 @@ impl MissReason {
             Self::HubBusy => "hub_busy",
             Self::LongHistory => "long_history",
             Self::Late => "late",
+            Self::NoSession => "no_session",
         }
     }
 }
@@ -53,6 +57,8 @@ pub struct FeedMetrics {
     pub delay_seconds: Histogram,
     /// Messages that other servers received and this one handed on.
     pub messages_relayed: IntCounter,
+    /// Seconds of a look at what other servers stored.
+    pub look_seconds: Histogram,
     /// Nodes in the node table; zero without subscribers.
     pub nodes: IntGauge,
 }
@@ -67,6 +73,7 @@ impl FeedMetrics {
             missed: make.counters("feed_messages_missed_total", "Messages that did not reach a subscription of the live feed, by reason; they are stored all the same.", "reason", MissReason::ALL.map(MissReason::label))?,
             delay_seconds: make.histogram("feed_delay_seconds", "Time from receiving a message to handing it to the connection of a subscriber; observed once for each group of messages.", &SECONDS_BUCKETS)?,
             messages_relayed: make.counter("feed_messages_relayed_total", "Messages of other servers of the same database that the live feed handed on.")?,
+            look_seconds: make.histogram("feed_look_seconds", "Time in which the database says what other servers stored since the last look, without reading the messages.", &SECONDS_BUCKETS)?,
             nodes: make.gauge("feed_nodes", "Nodes in the live table of all nodes; 0 while nobody looks.")?,
         })
     }

@@ -78,7 +78,7 @@ impl History {
         let start = match since {
             Since::Now => limits.now,
             Since::Time(time) => *time,
-            Since::Cursor(cursor) => cursor.at - SLACK,
+            Since::Cursor(cursor) => cursor.begin(),
         };
         let found: Vec<HistorySession> = diesel::sql_query(include_str!("history_sessions.sql"))
             .bind::<Nullable<Text>, _>(&filter.peer_id)

@@ -177,7 +177,7 @@ fn about_changes() -> Vec<Statement> {
     vec![
         (
             "nodes of the feed",
-            include_str!("../../src/relay/board.sql"),
+            include_str!("../../src/feed/remote/nodes.sql"),
             "boolean, timestamptz, bigint, bigint".to_owned(),
             "false, now() - interval '1 day', 7, 2000".to_owned(),
         ),
@@ -192,6 +192,24 @@ fn about_changes() -> Vec<Statement> {
             include_str!("../../src/changes/sessions.sql"),
             "bigint, bigint".to_owned(),
             "1, 2".to_owned(),
+        ),
+        (
+            "batches of other servers",
+            include_str!("../../src/changes/tail_batches.sql"),
+            "bigint, bigint[], text, bigint".to_owned(),
+            "19900, '{19000,19500}', 'other', 1000".to_owned(),
+        ),
+        (
+            "sessions of other servers",
+            include_str!("../../src/changes/tail_sessions.sql"),
+            "bigint, bigint[], text".to_owned(),
+            "1, '{2,3}', 'other'".to_owned(),
+        ),
+        (
+            "messages for the feed",
+            include_str!("../../src/messages/selected.sql"),
+            "bigint[], bigint[], timestamptz, timestamptz, bigint[], smallint[]".to_owned(),
+            format!("'{{1}}', '{{50}}', {RANGE}, '{{7}}', '{{100}}'"),
         ),
         (
             "messages of batches",

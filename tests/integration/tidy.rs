@@ -19,7 +19,6 @@ const LAYERS: [&[&str]; 8] = [
         "archive",
         "status",
         "notify",
-        "relay",
     ],
     &["http"],
     &["application", "main"],

@@ -5,6 +5,7 @@ mod flat;
 mod history;
 mod purge;
 mod queries;
+mod remote;
 mod steady;
 
 use std::time::{Duration, Instant};
@@ -19,12 +20,13 @@ pub(crate) type Scenario = fn(Options, &mut Report) -> Outcome<()>;
 
 /// The scenarios of a name on the command line.
 pub(crate) fn chosen(name: &str) -> Outcome<Vec<Scenario>> {
-    let all: [(&str, Scenario); 5] = [
+    let all: [(&str, Scenario); 6] = [
         ("flat", flat::run),
         ("steady", steady::run),
         ("queries", queries::run),
         ("purge", purge::run),
         ("feed", feed::run),
+        ("remote", remote::run),
     ];
     let chosen: Vec<Scenario> = all
         .iter()

@@ -3,8 +3,10 @@
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use chrono::Utc;
+
 use super::table::Watched;
-use super::{Hub, Topic, cursor};
+use super::{Hub, Topic};
 use crate::feed::filter::Filter;
 use crate::feed::item::{Items, Origin};
 use crate::feed::messages::{Demand, Wish};
@@ -112,7 +114,7 @@ impl Hub {
             .map(|topic| std::mem::take(&mut topic.pending))
             .unwrap_or_default();
         if let Some(subscriber) = self.subscribers.get_mut(&id).filter(|_| !list.is_empty()) {
-            let cursor = cursor(&self.last);
+            let cursor = self.positions.cursor(Utc::now());
             let items = Arc::new(Items::new(list, cursor));
             let metrics = &self.parts.metrics.feed;
             subscriber.offer_messages(subscription, &items, true, now, metrics);
@@ -138,7 +140,7 @@ impl Hub {
         self.show_demand();
     }
 
-    /// Tells the relay what is wanted, and the metrics by how many.
+    /// Tells those who read the database what is wanted, and the metrics by how many.
     pub(super) fn show_demand(&self) {
         let demand = Demand {
             filters: self
@@ -146,7 +148,7 @@ impl Hub {
                 .values()
                 .map(|topic| topic.filter.clone())
                 .collect(),
-            board: self.board.is_some(),
+            nodes: self.board.is_some(),
             presence: self.subscribers.values().any(|one| one.presence.is_some()),
             generation: self.generation,
         };

@@ -3,7 +3,7 @@
 mod listen;
 mod table;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -13,10 +13,10 @@ use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
 use super::board::Board;
-use super::cursor::Cursor;
+use super::cursor::Positions;
 use super::filter::Filter;
 use super::item::{Item, Items};
-use super::messages::{Ask, Demand, Departed, Join, Relayed, Seed};
+use super::messages::{Ask, Demand, Departed, Join, RemoteChanges, Seed};
 use super::sessions::{Presence, Sessions};
 use super::subscribers::{Subscriber, SubscriberId};
 use crate::ids::{KindIndex, MessageId};
@@ -68,12 +68,12 @@ pub struct Hub {
     board: Option<Watched>,
     presences: Vec<Presence>,
     recent: VecDeque<Weak<Batch>>,
-    last: BTreeMap<Arc<str>, MessageId>,
+    positions: Positions,
     kind_names: HashMap<i16, Arc<str>>,
     demand: watch::Sender<Demand>,
     generation: u64,
-    /// Up to which the relay has handed everything on.
-    relayed: u64,
+    /// Of other servers, everything up to it has been handed on.
+    remote_generation: u64,
     is_looking: bool,
     tick: u32,
 }
@@ -102,11 +102,11 @@ impl Hub {
                 board: None,
                 presences: Vec::new(),
                 recent: VecDeque::new(),
-                last: BTreeMap::new(),
+                positions: Positions::default(),
                 kind_names: HashMap::new(),
                 demand,
                 generation: 0,
-                relayed: 0,
+                remote_generation: 0,
                 is_looking: false,
                 tick: 0,
             }
@@ -192,17 +192,14 @@ impl Hub {
             }
         }
         if let Some(last) = last.filter(|_| only.is_none()) {
-            let server_id = self.parts.server_id.clone();
-            self.last.insert(server_id, last);
+            self.positions.reach(&self.parts.server_id, last);
         }
     }
 
     /// Gives messages of another server to the topics that want them.
-    fn sort_relayed(&mut self, items: Vec<Item>) {
+    fn sort_remote(&mut self, items: Vec<Item>) {
         for item in items {
-            let server_id = item.origin.server_id.clone();
-            let last = self.last.entry(server_id).or_insert(item.id);
-            *last = (*last).max(item.id);
+            self.positions.reach(&item.origin.server_id, item.id);
             if let Some(watched) = &mut self.board
                 && Board::wants(&item.kind)
             {
@@ -221,28 +218,6 @@ impl Hub {
         }
     }
 
-    /// Hands on messages of another server that came before they were asked for.
-    fn hand_on_relayed_early(&mut self, items: Vec<Item>) {
-        let now = Instant::now();
-        for topic in self.topics.values() {
-            let admitted = items.iter().filter(|item| {
-                topic.filter.admits_node(&item.origin) && topic.filter.admits_kind(&item.kind)
-            });
-            let list: Vec<Item> = admitted.cloned().collect();
-            if list.is_empty() {
-                continue;
-            }
-            let cursor = cursor(&self.last);
-            let items = Arc::new(Items::new(list, cursor));
-            let metrics = &self.parts.metrics.feed;
-            for (subscriber, subscription) in &topic.listeners {
-                if let Some(subscriber) = self.subscribers.get_mut(subscriber) {
-                    subscriber.offer_messages(*subscription, &items, true, now, metrics);
-                }
-            }
-        }
-    }
-
     /// Hands on what waits for the listeners of a topic.
     fn flush(&mut self, number: u64, now: Instant) {
         let Some(topic) = self.topics.get_mut(&number) else {
@@ -255,7 +230,7 @@ impl Hub {
             let delay = now.saturating_duration_since(received_at);
             metrics.delay_seconds.observe(delay.as_secs_f64());
         }
-        let cursor = cursor(&self.last);
+        let cursor = self.positions.cursor(Utc::now());
         let items = (!list.is_empty()).then(|| Arc::new(Items::new(list, cursor)));
         for (subscriber, subscription) in &topic.listeners {
             let Some(subscriber) = self.subscribers.get_mut(subscriber) else {
@@ -301,14 +276,15 @@ impl Hub {
             self.leave(id);
         }
         self.sessions.sweep(now);
+        self.positions.sweep(now);
         self.recent.retain(|batch| batch.strong_count() > 0);
     }
 
     /// Hands on what subscribers are owed: after all that came before.
     fn catch_up(&mut self, now: Instant) {
-        let cursor = cursor(&self.last);
+        let cursor = self.positions.cursor(Utc::now());
         for subscriber in self.subscribers.values_mut() {
-            subscriber.catch_up(self.relayed, &cursor, now);
+            subscriber.catch_up(self.remote_generation, &cursor, now);
         }
     }
 }
@@ -320,14 +296,6 @@ impl Topic {
         } else {
             self.missed += 1;
         }
-    }
-}
-
-/// The place after everything that was handed on.
-fn cursor(last: &BTreeMap<Arc<str>, MessageId>) -> Cursor {
-    Cursor {
-        at: Utc::now(),
-        last: last.clone(),
     }
 }
 
@@ -390,18 +358,21 @@ impl Handler<Departed> for Hub {
     }
 }
 
-impl Handler<Relayed> for Hub {
+impl Handler<RemoteChanges> for Hub {
     type Result = ();
 
-    fn handle(&mut self, relayed: Relayed, _ctx: &mut Self::Context) {
-        let count = u64::try_from(relayed.items.len()).unwrap_or(u64::MAX);
+    fn handle(&mut self, changes: RemoteChanges, _ctx: &mut Self::Context) {
+        let count = u64::try_from(changes.items.len()).unwrap_or(u64::MAX);
         self.metrics().messages_relayed.inc_by(count);
-        self.take_over(&relayed.sessions, relayed.are_news);
-        self.relayed = self.relayed.max(relayed.generation);
-        match relayed.early {
-            true => self.hand_on_relayed_early(relayed.items),
-            false => self.sort_relayed(relayed.items),
+        for (server_id, last) in changes.newest {
+            self.positions.reach(&server_id.into(), MessageId(last));
         }
+        self.take_over(&changes.sessions, changes.are_news);
+        self.sort_remote(changes.items);
+        for topic in self.topics.values_mut() {
+            topic.missed += changes.left_out;
+        }
+        self.remote_generation = self.remote_generation.max(changes.generation);
     }
 }
 

@@ -7,8 +7,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Double, Nullable, Text, Timestamptz};
 
 use crate::changes::{self, Position};
-use crate::feed::LastHeard;
-use crate::projections;
+use crate::feed::board::LastHeard;
+use crate::feed::messages::Seed;
 use crate::store::SessionRow;
 
 /// Nodes in a page.
@@ -21,7 +21,7 @@ const NODES_MAX: usize = 100_000;
 const LAG_MAX: Duration = Duration::from_secs(5);
 
 /// How far it has come.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Seeding {
     /// The end of the changes when it began, until the projection contains them:
     /// what was stored before and is not in it yet would be in nobody's view.
@@ -72,22 +72,23 @@ impl Seeding {
     /// # Errors
     /// If the database cannot be read.
     pub(super) fn next(
-        &mut self,
+        mut self,
         conn: &mut PgConnection,
-    ) -> QueryResult<Vec<(SessionRow, LastHeard)>> {
+        is_projected: fn(&mut PgConnection, &str, Position) -> QueryResult<bool>,
+    ) -> QueryResult<(Self, Seed)> {
         if !self.is_begun {
             let (end, since) = match self.awaited {
                 Some(awaited) => awaited,
                 None => (changes::newest(conn)?, Instant::now()),
             };
             self.awaited = Some((end, since));
-            if !projections::contains(conn, "nodes", end)? && since.elapsed() < LAG_MAX {
-                return Ok(Vec::new());
+            if !is_projected(conn, "nodes", end)? && since.elapsed() < LAG_MAX {
+                return Ok((self, Seed::default()));
             }
             self.is_begun = true;
         }
         let (at, id) = self.after.unzip();
-        let rows: Vec<Row> = diesel::sql_query(include_str!("board.sql"))
+        let rows: Vec<Row> = diesel::sql_query(include_str!("nodes.sql"))
             .bind::<Bool, _>(!self.is_offline)
             .bind::<Nullable<Timestamptz>, _>(at)
             .bind::<Nullable<BigInt>, _>(id)
@@ -102,14 +103,20 @@ impl Seeding {
             self.is_offline = true;
         }
         self.is_complete |= self.nodes >= NODES_MAX;
-        let nodes = rows.into_iter().filter_map(Row::into_node).collect();
-        Ok(nodes)
+        let seed = Seed {
+            nodes: rows.into_iter().filter_map(Row::into_node).collect(),
+            is_complete: self.is_complete,
+        };
+        Ok((self, seed))
     }
 }
 
 impl Row {
     fn into_node(self) -> Option<(SessionRow, LastHeard)> {
-        let session = super::poll::session(&self.session)?;
+        let session = serde_json::from_str::<SessionRow>(&self.session);
+        let session = session
+            .inspect_err(|error| log::debug!("a session of the database cannot be read: {error}"))
+            .ok()?;
         let last = LastHeard {
             height: self.height,
             best_hash: self.best_hash,
