@@ -1,7 +1,7 @@
 # The commands of the project; `make` alone lists them. ARGS="…" is handed on.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench soak screenshots audit
+.PHONY: help run demo test lint bench soak screenshots audit
 
 # Where rustup puts cargo, for shells that were not told.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -13,6 +13,11 @@ run: ## Install what is missing, build in release mode, start the server
 	@.ci/install run
 	cargo build --release
 	@exec target/release/tetcore-analytics $(ARGS)
+
+demo: ## Send telemetry of made-up nodes to the server of `make run`, until Ctrl-C
+	@.ci/install build
+	@cargo build --quiet --release
+	@exec target/release/tetcore-analytics demo $(ARGS)
 
 test: ## Run all tests on a real PostgreSQL of their own
 	@.ci/install test

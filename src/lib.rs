@@ -5,6 +5,7 @@
 //!
 //! | room | what lives there |
 //! | --- | --- |
+//! | [`demo`] | a small fleet of made-up nodes, to try a server |
 //! | [`application`] | the wiring: what starts and stops in which order |
 //! | [`http`] | thin handlers, one table of routes |
 //! | [`ingest`] | from the socket of a node to a stored batch |
@@ -24,6 +25,7 @@ pub mod changes;
 pub mod cluster;
 pub mod config;
 pub mod database;
+pub mod demo;
 pub mod feed;
 pub mod http;
 pub mod ids;

@@ -8,8 +8,10 @@
     reason = "answers to the command line, and faults from before there is a log"
 )]
 
+use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
 use clap::Parser;
@@ -17,6 +19,7 @@ use log::LevelFilter;
 use tetcore_analytics::application::{self, health_check};
 use tetcore_analytics::config::args::{Args, Command};
 use tetcore_analytics::config::{Config, Place, effective, misspelt};
+use tetcore_analytics::demo;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -63,12 +66,9 @@ fn main() -> ExitCode {
             }
         };
     }
-    if let Some(Command::Rebuild { name, from }) = &args.command {
-        return match application::rebuild(&config, name, *from, |line| println!("{line}")) {
-            Ok(()) => {
-                println!("{name} is built");
-                ExitCode::SUCCESS
-            }
+    if let Some(command) = &args.command {
+        return match run_command(command, &config) {
+            Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("{error}");
                 ExitCode::FAILURE
@@ -99,6 +99,27 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Does what is done beside a server.
+fn run_command(command: &Command, config: &Config) -> Result<(), Box<dyn Error>> {
+    let show = |line: &str| println!("{line}");
+    match command {
+        Command::Rebuild { name, from } => {
+            application::rebuild(config, name, *from, show)?;
+            println!("{name} is built");
+        }
+        Command::Demo {
+            url,
+            nodes,
+            seconds,
+        } => {
+            let here = || format!("ws://127.0.0.1:{}/submit", config.http.port);
+            let url = url.clone().unwrap_or_else(here);
+            demo::run(&url, *nodes, seconds.map(Duration::from_secs), show)?;
+        }
+    }
+    Ok(())
 }
 
 /// What is to be said of names in `.env` and in the environment that are no settings.

@@ -12,6 +12,9 @@ const LOOK_MS = 5000;
 // Long enough to read who came.
 const READ_MS = 1500;
 
+// Nodes try again every 10 to 19 s.
+const WRONG_PATH_MS = 60_000;
+
 const WAITING = "Waiting for the first node. This page opens the live view when it connects.";
 const NODES = new URL("dashboard/", ROOT).pathname;
 const live = document.getElementById("live");
@@ -47,11 +50,21 @@ async function waitForFirst() {
     },
   });
   while (!isHere) {
-    await pause(LOOK_MS);
+    const [known, wrong] = [await nodes(), await wrongPath()];
     if (isHere) return;
-    if ((await nodes()).length > 0) leave("");
-    else if (!isHere) show(false, WAITING);
+    if (known.length > 0) leave("");
+    else if (wrong) show(false, wrong);
+    else show(false, WAITING);
+    await pause(LOOK_MS);
   }
+}
+
+/** What to tell of a node that asks for a path that is none for nodes, if one did lately. */
+async function wrongPath() {
+  const [latest] = await get("api/v1/wrong_paths").catch(() => []);
+  if (!latest || Date.now() - Date.parse(latest.last_at) > WRONG_PATH_MS) return "";
+  const line = document.getElementById("flag").textContent;
+  return `A node asks for ${latest.path}, which is no path for nodes. Start it with ${line}`;
 }
 
 /** At most one node; asks until the server answers. */

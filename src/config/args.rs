@@ -27,7 +27,7 @@ pub struct Args {
     pub command: Option<Command>,
 }
 
-/// Work on the database of a server, beside it.
+/// What is done beside a server.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Build a projection anew from the stored messages, beside running servers;
@@ -39,5 +39,21 @@ pub enum Command {
         /// Leave out messages that arrived before this time (RFC 3339).
         #[arg(long, value_name = "TIME")]
         from: Option<DateTime<Utc>>,
+    },
+
+    /// Send telemetry of a small fleet of made-up nodes to a running server, until
+    /// Ctrl-C: to try it without nodes.
+    Demo {
+        /// Where nodes connect; on PORT of this machine if it is not given.
+        #[arg(long)]
+        url: Option<String>,
+
+        /// Number of nodes.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=500))]
+        nodes: u16,
+
+        /// End by itself after so many seconds.
+        #[arg(long)]
+        seconds: Option<u64>,
     },
 }

@@ -11,6 +11,7 @@ use actix_web::{Error, HttpMessage, ResponseError, web};
 use super::AppState;
 use super::access::{self, Asked};
 use super::browsers;
+use super::misdirected::is_misdirected;
 use super::nodes::NEXT_CURSOR;
 use crate::config::AccessConfig;
 
@@ -47,8 +48,12 @@ async fn pass<B: MessageBody + 'static>(
         peer: request.peer_addr().map(|address| address.ip()),
     };
     let rules = &state.config.access;
-    let judged = browsers::judge(rules, &state.own_names, &asked)
-        .and_then(|()| access::judge(rules, &asked));
+    let judged = if is_misdirected(&asked) {
+        let needs_token = rules.submit_needs_token();
+        Err(state.misdirected.refuse(asked.uri.path(), needs_token))
+    } else {
+        browsers::judge(rules, &state.own_names, &asked).and_then(|()| access::judge(rules, &asked))
+    };
     let mut response = match judged {
         Ok(caller) => {
             request.extensions_mut().insert(caller);

@@ -14,6 +14,7 @@ mod guard;
 mod handover;
 mod health;
 mod metrics;
+mod misdirected;
 mod nodes;
 mod openapi;
 mod pages;

@@ -8,8 +8,8 @@ use utoipa::OpenApi;
 
 use super::error::ErrorBody;
 use super::{
-    AppError, benchmarks, health, metrics, nodes, pages, profiling, reputation, series, servers,
-    stats,
+    AppError, benchmarks, health, metrics, misdirected, nodes, pages, profiling, reputation,
+    series, servers, stats,
 };
 
 /// All routes. What `routes` has and this list lacks, or the other way round,
@@ -34,7 +34,7 @@ use super::{
         (name = "server", description = "The server itself."),
     ),
     paths(
-        pages::start, submit, audit, submit_with_token, submit_with_token_briefly, audit_with_token,
+        pages::start, misdirected::list, submit, audit, submit_with_token, submit_with_token_briefly, audit_with_token,
         nodes::list, nodes::logs, nodes::log_stats, series::sessions, series::series,
         profiling::over_time, profiling::ranking, feed,
         reputation::all, reputation::logged, reputation::of_peer,

@@ -6,7 +6,8 @@ use actix_web::{Resource, Route, web};
 
 use super::{AppError, access, extractors, feed_socket, profiling, series, servers};
 use super::{
-    benchmarks, health, metrics, nodes, openapi, pages, reputation, stats, telemetry_socket,
+    benchmarks, health, metrics, misdirected, nodes, openapi, pages, reputation, stats,
+    telemetry_socket,
 };
 
 /// Adds all routes, and the answer for everything else.
@@ -53,6 +54,7 @@ pub fn configure(app: &mut web::ServiceConfig) {
     // The server itself
     app.service(only("/stats/db", READ).route(get().to(stats::database)))
         .service(only("/api/v1/servers", READ).route(get().to(servers::list)))
+        .service(only("/api/v1/wrong_paths", READ).route(get().to(misdirected::list)))
         .service(only("/stats/version", READ).route(get().to(stats::version)))
         .service(only("/metrics", READ).route(get().to(metrics::scrape)))
         .service(only("/health/live", READ).route(get().to(health::live)))

@@ -7,6 +7,7 @@ use actix::Addr;
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 
+use super::misdirected::Misdirected;
 use super::{AppError, OwnNames};
 use crate::config::Config;
 use crate::database::Pools;
@@ -36,6 +37,8 @@ pub struct AppState {
     stopping: AtomicBool,
     /// Log lines about nodes that are not let in.
     pub(super) refusals: Sampler,
+    /// Paths that nodes asked for in vain.
+    pub(super) misdirected: Misdirected,
 }
 
 /// What is there once the database is.
@@ -66,6 +69,7 @@ impl AppState {
             store: OnceLock::new(),
             stopping: AtomicBool::new(false),
             refusals: Sampler::default(),
+            misdirected: Misdirected::default(),
         }
     }
 

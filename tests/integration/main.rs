@@ -23,6 +23,7 @@ mod arrival;
 mod benchmarks;
 mod changes;
 mod cluster;
+mod demo;
 mod deployment;
 mod documents;
 mod embedded;

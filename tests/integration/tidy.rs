@@ -8,7 +8,7 @@ use tetcore_analytics::config::settings::{self, SETTINGS};
 /// The rooms, from the lowest layer up; see docs/ARCHITECTURE.md.
 const LAYERS: [&[&str]; 8] = [
     &["ids", "config", "metrics", "server_state", "telemetry"],
-    &["postgres", "database"],
+    &["postgres", "database", "demo"],
     &["store", "cluster"],
     &["messages", "changes"],
     &["projections", "feed"],

@@ -1,7 +1,7 @@
 //! The start page, and the description of the routes.
 
 use super::assert_sound;
-use crate::support::{Browser, Network, TestApp};
+use crate::support::{Browser, FakeNode, Network, TestApp};
 
 #[test]
 fn the_start_page_says_how_to_connect_and_becomes_the_live_view_with_the_first_node() {
@@ -11,6 +11,10 @@ fn the_start_page_says_how_to_connect_and_becomes_the_live_view_with_the_first_n
     let line = format!("--telemetry-url 'ws://127.0.0.1:{}/submit 1'", app.port());
     assert_eq!(browser.text("#flag"), line);
     browser.wait_for_text("#live", "Waiting for the first node.");
+
+    FakeNode::try_connect(app.port(), "/telemetry");
+    browser.wait_for_text("#live", "A node asks for /telemetry");
+    browser.wait_for_text("#live", &line);
 
     let mut network = Network::start(&app, &[("Alpha", 1)]);
     browser.wait_until("location.pathname === '/dashboard/'");
