@@ -1,11 +1,10 @@
 //! `/benchmarks` and `/host_systems`: benchmark runs and their machines.
 
-use actix_web::web;
+use actix_web::{HttpResponse, web};
 use chrono::Utc;
-use serde_json::{Map, Value};
 
 use super::error::{EntryErrors, ErrorBody, ReadErrors};
-use super::extractors::{Fields, required};
+use super::extractors::{Fields, Object, required};
 use super::{AppError, AppState};
 use crate::query::QueryError;
 use crate::query::benchmarks::{self, Target};
@@ -13,11 +12,11 @@ use crate::query::host_systems;
 use crate::query::params::{self, ListParams, ListQuery};
 use crate::store::benchmarks::{
     Benchmark, BenchmarkEvent, HostSystem, NewBenchmark, NewBenchmarkEvent, NewHostSystem,
-    insert_benchmark, insert_benchmark_event, insert_host_system,
+    delete_benchmark, insert_benchmark, insert_benchmark_event, insert_host_system,
 };
 
 /// A JSON object.
-type Body = web::Json<Map<String, Value>>;
+type Body = web::Json<Object>;
 
 /// The machines under test, in the order in which they were entered.
 #[utoipa::path(
@@ -91,6 +90,30 @@ pub(super) async fn enter(
     Ok(web::Json(benchmark))
 }
 
+/// Deletes a benchmark run with its phases.
+#[utoipa::path(
+    delete, operation_id = "delete_benchmark", path = "/benchmarks/{id}", tag = "benchmarks",
+    params(("id" = i64, Path, description = "Number of the run.")),
+    responses(
+        (status = 204, description = "It is gone."),
+        (status = 404, description = "There is no such run.", body = ErrorBody),
+        EntryErrors,
+    )
+)]
+pub(super) async fn delete(
+    state: web::Data<AppState>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, AppError> {
+    let id = params::row_id("id", &id)?;
+    state
+        .enter(move |conn| match delete_benchmark(conn, id)? {
+            true => Ok(()),
+            false => Err(QueryError::NotFound { parameter: "id" }),
+        })
+        .await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
 /// Enters a phase of a benchmark run.
 #[utoipa::path(
     post, operation_id = "enter_benchmark_event", path = "/benchmarks/events", tag = "benchmarks", request_body = NewBenchmarkEvent,
@@ -160,7 +183,7 @@ pub(super) async fn events(
     Ok(web::Json(events))
 }
 
-fn read_host_system(body: Map<String, Value>) -> Result<NewHostSystem, AppError> {
+fn read_host_system(body: Object) -> Result<NewHostSystem, AppError> {
     let mut fields = Fields::new(body);
     let new = NewHostSystem {
         description: required("description", fields.text("description")?)?,
@@ -174,7 +197,7 @@ fn read_host_system(body: Map<String, Value>) -> Result<NewHostSystem, AppError>
     Ok(new)
 }
 
-fn read_benchmark(body: Map<String, Value>) -> Result<NewBenchmark, AppError> {
+fn read_benchmark(body: Object) -> Result<NewBenchmark, AppError> {
     let mut fields = Fields::new(body);
     let setup = fields.object("setup")?;
     let (mut start, mut end) = (fields.time("ts_start")?, fields.time("ts_end")?);
@@ -199,7 +222,7 @@ fn read_benchmark(body: Map<String, Value>) -> Result<NewBenchmark, AppError> {
     Ok(new)
 }
 
-fn read_benchmark_event(body: Map<String, Value>) -> Result<NewBenchmarkEvent, AppError> {
+fn read_benchmark_event(body: Object) -> Result<NewBenchmarkEvent, AppError> {
     let mut fields = Fields::new(body);
     let new = NewBenchmarkEvent {
         benchmark_id: required("benchmark_id", fields.positive("benchmark_id")?)?,

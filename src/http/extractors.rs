@@ -1,16 +1,20 @@
 //! Configuration of actix's extractors (query, path, JSON), so that their errors
 //! have the form of all others, and the fields of a JSON body.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use actix_web::error::{JsonPayloadError, PathError, QueryPayloadError};
 use actix_web::web::{JsonConfig, PathConfig, QueryConfig};
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::AppError;
 use crate::query::QueryError;
 use crate::query::params::parse_time;
+use crate::store::benchmarks::JsonText;
+use crate::telemetry::is_storable;
 
 /// Largest body: a chain specification with its genesis state may have megabytes.
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -65,10 +69,13 @@ fn explain_field(cause: &str) -> AppError {
 
 /// The fields of a JSON object, each read once; those left at the end are unknown.
 #[derive(Debug)]
-pub(super) struct Fields(Map<String, Value>);
+pub(super) struct Fields(Object);
+
+/// A JSON object, with its values as they were sent.
+pub(super) type Object = BTreeMap<String, Box<RawValue>>;
 
 impl Fields {
-    pub(super) fn new(object: Map<String, Value>) -> Self {
+    pub(super) fn new(object: Object) -> Self {
         Self(object)
     }
 
@@ -112,16 +119,20 @@ impl Fields {
         }
     }
 
-    /// A JSON object that the database can hold, if there is one.
-    pub(super) fn object(&mut self, name: &'static str) -> Result<Option<Value>, QueryError> {
-        match self.take(name) {
-            None => Ok(None),
-            Some(value @ Value::Object(_)) if !holds_nul(&value) => Ok(Some(value)),
-            Some(_) => Err(QueryError::invalid(
+    /// A JSON object, if there is one; stored and given back to the digit.
+    pub(super) fn object(&mut self, name: &'static str) -> Result<Option<JsonText>, QueryError> {
+        let Some(raw) = self.0.remove(name).filter(|raw| raw.get() != "null") else {
+            return Ok(None);
+        };
+        // What is nested too deeply cannot be read either.
+        let value = serde_json::from_str(raw.get()).unwrap_or(Value::Null);
+        if !value.is_object() || has_large_number(&value) || !is_storable(raw.get()) {
+            return Err(QueryError::invalid(
                 name,
-                "must be a JSON object without U+0000",
-            )),
+                "must be a JSON object without U+0000, with numbers up to 1e300",
+            ));
         }
+        Ok(Some(JsonText(raw)))
     }
 
     /// All fields were taken.
@@ -136,24 +147,27 @@ impl Fields {
     }
 
     fn take(&mut self, name: &str) -> Option<Value> {
-        self.0.remove(name).filter(|value| !value.is_null())
+        let raw = self.0.remove(name)?;
+        // What cannot be read has the wrong type, whatever it is.
+        let value = serde_json::from_str(raw.get()).unwrap_or(Value::Array(Vec::new()));
+        Some(value).filter(|value| !value.is_null())
+    }
+}
+
+/// The database writes numbers without exponent, and not everybody can read those
+/// that come near the end of doubles.
+fn has_large_number(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.as_f64().is_none_or(|number| number.abs() > 1e300),
+        Value::Array(values) => values.iter().any(has_large_number),
+        Value::Object(fields) => fields.values().any(has_large_number),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
     }
 }
 
 /// A field that must be there.
 pub(super) fn required<T>(name: &'static str, value: Option<T>) -> Result<T, QueryError> {
     value.ok_or_else(|| QueryError::invalid(name, "is required"))
-}
-
-fn holds_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(values) => values.iter().any(holds_nul),
-        Value::Object(fields) => fields
-            .iter()
-            .any(|(name, value)| name.contains('\0') || holds_nul(value)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    }
 }
 
 #[cfg(test)]
@@ -163,10 +177,7 @@ mod tests {
     use super::*;
 
     fn fields(value: Value) -> Fields {
-        match value {
-            Value::Object(object) => Fields::new(object),
-            other => panic!("{other} is no object"),
-        }
+        Fields::new(serde_json::from_str(&value.to_string()).unwrap())
     }
 
     #[test]

@@ -82,7 +82,7 @@ async fn pass<B: MessageBody + 'static>(
 /// What pages of `CORS_ORIGINS` may.
 pub fn cors(access: &AccessConfig) -> Cors {
     let cors = Cors::default()
-        .allowed_methods([Method::GET, Method::HEAD, Method::POST])
+        .allowed_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
         .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
         .expose_headers([NEXT_CURSOR, "Link", "Retry-After"])
         .max_age(CORS_AGE_S);

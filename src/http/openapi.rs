@@ -39,7 +39,7 @@ use super::{
         profiling::over_time, profiling::ranking, feed,
         reputation::all, reputation::logged, reputation::of_peer,
         benchmarks::host_systems, benchmarks::enter_host_system, benchmarks::list, benchmarks::enter,
-        benchmarks::enter_event, benchmarks::targets, benchmarks::events,
+        benchmarks::enter_event, benchmarks::delete, benchmarks::targets, benchmarks::events,
         stats::database, servers::list, stats::version, metrics::scrape, health::live, health::ready,
         pages::api, describe,
     )

@@ -56,7 +56,12 @@ pub(super) async fn dashboard(
     if let Some(page) = asked.strip_suffix('/') {
         // Addresses in pages are relative.
         let name = page.rsplit('/').next().unwrap_or_default();
-        return Ok(redirect(&format!("../{name}")));
+        let file = relative_path(page).map(|path| path.with_extension("html"));
+        let is_page = file.is_some_and(|file| state.config.http.assets_path.join(file).is_file());
+        return match is_page {
+            true => Ok(redirect(&format!("../{name}"))),
+            false => Err(AppError::no_route()),
+        };
     }
     let asked = if asked.is_empty() { "nodes" } else { &asked };
     let relative = relative_path(asked).ok_or_else(AppError::no_route)?;

@@ -48,6 +48,7 @@ pub fn configure(app: &mut web::ServiceConfig) {
     app.service(only("/host_systems", READ_AND_ENTER).route(get().to(benchmarks::host_systems)).route(post().to(benchmarks::enter_host_system)))
         .service(only("/benchmarks", READ_AND_ENTER).route(get().to(benchmarks::list)).route(post().to(benchmarks::enter)))
         .service(only("/benchmarks/events", ENTER).route(post().to(benchmarks::enter_event)))
+        .service(only("/benchmarks/{id}", DELETE).route(delete().to(benchmarks::delete)))
         .service(only("/benchmarks/{id}/targets", READ).route(get().to(benchmarks::targets)))
         .service(only("/benchmarks/{id}/events", READ).route(get().to(benchmarks::events)));
 
@@ -67,6 +68,7 @@ pub fn configure(app: &mut web::ServiceConfig) {
 
 const READ: &str = "GET, HEAD";
 const ENTER: &str = "POST";
+const DELETE: &str = "DELETE";
 const READ_AND_ENTER: &str = "GET, HEAD, POST";
 
 /// A route with and without trailing slash; other methods than `allowed` get a 405.
@@ -85,6 +87,10 @@ fn get() -> Route {
 
 fn post() -> Route {
     web::route().method(Method::POST)
+}
+
+fn delete() -> Route {
+    web::route().method(Method::DELETE)
 }
 
 /// Requests that want to become a websocket.

@@ -2,12 +2,32 @@
 //! them. The `query` room reads them.
 
 use chrono::{DateTime, Utc};
+use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::pg::{Pg, PgValue};
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error};
-use diesel::sql_types::{BigInt, Jsonb, Nullable, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
+
+/// JSON as it was sent: numbers keep all their digits.
+#[derive(Debug, Clone, Serialize, FromSqlRow)]
+#[serde(transparent)]
+pub struct JsonText(pub Box<RawValue>);
+
+impl JsonText {
+    fn text(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl FromSql<Text, Pg> for JsonText {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        let text = <String as FromSql<Text, Pg>>::from_sql(value)?;
+        Ok(Self(RawValue::from_string(text)?))
+    }
+}
 
 /// A machine under test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, QueryableByName, ToSchema)]
@@ -56,15 +76,15 @@ pub struct NewHostSystem {
 }
 
 /// A benchmark run.
-#[derive(Debug, Clone, PartialEq, Serialize, QueryableByName, ToSchema)]
+#[derive(Debug, Clone, Serialize, QueryableByName, ToSchema)]
 pub struct Benchmark {
     /// Number of the run.
     #[diesel(sql_type = BigInt)]
     pub id: i64,
     /// Free description in the form of the first version.
-    #[diesel(sql_type = Nullable<Jsonb>)]
+    #[diesel(sql_type = Nullable<Text>)]
     #[schema(value_type = Option<Object>)]
-    pub setup: Option<Value>,
+    pub setup: Option<JsonText>,
     /// Start of the run.
     #[diesel(sql_type = Timestamptz)]
     pub ts_start: DateTime<Utc>,
@@ -75,13 +95,13 @@ pub struct Benchmark {
     #[diesel(sql_type = Nullable<Text>)]
     pub description: Option<String>,
     /// Chain specification of the node under test.
-    #[diesel(sql_type = Nullable<Jsonb>)]
+    #[diesel(sql_type = Nullable<Text>)]
     #[schema(value_type = Option<Object>)]
-    pub chain_spec: Option<Value>,
+    pub chain_spec: Option<JsonText>,
     /// What the benchmark did.
-    #[diesel(sql_type = Nullable<Jsonb>)]
+    #[diesel(sql_type = Nullable<Text>)]
     #[schema(value_type = Option<Object>)]
-    pub benchmark_spec: Option<Value>,
+    pub benchmark_spec: Option<JsonText>,
     /// Machine of the run.
     #[diesel(sql_type = Nullable<BigInt>)]
     pub host_system_id: Option<i64>,
@@ -91,11 +111,11 @@ pub struct Benchmark {
 }
 
 /// A run to enter.
-#[derive(Debug, Clone, PartialEq, ToSchema)]
+#[derive(Debug, Clone, ToSchema)]
 pub struct NewBenchmark {
     /// Free description in the form of the first version.
     #[schema(value_type = Option<Object>)]
-    pub setup: Option<Value>,
+    pub setup: Option<JsonText>,
     /// Start of the run; may be left out if there is a `setup`, and is now then.
     #[schema(required = false)]
     pub ts_start: DateTime<Utc>,
@@ -106,10 +126,10 @@ pub struct NewBenchmark {
     pub description: Option<String>,
     /// Chain specification of the node under test.
     #[schema(value_type = Option<Object>)]
-    pub chain_spec: Option<Value>,
+    pub chain_spec: Option<JsonText>,
     /// What the benchmark did.
     #[schema(value_type = Option<Object>)]
-    pub benchmark_spec: Option<Value>,
+    pub benchmark_spec: Option<JsonText>,
     /// Machine of the run.
     pub host_system_id: Option<i64>,
 }
@@ -173,15 +193,26 @@ pub fn insert_benchmark(
     new: &NewBenchmark,
 ) -> QueryResult<Option<Benchmark>> {
     let inserted = diesel::sql_query(include_str!("insert_benchmark.sql"))
-        .bind::<Nullable<Jsonb>, _>(&new.setup)
+        .bind::<Nullable<Text>, _>(new.setup.as_ref().map(JsonText::text))
         .bind::<Timestamptz, _>(new.ts_start)
         .bind::<Timestamptz, _>(new.ts_end)
         .bind::<Nullable<Text>, _>(&new.description)
-        .bind::<Nullable<Jsonb>, _>(&new.chain_spec)
-        .bind::<Nullable<Jsonb>, _>(&new.benchmark_spec)
+        .bind::<Nullable<Text>, _>(new.chain_spec.as_ref().map(JsonText::text))
+        .bind::<Nullable<Text>, _>(new.benchmark_spec.as_ref().map(JsonText::text))
         .bind::<Nullable<BigInt>, _>(new.host_system_id)
         .get_result(conn);
     none_if_unknown(inserted)
+}
+
+/// Deletes a run with its phases; `false` if there is no such run.
+///
+/// # Errors
+/// If the database cannot be written.
+pub fn delete_benchmark(conn: &mut PgConnection, id: i64) -> QueryResult<bool> {
+    let deleted = diesel::sql_query("DELETE FROM benchmarks WHERE id = $1")
+        .bind::<BigInt, _>(id)
+        .execute(conn)?;
+    Ok(deleted > 0)
 }
 
 /// Enters a phase of a run; none if the run is unknown.

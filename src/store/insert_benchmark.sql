@@ -5,5 +5,5 @@
 -- Cost: one row.
 -- Order: none.
 INSERT INTO benchmarks (setup, ts_start, ts_end, description, chain_spec, benchmark_spec, host_system_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
-RETURNING id, setup, ts_start, ts_end, description, chain_spec, benchmark_spec, host_system_id, created_at
+VALUES ($1::jsonb, $2, $3, $4, $5::jsonb, $6::jsonb, $7)
+RETURNING id, setup::text, ts_start, ts_end, description, chain_spec::text, benchmark_spec::text, host_system_id, created_at

@@ -16,3 +16,4 @@ pub use decode::{DecodeError, Fields, Format, Message, decode};
 pub use facts::{HardwareBenchmark, NodeFacts};
 pub use reading::{Block, PoolImport, Reading, integer};
 pub use redact::hide_addresses;
+pub use repair::is_storable;

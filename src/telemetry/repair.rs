@@ -25,6 +25,12 @@ pub(super) fn repair(text: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Whether the database holds a JSON text exactly as it is: it has no NUL, no lone
+/// surrogate, and no number that is hundreds of digits long once it is written out.
+pub fn is_storable(text: &str) -> bool {
+    repair(text.as_bytes()) == text.as_bytes()
+}
+
 /// Copies the string at the start of `text`, and gives what follows it.
 fn string<'a>(text: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
     out.push(b'"');

@@ -173,3 +173,68 @@ fn unknown_ids_are_404_and_bad_fields_are_named() {
     assert_eq!(app.post("/benchmarks", &json!([])).status, 400);
     assert_eq!(app.db.count("SELECT count(*) FROM benchmarks"), 0);
 }
+
+/// Enters a run with this text as its setup.
+fn enter(app: &TestApp, setup: &str) -> crate::support::Answer {
+    let body = format!("{{\"setup\": {setup}}}");
+    app.ask(
+        "POST",
+        "/benchmarks",
+        &[("content-type", "application/json")],
+        &body,
+    )
+}
+
+#[test]
+fn numbers_are_kept_to_the_digit_or_refused() {
+    let app = TestApp::start();
+    let kept = [
+        "12345678901234567890123",
+        "9007199254740993",
+        "0.1000000000000000055511151231257827",
+    ];
+    for number in kept {
+        let entered = enter(&app, &format!("{{\"x\": {number}}}"));
+        assert_eq!(entered.status, 200, "{}", entered.body);
+        let shown = format!("\"setup\":{{\"x\": {number}}}");
+        assert!(entered.body.contains(&shown), "{}", entered.body);
+        assert!(app.get("/benchmarks").body.contains(&shown));
+    }
+    assert_eq!(enter(&app, r#"{"x": 1e300}"#).status, 200);
+    assert_eq!(
+        app.get("/benchmarks").json()[0]["setup"],
+        json!({"x": 1e300})
+    );
+    let nested = "[".repeat(200) + &"]".repeat(200);
+    for setup in [
+        r#"{"x": [1.7976931348623157e308]}"#,
+        r#"{"x": 1e400}"#,
+        r#"{"x": 1e-4000}"#,
+        r#"{"x": 1e131072}"#,
+        r#"{"x": "\u0000"}"#,
+        r#"{"x": "\ud800"}"#,
+        &format!("{{\"x\": {nested}}}"),
+        "[1]",
+        "1",
+    ] {
+        let refused = enter(&app, setup);
+        assert_eq!(refused.status, 400, "{setup}: {}", refused.body);
+        assert_eq!(refused.json()["error"]["parameter"], "setup", "{setup}");
+    }
+    assert_eq!(app.get("/benchmarks").json().as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn a_run_is_deleted_with_its_phases() {
+    let app = TestApp::start();
+    let run = enter(&app, "{}").json();
+    let (path, id) = (format!("/benchmarks/{}", run["id"]), &run["id"]);
+    let phase = json!({"benchmark_id": id, "name": "import", "phase": "start"});
+    assert_eq!(app.post("/benchmarks/events", &phase).status, 200);
+    let gone = app.ask("DELETE", &path, &[], "");
+    assert_eq!((gone.status, gone.body.as_str()), (204, ""));
+    assert_eq!(app.get("/benchmarks").json(), json!([]));
+    assert_eq!(app.get(&format!("{path}/events")).status, 404);
+    assert_eq!(app.ask("DELETE", &path, &[], "").status, 404);
+    assert_eq!(app.ask("DELETE", "/benchmarks/x", &[], "").status, 400);
+}

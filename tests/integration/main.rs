@@ -40,6 +40,7 @@ mod lossless;
 mod migrations;
 mod node_logs;
 mod nodes;
+mod odd_requests;
 mod pages;
 mod plans;
 mod plans_of_a_year;

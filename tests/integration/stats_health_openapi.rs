@@ -255,6 +255,7 @@ fn the_description_has_every_route_and_each_answers() {
             let answer = match method.as_str() {
                 "get" => app.get(&asked),
                 "post" => app.post(&asked, &json!({})),
+                "delete" => app.ask("DELETE", &asked, &[], ""),
                 other => panic!("{other} of {path} is not tried"),
             };
             let status = answer.status.to_string();

@@ -21,7 +21,7 @@ pub use feed_client::FeedClient;
 pub use load::Load;
 pub use network::Network;
 pub use random::Random;
-pub use test_app::TestApp;
+pub use test_app::{Answer, TestApp};
 pub use test_db::{TestDb, rename_database};
 
 /// How long any condition may take on a busy machine.
