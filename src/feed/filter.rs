@@ -1,6 +1,6 @@
 //! Whose messages, and which.
 
-use super::item::Origin;
+use super::origin::Origin;
 
 /// What a subscription asks for. What is `None` admits everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]

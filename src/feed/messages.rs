@@ -1,25 +1,27 @@
 //! What the hub is told, by the batcher, the database and subscribers.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use actix::Recipient;
 use tokio::sync::oneshot;
 
-use super::board::LastHeard;
 use super::filter::Filter;
-use super::item::{Item, Origin};
-use super::subscribers::{SubscriberId, Update};
+use super::item::Item;
+use super::node_table::NodeValues;
+use super::origin::Origin;
+use super::subscribers::{Delivery, SubscriberId};
 use crate::store::{Batch, SessionRow};
 
 /// What the feed wants from the database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Demand {
     /// Whose messages, and which, where another server receives them.
-    pub filters: Vec<Filter>,
+    pub filters: HashSet<Filter>,
     /// The table of all nodes is shown.
     pub nodes: bool,
-    /// Comings and goings are.
-    pub presence: bool,
+    /// So many listen to comings and goings.
+    pub presence: usize,
     /// Grows when somebody wants to know that everything has been handed on.
     pub generation: u64,
 }
@@ -27,7 +29,7 @@ pub struct Demand {
 impl Demand {
     /// Whether nothing is wanted.
     pub fn is_empty(&self) -> bool {
-        self.filters.is_empty() && !self.nodes && !self.presence
+        self.filters.is_empty() && !self.nodes && self.presence == 0
     }
 }
 
@@ -67,7 +69,7 @@ pub struct RemoteChanges {
 #[rtype(result = "()")]
 pub struct Seed {
     /// Nodes, with what they said last.
-    pub nodes: Vec<(SessionRow, LastHeard)>,
+    pub nodes: Vec<(SessionRow, NodeValues)>,
     /// These were the last.
     pub is_complete: bool,
 }
@@ -76,7 +78,7 @@ pub struct Seed {
 /// becomes ready when the subscriber is given up.
 #[derive(Debug, actix::Message)]
 #[rtype(result = "(SubscriberId, oneshot::Receiver<()>)")]
-pub struct Join(pub Recipient<Update>);
+pub struct Join(pub Recipient<Delivery>);
 
 /// From a subscriber. The answer to a subscription with history names the
 /// sessions that it admits: their rows may be stored later than their messages.

@@ -8,35 +8,44 @@
 //!
 //! The [`Hub`] gets every batch when it leaves for the database, so it costs
 //! ingestion one message a batch, and what nobody asked for costs nothing more.
-//! What is sent to many is written once. A subscriber that reads too slowly has
-//! a bounded mailbox: what does not fit is counted, and it is told.
+//! It speaks in typed values; a dialect in `http` writes them as JSON, each once for all
+//! who get the same. What waits for a subscriber that reads slowly is bounded in bytes:
+//! what does not fit is counted, and it is told.
 //!
 //! `request` understands what a subscriber wants, `filter` says whom and what,
-//! `windows` aggregates, `cursor` names a place in the stream, `board` is the
+//! `windows` aggregates, `cursor` names a place in the stream, `node_table` is the
 //! table of all nodes, `remote` brings what other servers of the database receive.
 
 mod blocks;
-mod board;
+mod channels;
 mod cursor;
 mod filter;
 mod hub;
+mod hub_requests;
 mod item;
 mod messages;
+mod node_table;
+mod origin;
 mod remote;
 mod request;
 mod sessions;
+mod shared;
 mod subscribers;
 mod windows;
 
 pub use cursor::Cursor;
 pub use filter::Filter;
 pub use hub::{Hub, HubParts};
-pub use item::{Item, Items, Origin, frame, peer_message};
+pub use hub_requests::HubRequests;
+pub use item::{Item, Items};
 pub use messages::{Ask, Demand, Departed, Join, Wish};
+pub use node_table::{NodeChanged, NodeState, NodeValues, Parts};
+pub use origin::Origin;
 pub use remote::{RemoteParts, follow_others};
 pub use request::{
     Interest, MessagesRequest, Request, RequestError, RequestId, Since, Topic, read_request,
 };
-pub use sessions::Presence;
-pub use subscribers::{SubscriberId, Update};
+pub use sessions::{Presence, PresenceChange};
+pub use shared::{Form, Shared};
+pub use subscribers::{Delivery, SubscriberId, Update};
 pub use windows::{Aggregate, AggregateKind, WindowRow, Windows};

@@ -5,24 +5,28 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 
+use super::channels::Channels;
 use super::filter::Filter;
-use super::item::Origin;
+use super::origin::Origin;
+use super::shared::Weigh;
 use crate::ids::SessionId;
 use crate::store::SessionRow;
 
 /// How long the messages of a session may be on their way after its end.
 const MEMORY: Duration = Duration::from_secs(120);
 
+/// Memory of a coming or going until it is sent, bytes.
+const PRESENCE_BYTES: usize = 400;
+
 /// Sessions that ended and are remembered, at most, the newest: some 2 kB each.
 const ENDED_MAX: usize = 10_000;
 
 /// A node came or went.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Presence {
-    /// `online` or `offline`.
-    pub event: &'static str,
+    /// Which of the two.
+    pub change: PresenceChange,
     /// libp2p identity.
     pub peer_id: String,
     /// Name that the operator gave.
@@ -35,8 +39,24 @@ pub struct Presence {
     pub session: SessionId,
     /// Server time.
     pub at: DateTime<Utc>,
-    /// Why it went.
-    pub reason: Option<String>,
+}
+
+/// How it changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PresenceChange {
+    /// It came.
+    Came,
+    /// It left.
+    Left {
+        /// Why, if it is known.
+        reason: Option<String>,
+    },
+}
+
+impl Weigh for Vec<Presence> {
+    fn bytes(&self) -> usize {
+        PRESENCE_BYTES * self.len()
+    }
 }
 
 /// A session.
@@ -44,8 +64,8 @@ pub struct Presence {
 pub(super) struct Known {
     pub(super) row: SessionRow,
     pub(super) origin: Arc<Origin>,
-    /// Numbers of the topics that want its messages, as of a generation.
-    topics: Vec<u64>,
+    /// Numbers of the channels that want its messages, as of a generation.
+    channels: Vec<u64>,
     generation: u64,
     ended_at: Option<Instant>,
 }
@@ -54,8 +74,6 @@ pub(super) struct Known {
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     known: HashMap<SessionId, Known>,
-    /// Grows when topics come or go.
-    generation: u64,
     /// Those that ended, in the order of their ends.
     ended: VecDeque<(Instant, SessionId)>,
 }
@@ -80,8 +98,8 @@ impl Sessions {
         let known = Known {
             origin: Arc::new(Origin::of(row)),
             row: row.clone(),
-            topics: Vec::new(),
-            // Never that of a topic, so that they are looked for.
+            channels: Vec::new(),
+            // Never that of the channels, so that they are looked for.
             generation: u64::MAX,
             ended_at,
         };
@@ -91,35 +109,28 @@ impl Sessions {
             self.sweep(now);
         }
         match (was_there, is_there) {
-            (false, true) => Presence::of(row, "online", row.created_at, None),
+            (false, true) => Presence::of(row, row.created_at, PresenceChange::Came),
             (true, false) => {
                 let at = row.disconnected_at.unwrap_or(row.last_seen_at);
                 let reason = row.disconnect_reason.as_deref().map(str::to_owned);
-                Presence::of(row, "offline", at, reason)
+                Presence::of(row, at, PresenceChange::Left { reason })
             }
             _ => None,
         }
     }
 
-    /// Topics came or went: who listens to whom has to be looked at again.
-    pub(super) fn topics_changed(&mut self) {
-        self.generation += 1;
-    }
-
-    /// A session, and the numbers of the topics that want its messages.
-    pub(super) fn find<'a>(
+    /// A session, and the numbers of the channels that want its messages.
+    pub(super) fn find(
         &mut self,
         session: SessionId,
-        topics: impl Iterator<Item = (u64, &'a Filter)>,
+        channels: &Channels,
     ) -> Option<(&Known, &[u64])> {
-        let generation = self.generation;
         let known = self.known.get_mut(&session)?;
-        if known.generation != generation {
-            let wanting = topics.filter(|(_, filter)| filter.admits_node(&known.origin));
-            known.topics = wanting.map(|(number, _)| number).collect();
-            known.generation = generation;
+        if known.generation != channels.generation {
+            known.channels = channels.wanting(&known.origin);
+            known.generation = channels.generation;
         }
-        Some((known, &known.topics))
+        Some((known, &known.channels))
     }
 
     /// The sessions whose messages a filter admits.
@@ -147,21 +158,15 @@ impl Sessions {
 }
 
 impl Presence {
-    fn of(
-        row: &SessionRow,
-        event: &'static str,
-        at: DateTime<Utc>,
-        reason: Option<String>,
-    ) -> Option<Self> {
+    fn of(row: &SessionRow, at: DateTime<Utc>, change: PresenceChange) -> Option<Self> {
         Some(Self {
-            event,
+            change,
             peer_id: row.facts.peer_id.clone()?,
             name: row.facts.name.clone(),
             chain: row.facts.chain.clone(),
             genesis_hash: row.facts.genesis_hash.clone(),
             session: row.id,
             at,
-            reason,
         })
     }
 
@@ -201,13 +206,14 @@ mod tests {
         let now = Instant::now();
         let mut row = session(1, false);
         row.facts.peer_id = Some("peer".to_owned());
-        let event = |presence: Option<Presence>| presence.map(|presence| presence.event);
-        assert_eq!(event(sessions.apply(&row, now)), Some("online"));
+        let came =
+            |presence: Option<Presence>| presence.map(|one| one.change == PresenceChange::Came);
+        assert_eq!(came(sessions.apply(&row, now)), Some(true));
         row.disconnected_at = Some(DateTime::UNIX_EPOCH);
-        assert_eq!(event(sessions.apply(&row, now)), Some("offline"));
-        assert_eq!(event(sessions.apply(&row, now)), None);
+        assert_eq!(came(sessions.apply(&row, now)), Some(false));
+        assert_eq!(came(sessions.apply(&row, now)), None);
         (row.disconnected_at, row.revision) = (None, 2);
-        assert_eq!(event(sessions.apply(&row, now)), Some("online"));
+        assert_eq!(came(sessions.apply(&row, now)), Some(true));
     }
 
     #[test]

@@ -6,33 +6,55 @@ use std::time::{Duration, Instant};
 
 use actix::Recipient;
 use actix::prelude::SendError;
-use bytestring::ByteString;
 use tokio::sync::oneshot;
 
 use super::cursor::Cursor;
 use super::item::Items;
+use super::node_table::NodeChanged;
+use super::sessions::Presence;
+use super::shared::{Charge, Shared, Waiting};
 use crate::metrics::{FeedMetrics, MissReason};
 
 /// A subscriber that takes nothing for so long is given up.
 const STALLED_MAX: Duration = Duration::from_secs(30);
 
+/// Memory of an update beside what it shares with others, bytes.
+const UPDATE_BYTES: usize = 256;
+
 /// Number of a subscriber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SubscriberId(pub(super) u64);
 
-/// What a subscriber gets.
-#[derive(Debug, Clone, actix::Message)]
+/// An update on its way to a subscriber; it counts as waiting until it is dropped.
+#[derive(Debug, actix::Message)]
 #[rtype(result = "()")]
+pub struct Delivery {
+    /// What it gets.
+    pub update: Update,
+    _charge: Charge,
+}
+
+/// What a subscriber gets.
+#[derive(Debug)]
 pub enum Update {
     /// Messages of a subscription, by its number.
     Messages {
         /// Number of the subscription, chosen by the subscriber.
         subscription: u64,
         /// The messages.
-        items: Arc<Items>,
+        items: Arc<Shared<Items>>,
         /// They came before the subscription, and may be in the database by now.
         early: bool,
     },
+    /// Rows of the table of all nodes.
+    Nodes {
+        /// The rows.
+        rows: Arc<Shared<Vec<NodeChanged>>>,
+        /// All nodes have been shown.
+        is_complete: bool,
+    },
+    /// Nodes came or went.
+    Presence(Arc<Shared<Vec<Presence>>>),
     /// It read too slowly for so many messages of a subscription.
     Lagged {
         /// Number of the subscription.
@@ -47,14 +69,24 @@ pub enum Update {
         /// The place after it.
         cursor: Cursor,
     },
-    /// JSON to hand on as it is.
-    Text(ByteString),
+}
+
+impl Update {
+    fn bytes(&self) -> usize {
+        let shared = match self {
+            Self::Messages { items, .. } => items.bytes(),
+            Self::Nodes { rows, .. } => rows.bytes(),
+            Self::Presence(presences) => presences.bytes(),
+            Self::Lagged { .. } | Self::Synced { .. } => 0,
+        };
+        UPDATE_BYTES + shared
+    }
 }
 
 /// A subscription to messages.
 #[derive(Debug)]
-pub(super) struct Subscription {
-    pub(super) topic: u64,
+pub(super) struct Listening {
+    pub(super) channel: u64,
     missed: u64,
     sync: Option<u64>,
 }
@@ -75,21 +107,30 @@ pub(super) struct NodesView {
 /// A subscriber.
 #[derive(Debug)]
 pub(super) struct Subscriber {
-    mailbox: Recipient<Update>,
+    mailbox: Recipient<Delivery>,
+    waiting: Waiting,
+    waiting_total: Waiting,
     /// Tells the subscriber, by being dropped, that it was given up.
     _alive: oneshot::Sender<()>,
-    stalled_since: Option<Instant>,
-    pub(super) messages: HashMap<u64, Subscription>,
+    /// When there was no room for more, and what it had taken by then.
+    refused: Option<(Instant, usize)>,
+    pub(super) messages: HashMap<u64, Listening>,
     pub(super) nodes: Option<NodesView>,
     pub(super) presence: Option<Option<String>>,
 }
 
 impl Subscriber {
-    pub(super) fn new(mailbox: Recipient<Update>, alive: oneshot::Sender<()>) -> Self {
+    pub(super) fn new(
+        mailbox: Recipient<Delivery>,
+        alive: oneshot::Sender<()>,
+        waiting_total: Waiting,
+    ) -> Self {
         Self {
             mailbox,
+            waiting: Waiting::default(),
+            waiting_total,
             _alive: alive,
-            stalled_since: None,
+            refused: None,
             messages: HashMap::new(),
             nodes: None,
             presence: None,
@@ -104,9 +145,9 @@ impl Subscriber {
     }
 
     /// Adds a subscription to messages.
-    pub(super) fn listen(&mut self, subscription: u64, topic: u64) {
-        let listening = Subscription {
-            topic,
+    pub(super) fn listen(&mut self, subscription: u64, channel: u64) {
+        let listening = Listening {
+            channel,
             missed: 0,
             sync: None,
         };
@@ -115,16 +156,27 @@ impl Subscriber {
 
     /// Hands something on if there is room for it.
     pub(super) fn offer(&mut self, update: Update, now: Instant) -> bool {
-        match self.mailbox.try_send(update) {
-            Ok(()) => {
-                self.stalled_since = None;
-                true
-            }
-            Err(SendError::Full(_)) => {
-                self.stalled_since.get_or_insert(now);
-                false
-            }
-            Err(SendError::Closed(_)) => false,
+        let bytes = update.bytes();
+        if !self.waiting.has_room(bytes, &self.waiting_total) {
+            self.refuse(now);
+            return false;
+        }
+        let charge = self.waiting.charge(bytes);
+        let delivery = Delivery {
+            update,
+            _charge: charge,
+        };
+        let sent = self.mailbox.try_send(delivery);
+        if matches!(sent, Err(SendError::Full(_))) {
+            self.refuse(now);
+        }
+        sent.is_ok()
+    }
+
+    fn refuse(&mut self, now: Instant) {
+        let taken = self.waiting.taken();
+        if self.refused.is_none_or(|(_, before)| before != taken) {
+            self.refused = Some((now, taken));
         }
     }
 
@@ -132,7 +184,7 @@ impl Subscriber {
     pub(super) fn offer_messages(
         &mut self,
         subscription: u64,
-        items: &Arc<Items>,
+        items: &Arc<Shared<Items>>,
         early: bool,
         now: Instant,
         metrics: &FeedMetrics,
@@ -204,8 +256,10 @@ impl Subscriber {
 
     /// Whether it took nothing for too long.
     pub(super) fn is_stalled(&self, now: Instant) -> bool {
-        let since = self.stalled_since;
-        since.is_some_and(|since| now.duration_since(since) >= STALLED_MAX)
+        let refused = self.refused;
+        refused.is_some_and(|(since, taken)| {
+            now.duration_since(since) >= STALLED_MAX && taken == self.waiting.taken()
+        })
     }
 
     /// Tells how much was missed; false if there was no room even for that.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Values that open windows hold together; 8 MiB. What comes on top is left out
 /// and counted.
@@ -80,12 +80,13 @@ impl Aggregate {
         let start = at.timestamp_micros().div_euclid(width) * width;
         DateTime::from_timestamp_micros(start).unwrap_or(at)
     }
-
-    /// As it stands in answers.
-    pub fn to_json(&self) -> Value {
-        json!({"type": self.kind.name(), "interval": self.interval.num_seconds(), "key": self.key})
-    }
 }
+
+/// Memory of a series beside its name and values, bytes.
+const SERIES_BYTES: usize = 128;
+
+/// Names of the series of open windows, together; what comes on top is left out too.
+const SERIES_BYTES_MAX: usize = 8 << 20;
 
 type Series = (Option<String>, Option<String>);
 
@@ -110,6 +111,7 @@ pub struct Windows {
     aggregate: Aggregate,
     open: BTreeMap<DateTime<Utc>, BTreeMap<Series, Vec<f64>>>,
     values: usize,
+    series_bytes: usize,
     /// Windows before it are over.
     closed_until: DateTime<Utc>,
     /// How long messages may take from their arrival to here.
@@ -126,6 +128,7 @@ impl Windows {
             aggregate,
             open: BTreeMap::new(),
             values: 0,
+            series_bytes: 0,
             grace,
             left_out: 0,
         }
@@ -148,6 +151,14 @@ impl Windows {
         }
         let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
         let series = (text("target"), text("name"));
+        let bytes = series_bytes(&series);
+        let open = self.open.get(&window);
+        let is_known = open.is_some_and(|open| open.contains_key(&series));
+        if !is_known && self.series_bytes + bytes > SERIES_BYTES_MAX {
+            self.left_out += 1;
+            return;
+        }
+        self.series_bytes += if is_known { 0 } else { bytes };
         let window = self.open.entry(window).or_default();
         window.entry(series).or_default().push(value);
         self.values += 1;
@@ -164,8 +175,10 @@ impl Windows {
         let closed = std::mem::replace(&mut self.open, open);
         let mut rows = Vec::new();
         for (start, series) in closed {
-            for ((target, name), mut values) in series {
+            for (series, mut values) in series {
                 self.values -= values.len();
+                self.series_bytes -= series_bytes(&series);
+                let (target, name) = series;
                 rows.push(WindowRow {
                     start,
                     target,
@@ -182,6 +195,11 @@ impl Windows {
     pub fn take_left_out(&mut self) -> u64 {
         std::mem::take(&mut self.left_out)
     }
+}
+
+fn series_bytes((target, name): &Series) -> usize {
+    let bytes = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    SERIES_BYTES + bytes(target) + bytes(name)
 }
 
 /// Nodes write numbers as numbers or as texts.
@@ -209,6 +227,8 @@ fn as_f64(count: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn at(seconds: f64) -> DateTime<Utc> {
@@ -300,5 +320,32 @@ mod tests {
                 (Some("x"), Some("b"), 5.0)
             ]
         );
+    }
+
+    #[test]
+    fn names_of_series_are_bounded_in_bytes() {
+        let mut windows = windows(AggregateKind::Max, 86_400);
+        let name = "x".repeat(100_000);
+        for number in 0..200 {
+            let span = fields(json!({"time": number, "name": format!("{number}{name}")}));
+            windows.add(at(1.0), &span);
+            // What is known goes on.
+            windows.add(
+                at(2.0),
+                &fields(json!({"time": number, "name": format!("0{name}")})),
+            );
+        }
+        let room = SERIES_BYTES_MAX / (name.len() + SERIES_BYTES);
+        let left_out = windows.take_left_out();
+        assert!(left_out >= 200 - u64::try_from(room).unwrap(), "{left_out}");
+        let closed = windows.close(at(200_000.0));
+        let bytes: usize = closed
+            .iter()
+            .flat_map(|row| &row.name)
+            .map(String::len)
+            .sum();
+        assert!(bytes <= SERIES_BYTES_MAX && closed.len() + 2 >= room);
+        assert_eq!(closed[0].count, 201);
+        assert_eq!((windows.series_bytes, windows.values), (0, 0));
     }
 }

@@ -17,22 +17,23 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use actix_web_actors::ws;
 use chrono::Utc;
 use futures::stream;
-use serde_json::json;
 
 use super::access::Caller;
+use super::feed_dialect::FeedDialect;
 use super::feed_requests::FeedRequests;
 use super::subscription::Subscription;
 use super::{AppError, AppState};
 use crate::feed::{
-    Ask, Interest, Item, Join, MessagesRequest, Origin, RequestId, Since, SubscriberId, Topic,
-    Update, Wish, peer_message, read_request,
+    Ask, Delivery, Interest, Item, Join, MessagesRequest, Origin, RequestId, Since, SubscriberId,
+    Topic, Update, Wish, read_request,
 };
 use crate::metrics::MissReason;
 use crate::query::history::History;
 use crate::server_state::Permit;
 
-/// Updates that wait for a subscriber until it counts as slow.
-const MAILBOX: usize = 16;
+/// Updates that wait for a subscriber, whatever their bytes: those of 100 subscriptions
+/// for ten seconds.
+const MAILBOX: usize = 4_096;
 
 /// Subscriptions of one connection; a page needs a few.
 const SUBSCRIPTIONS_MAX: usize = 100;
@@ -73,7 +74,7 @@ pub(super) async fn connect(
         state,
         payload: Some(payload),
         _permit: permit,
-        with_addresses,
+        dialect: FeedDialect { with_addresses },
         id: None,
         subscriptions: HashMap::new(),
         next: 0,
@@ -91,7 +92,7 @@ struct FeedSocket {
     state: web::Data<AppState>,
     payload: Option<web::Payload>,
     _permit: Permit,
-    with_addresses: bool,
+    dialect: FeedDialect,
     id: Option<SubscriberId>,
     subscriptions: HashMap<u64, Subscription>,
     next: u64,
@@ -103,7 +104,7 @@ struct FeedSocket {
 }
 
 /// A history that is being read, counted in [`FeedSocket::histories`].
-struct Reading {
+struct OpenHistory {
     history: History,
     counted: Rc<()>,
 }
@@ -113,7 +114,7 @@ impl FeedSocket {
         let (id, request) = read_request(text);
         let request = match request {
             Ok(request) => request,
-            Err(error) => return refuse(&error.to_string(), id.as_ref(), ctx),
+            Err(error) => return self.refuse(&error.to_string(), id.as_ref(), ctx),
         };
         let wish = match (request.interest, request.topic) {
             (Interest::Subscribe, Topic::Messages(request)) => {
@@ -127,25 +128,25 @@ impl FeedSocket {
             (Interest::Subscribe, Topic::Presence(chain)) => Wish::Presence(chain),
             (Interest::Unsubscribe, Topic::Presence(_)) => Wish::NoPresence,
         };
-        acknowledge(id.as_ref(), ctx);
+        self.acknowledge(id.as_ref(), ctx);
         self.ask(wish, ctx);
     }
 
     fn subscribe(&mut self, request: MessagesRequest, id: Option<&RequestId>, ctx: &mut Context) {
         let same = |known: &Subscription| known.is_of(&request);
         if self.subscriptions.values().any(same) {
-            return refuse("this subscription is there already", id, ctx);
+            return self.refuse("this subscription is there already", id, ctx);
         }
         if self.subscriptions.len() >= SUBSCRIPTIONS_MAX {
             let problem = format!("a connection has at most {SUBSCRIPTIONS_MAX} subscriptions");
-            return refuse(&problem, id, ctx);
+            return self.refuse(&problem, id, ctx);
         }
         let reading = Rc::strong_count(&self.histories) - 1;
         if request.since != Since::Now && reading >= SUBSCRIPTIONS_MAX {
             let problem = format!("{SUBSCRIPTIONS_MAX} histories are being read: wait for one");
-            return refuse(&problem, id, ctx);
+            return self.refuse(&problem, id, ctx);
         }
-        acknowledge(id, ctx);
+        self.acknowledge(id, ctx);
         self.next += 1;
         let subscription = self.next;
         let filter = request.filter.clone();
@@ -173,10 +174,10 @@ impl FeedSocket {
         let mut known = self.subscriptions.iter();
         let found = known.find(|(_, known)| known.is_of(request));
         let Some(subscription) = found.map(|(subscription, _)| *subscription) else {
-            return refuse("there is no such subscription", id, ctx);
+            return self.refuse("there is no such subscription", id, ctx);
         };
         self.subscriptions.remove(&subscription);
-        acknowledge(id, ctx);
+        self.acknowledge(id, ctx);
         self.ask(Wish::NoMessages { subscription }, ctx);
     }
 
@@ -195,7 +196,8 @@ impl FeedSocket {
         let Some(subscriber) = self.id else {
             return;
         };
-        let heard = self.state.feed().send(Ask { subscriber, what });
+        let feed = self.state.feed();
+        let heard = async move { feed.send(Ask { subscriber, what }).await };
         let heard = heard.into_actor(self);
         ctx.wait(heard.map(|heard, socket, ctx| match heard {
             Ok(sessions) => then(socket, sessions, ctx),
@@ -231,22 +233,22 @@ impl FeedSocket {
         };
         let begun = begun.into_actor(self);
         ctx.spawn(begun.map(move |begun, socket, ctx| match begun {
-            Ok(history) => socket.go_on(subscription, Reading { history, counted }, ctx),
+            Ok(history) => socket.go_on(subscription, OpenHistory { history, counted }, ctx),
             Err(error) => socket.without_history(subscription, &error, ctx),
         }));
     }
 
     /// Reads the next part of a history. As this actor sleeps while its peer
     /// does not read, no more is read than the peer takes.
-    fn go_on(&self, subscription: u64, reading: Reading, ctx: &mut Context) {
+    fn go_on(&self, subscription: u64, open: OpenHistory, ctx: &mut Context) {
         if !self.subscriptions.contains_key(&subscription) {
             return;
         }
         let state = self.state.clone();
-        let Reading {
+        let OpenHistory {
             mut history,
             counted,
-        } = reading;
+        } = open;
         let step = async move {
             let step = move |conn: &mut _| {
                 let items = history.next(conn)?;
@@ -258,7 +260,7 @@ impl FeedSocket {
         ctx.spawn(step.map(move |step, socket, ctx| match step {
             Ok((history, Some(items))) => {
                 socket.show_history(subscription, &items, ctx);
-                socket.go_on(subscription, Reading { history, counted }, ctx);
+                socket.go_on(subscription, OpenHistory { history, counted }, ctx);
             }
             Ok((_, None)) => socket.ask(Wish::Sync { subscription }, ctx),
             Err(error) => socket.without_history(subscription, &error, ctx),
@@ -266,9 +268,9 @@ impl FeedSocket {
     }
 
     fn show_history(&mut self, subscription: u64, items: &[Item], ctx: &mut Context) {
-        let with_addresses = self.with_addresses;
+        let dialect = self.dialect;
         if let Some(known) = self.subscriptions.get_mut(&subscription) {
-            for text in known.history(items, with_addresses) {
+            for text in known.history(items, dialect) {
                 ctx.text(text);
             }
         }
@@ -277,24 +279,24 @@ impl FeedSocket {
     /// There is no history, or no more of it: what comes now is shown all the same.
     fn without_history(&mut self, subscription: u64, error: &AppError, ctx: &mut Context) {
         if let Some(known) = self.subscriptions.get(&subscription) {
-            let about = peer_message(&known.filter);
-            let error = format!("the history could not be read: {error}");
-            ctx.text(json!({"error": error, "peer_message": about}).to_string());
+            let problem = format!("the history could not be read: {error}");
+            ctx.text(self.dialect.failed(&problem, &known.filter));
         }
         self.ask(Wish::Sync { subscription }, ctx);
     }
 
     fn update(&mut self, update: Update, ctx: &mut Context) {
-        let with_addresses = self.with_addresses;
+        let dialect = self.dialect;
         match update {
-            Update::Text(text) => ctx.text(text),
+            Update::Nodes { rows, is_complete } => ctx.text(dialect.nodes(&rows, is_complete)),
+            Update::Presence(presences) => ctx.text(dialect.presence(&presences)),
             Update::Messages {
                 subscription,
                 items,
                 early,
             } => {
                 if let Some(known) = self.subscriptions.get_mut(&subscription) {
-                    let shown = known.live(&items, early, with_addresses);
+                    let shown = known.live(&items, early, dialect);
                     shown.into_iter().for_each(|text| ctx.text(text));
                 }
             }
@@ -303,7 +305,7 @@ impl FeedSocket {
                 missed,
             } => {
                 if let Some(known) = self.subscriptions.get(&subscription) {
-                    ctx.text(lagged(known, missed));
+                    ctx.text(dialect.lagged(&known.filter, missed));
                 }
             }
             Update::Synced {
@@ -311,12 +313,12 @@ impl FeedSocket {
                 cursor,
             } => {
                 if let Some(known) = self.subscriptions.get_mut(&subscription) {
-                    let (texts, missed) = known.synced(&cursor, with_addresses);
+                    let (texts, missed) = known.synced(&cursor, dialect);
                     texts.into_iter().for_each(|text| ctx.text(text));
                     if missed > 0 {
                         let metrics = &self.state.metrics.feed;
                         metrics.missed(MissReason::LongHistory, missed);
-                        ctx.text(lagged(known, missed));
+                        ctx.text(dialect.lagged(&known.filter, missed));
                     }
                 }
             }
@@ -325,17 +327,27 @@ impl FeedSocket {
 
     /// Shows the windows that are over.
     fn close_windows(&mut self, ctx: &mut Context) {
-        let now = Utc::now();
+        let (now, dialect) = (Utc::now(), self.dialect);
         for known in self.subscriptions.values_mut() {
-            let (text, late) = known.close_windows(now);
+            let (text, late) = known.close_windows(now, dialect);
             if let Some(text) = text {
                 ctx.text(text);
             }
             if late > 0 {
                 self.state.metrics.feed.missed(MissReason::Late, late);
-                ctx.text(lagged(known, late));
+                ctx.text(dialect.lagged(&known.filter, late));
             }
         }
+    }
+
+    fn acknowledge(&self, id: Option<&RequestId>, ctx: &mut Context) {
+        if let Some(id) = id {
+            ctx.text(self.dialect.acknowledged(id));
+        }
+    }
+
+    fn refuse(&self, problem: &str, id: Option<&RequestId>, ctx: &mut Context) {
+        ctx.text(self.dialect.refused(problem, id));
     }
 
     /// Asks the peer whether it still is there.
@@ -353,23 +365,6 @@ impl FeedSocket {
             ctx.ping(b"");
         }
     }
-}
-
-fn lagged(known: &Subscription, missed: u64) -> String {
-    json!({"lagged": missed, "peer_message": peer_message(&known.filter)}).to_string()
-}
-
-fn acknowledge(id: Option<&RequestId>, ctx: &mut Context) {
-    if let Some(id) = id {
-        ctx.text(json!({"ack": {"request_id": id}}).to_string());
-    }
-}
-
-fn refuse(problem: &str, id: Option<&RequestId>, ctx: &mut Context) {
-    ctx.text(match id {
-        Some(id) => json!({"error": problem, "request_id": id}).to_string(),
-        None => json!({ "error": problem }).to_string(),
-    });
 }
 
 /// Waits until nothing is on disk that belongs into the database, for at most
@@ -397,7 +392,8 @@ impl Actor for FeedSocket {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
-        let joined = self.state.feed().send(Join(ctx.address().recipient()));
+        let (feed, recipient) = (self.state.feed(), ctx.address().recipient());
+        let joined = async move { feed.send(Join(recipient)).await };
         ctx.wait(joined.into_actor(self).map(|joined, socket, ctx| {
             let Ok((id, given_up)) = joined else {
                 return ctx.stop();
@@ -418,11 +414,11 @@ impl Actor for FeedSocket {
     }
 }
 
-impl Handler<Update> for FeedSocket {
+impl Handler<Delivery> for FeedSocket {
     type Result = ();
 
-    fn handle(&mut self, update: Update, ctx: &mut Self::Context) {
-        self.update(update, ctx);
+    fn handle(&mut self, delivery: Delivery, ctx: &mut Self::Context) {
+        self.update(delivery.update, ctx);
     }
 }
 
@@ -438,7 +434,7 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for FeedSocket {
                 ctx.stop();
             }
             Ok(ws::Message::Binary(_) | ws::Message::Continuation(_)) => {
-                refuse("a request is one text, unfragmented", None, ctx);
+                self.refuse("a request is one text, unfragmented", None, ctx);
             }
             Err(ws::ProtocolError::Overflow) => {
                 let reason = (ws::CloseCode::Size, "a request has at most 64 KiB");

@@ -8,6 +8,7 @@ mod client_ip;
 mod connections;
 mod error;
 mod extractors;
+mod feed_dialect;
 mod feed_requests;
 mod feed_socket;
 mod guard;

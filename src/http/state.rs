@@ -11,7 +11,7 @@ use super::misdirected::Misdirected;
 use super::{AppError, OwnNames};
 use crate::config::Config;
 use crate::database::Pools;
-use crate::feed::Hub;
+use crate::feed::{Hub, HubRequests};
 use crate::ingest::{Ingest, Sampler};
 use crate::metrics::Metrics;
 use crate::query::{Limits, Queries, QueryError};
@@ -30,7 +30,7 @@ pub struct AppState {
     pub own_names: Arc<OwnNames>,
     /// The ingestion pipeline.
     pub ingest: Arc<Ingest>,
-    hub: Addr<Hub>,
+    feed: HubRequests,
     /// What decisions depend on.
     pub server: Arc<ServerState>,
     store: OnceLock<StoreHandle>,
@@ -64,7 +64,7 @@ impl AppState {
             own_names: Arc::new(OwnNames::of_machine()),
             started_at: Utc::now(),
             ingest,
-            hub,
+            feed: HubRequests::new(hub),
             server,
             store: OnceLock::new(),
             stopping: AtomicBool::new(false),
@@ -81,8 +81,8 @@ impl AppState {
     }
 
     /// The live feed.
-    pub(super) fn feed(&self) -> &Addr<Hub> {
-        &self.hub
+    pub(super) fn feed(&self) -> HubRequests {
+        self.feed.clone()
     }
 
     /// What needs the database; none until it is there.

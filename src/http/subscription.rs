@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytestring::ByteString;
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use serde_json::{Value, json};
+use chrono::{DateTime, TimeDelta, Utc};
 
+use super::feed_dialect::FeedDialect;
 use crate::feed::{
-    Aggregate, Cursor, Filter, Item, Items, MessagesRequest, Since, Windows, frame, peer_message,
+    Aggregate, Cursor, Filter, Item, Items, MessagesRequest, Shared, Since, Windows,
 };
 
-/// Messages that are held while the history is read; what is more is missed.
+/// Messages that are held while the history is read, and their bytes; what is more is
+/// missed.
 const HELD_MAX: usize = 1 << 16;
+const HELD_BYTES_MAX: usize = 32 << 20;
 
 /// Messages in one text.
 const CHUNK: usize = 1_000;
@@ -40,8 +42,9 @@ pub(super) struct Subscription {
 /// What came while the history was read.
 #[derive(Debug)]
 struct Held {
-    items: Vec<(Arc<Items>, bool)>,
+    items: Vec<(Arc<Shared<Items>>, bool)>,
     count: usize,
+    bytes: usize,
     missed: u64,
     /// Messages of the history that may come live as well.
     seen: HashSet<i64>,
@@ -79,6 +82,7 @@ impl Subscription {
             held: (since != Since::Now).then(|| Held {
                 items: Vec::new(),
                 count: 0,
+                bytes: 0,
                 missed: 0,
                 seen: HashSet::new(),
                 seen_from: now - ON_ITS_WAY,
@@ -99,7 +103,7 @@ impl Subscription {
     }
 
     /// The next part of the history.
-    pub(super) fn history(&mut self, items: &[Item], with_addresses: bool) -> Vec<ByteString> {
+    pub(super) fn history(&mut self, items: &[Item], dialect: FeedDialect) -> Vec<ByteString> {
         if let Some(held) = &mut self.held {
             let may_come_again = items
                 .iter()
@@ -114,22 +118,24 @@ impl Subscription {
         }
         let chunks = items.chunks(CHUNK);
         chunks
-            .map(|items| frame(&self.filter, with_addresses, items, None))
+            .map(|items| dialect.page(&self.filter, items, None))
             .collect()
     }
 
     /// Messages that came live; `early` ones came before the subscription.
     pub(super) fn live(
         &mut self,
-        items: &Arc<Items>,
+        items: &Arc<Shared<Items>>,
         early: bool,
-        with_addresses: bool,
+        dialect: FeedDialect,
     ) -> Option<ByteString> {
         if let Some(held) = &mut self.held {
-            if held.count + items.list.len() > HELD_MAX {
+            let bytes: usize = items.list.iter().map(Item::bytes).sum();
+            if held.count + items.list.len() > HELD_MAX || held.bytes + bytes > HELD_BYTES_MAX {
                 held.missed += u64::try_from(items.list.len()).unwrap_or(u64::MAX);
             } else {
                 held.count += items.list.len();
+                held.bytes += bytes;
                 held.items.push((items.clone(), early));
             }
             return None;
@@ -143,7 +149,7 @@ impl Subscription {
             }
             return None;
         }
-        Some(items.frame(&self.filter, with_addresses))
+        Some(dialect.messages(&self.filter, items))
     }
 
     /// The history is complete, and so is what was held: what of it was not in
@@ -151,7 +157,7 @@ impl Subscription {
     pub(super) fn synced(
         &mut self,
         cursor: &Cursor,
-        with_addresses: bool,
+        dialect: FeedDialect,
     ) -> (Vec<ByteString>, u64) {
         let Some(mut held) = self.held.take() else {
             return (Vec::new(), 0);
@@ -174,44 +180,30 @@ impl Subscription {
         let mut texts = Vec::new();
         let mut chunks = fresh.chunks(CHUNK).peekable();
         if chunks.peek().is_none() {
-            texts.push(frame(&self.filter, with_addresses, [], Some(cursor)));
+            texts.push(dialect.page(&self.filter, [], Some(cursor)));
         }
         while let Some(items) = chunks.next() {
             let end = chunks.peek().is_none().then_some(cursor);
             let items = items.iter().copied();
-            texts.push(frame(&self.filter, with_addresses, items, end));
+            texts.push(dialect.page(&self.filter, items, end));
         }
         (texts, held.missed)
     }
 
     /// The windows that are over, and how many messages came too late for theirs.
-    pub(super) fn close_windows(&mut self, now: DateTime<Utc>) -> (Option<String>, u64) {
+    pub(super) fn close_windows(
+        &mut self,
+        now: DateTime<Utc>,
+        dialect: FeedDialect,
+    ) -> (Option<ByteString>, u64) {
         let Some(windows) = self.windows.as_mut().filter(|_| self.held.is_none()) else {
             return (None, 0);
         };
-        let data = windows.close(now);
+        let rows = windows.close(now);
         let late = windows.take_left_out();
-        if data.is_empty() {
-            return (None, late);
-        }
-        let rows = data.into_iter();
-        let data: Vec<Value> = rows
-            .map(|row| {
-                json!({
-                    "time": row.value,
-                    "name": row.name,
-                    "target": row.target,
-                    "values": {"count": row.count},
-                    "created_at": row.start.to_rfc3339_opts(SecondsFormat::Secs, true),
-                })
-            })
-            .collect();
-        let text = json!({
-            "peer_message": peer_message(&self.filter),
-            "aggregate": windows.aggregate().to_json(),
-            "data": data,
-        });
-        (Some(text.to_string()), late)
+        let text =
+            (!rows.is_empty()).then(|| dialect.windows(&self.filter, windows.aggregate(), rows));
+        (text, late)
     }
 
     /// Whether a message that came before the subscription belongs to it.

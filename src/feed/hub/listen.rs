@@ -1,4 +1,5 @@
-//! What subscribers ask for: who listens to which topic.
+//! What subscribers ask for: who listens to which channel. Each request costs what it
+//! is about, however many others there are.
 
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -6,21 +7,24 @@ use std::time::Instant;
 use chrono::Utc;
 
 use super::table::Watched;
-use super::{Hub, Topic};
+use super::{Hub, TEXT_BYTES};
 use crate::feed::filter::Filter;
-use crate::feed::item::{Items, Origin};
+use crate::feed::item::Items;
 use crate::feed::messages::{Demand, Wish};
-use crate::feed::subscribers::{NodesView, Subscriber, SubscriberId};
+use crate::feed::origin::Origin;
+use crate::feed::shared::Shared;
+use crate::feed::subscribers::{NodesView, SubscriberId};
 use crate::store::Batch;
 
 impl Hub {
     /// Does what a subscriber asks. Returns the sessions of a subscription with history.
     pub(super) fn answer(&mut self, id: SubscriberId, what: Wish) -> Vec<Arc<Origin>> {
         let now = Instant::now();
-        let mut sessions = Vec::new();
         let Some(subscriber) = self.subscribers.get_mut(&id) else {
-            return sessions;
+            return Vec::new();
         };
+        let before = subscriber.subscriptions();
+        let mut sessions = Vec::new();
         match what {
             Wish::Messages {
                 subscription,
@@ -33,37 +37,64 @@ impl Hub {
                 self.listen(id, subscription, filter, early, now);
             }
             Wish::NoMessages { subscription } => {
-                let gone = subscriber.messages.remove(&subscription);
-                if let Some(gone) = gone {
-                    self.stop_listening(id, subscription, gone.topic);
+                if let Some(gone) = subscriber.messages.remove(&subscription) {
+                    self.stop_listening(id, subscription, gone.channel);
                 }
             }
             Wish::Sync { subscription } => {
-                self.generation += 1;
-                subscriber.want_sync(subscription, self.generation);
+                let mut generation = 0;
+                self.demand.send_modify(|demand| {
+                    demand.generation += 1;
+                    generation = demand.generation;
+                });
+                subscriber.want_sync(subscription, generation);
             }
             Wish::Nodes(chain) => {
                 let sessions = &self.sessions;
-                let watched = self.board.get_or_insert_with(|| {
+                let watched = self.watched.get_or_insert_with(|| {
                     let mut watched = Watched::default();
-                    sessions.open().for_each(|row| watched.board.session(row));
+                    sessions.open().for_each(|row| watched.table.session(row));
                     // A new subscriber gets all rows anyway.
-                    watched.board.take_changes();
+                    watched.table.take_changes();
                     watched
                 });
                 let view = NodesView {
-                    left: watched.board.keys(chain.as_deref()).into(),
+                    left: watched.table.keys(chain.as_deref()).into(),
                     chain,
                     ..NodesView::default()
                 };
                 subscriber.nodes = Some(view);
+                self.want(|demand| demand.nodes = true);
             }
             Wish::NoNodes => subscriber.nodes = None,
-            Wish::Presence(chain) => subscriber.presence = Some(chain),
-            Wish::NoPresence => subscriber.presence = None,
+            Wish::Presence(chain) => {
+                let is_new = subscriber.presence.replace(chain).is_none();
+                self.want(|demand| demand.presence += usize::from(is_new));
+            }
+            Wish::NoPresence => {
+                let was_wanted = subscriber.presence.take().is_some();
+                self.want(|demand| demand.presence -= usize::from(was_wanted));
+            }
         }
-        self.show_demand();
+        let subscriber = self.subscribers.get(&id);
+        let after = subscriber.map_or(0, |subscriber| subscriber.subscriptions());
+        self.count_subscriptions(before, after);
         sessions
+    }
+
+    /// Changes what is wanted of the database; who reads it hears of it if it differs.
+    fn want(&self, change: impl FnOnce(&mut Demand)) {
+        self.demand.send_if_modified(|demand| {
+            let before = (demand.nodes, demand.presence);
+            change(demand);
+            before != (demand.nodes, demand.presence)
+        });
+    }
+
+    fn count_subscriptions(&self, before: usize, after: usize) {
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let subscriptions = &self.metrics().subscriptions;
+        subscriptions.add(count(after) - count(before));
     }
 
     fn listen(
@@ -74,26 +105,21 @@ impl Hub {
         early: bool,
         now: Instant,
     ) {
-        let known = self.topics.iter().find(|(_, topic)| topic.filter == filter);
-        let number = match known.map(|(number, _)| *number) {
+        let number = match self.channels.find(&filter) {
             Some(number) => {
                 // What waits came before.
                 self.flush(number, now);
                 number
             }
             None => {
-                self.next_number += 1;
-                let topic = Topic {
-                    filter: filter.clone(),
-                    ..Topic::default()
-                };
-                self.topics.insert(self.next_number, topic);
-                self.sessions.topics_changed();
-                self.next_number
+                self.demand.send_modify(|demand| {
+                    demand.filters.insert(filter.clone());
+                });
+                self.channels.add(filter)
             }
         };
-        if let Some(topic) = self.topics.get_mut(&number) {
-            topic.listeners.insert((id, subscription));
+        if let Some(channel) = self.channels.get_mut(number) {
+            channel.listeners.insert((id, subscription));
         }
         if let Some(subscriber) = self.subscribers.get_mut(&id) {
             subscriber.listen(subscription, number);
@@ -109,62 +135,42 @@ impl Hub {
         for batch in batches {
             self.sort(&batch, Some(number));
         }
-        let found = self.topics.get_mut(&number);
-        let list = found
-            .map(|topic| std::mem::take(&mut topic.pending))
-            .unwrap_or_default();
-        if let Some(subscriber) = self.subscribers.get_mut(&id).filter(|_| !list.is_empty()) {
-            let cursor = self.positions.cursor(Utc::now());
-            let items = Arc::new(Items::new(list, cursor));
+        let channel = self.channels.get_mut(number);
+        let list = channel.map(|channel| channel.take_pending());
+        let cursor = self.positions.cursor(Utc::now());
+        for items in Items::in_texts(list.unwrap_or_default(), cursor, TEXT_BYTES) {
+            let items = Shared::new(items, &self.waiting);
             let metrics = &self.parts.metrics.feed;
-            subscriber.offer_messages(subscription, &items, true, now, metrics);
+            if let Some(subscriber) = self.subscribers.get_mut(&id) {
+                subscriber.offer_messages(subscription, &items, true, now, metrics);
+            }
         }
     }
 
     fn stop_listening(&mut self, id: SubscriberId, subscription: u64, number: u64) {
-        if let Some(topic) = self.topics.get_mut(&number) {
-            topic.listeners.remove(&(id, subscription));
-            if topic.listeners.is_empty() {
-                self.topics.remove(&number);
-                self.sessions.topics_changed();
-            }
+        let Some(channel) = self.channels.get_mut(number) else {
+            return;
+        };
+        channel.listeners.remove(&(id, subscription));
+        if channel.listeners.is_empty()
+            && let Some(channel) = self.channels.remove(number)
+        {
+            self.demand.send_modify(|demand| {
+                demand.filters.remove(&channel.filter);
+            });
         }
     }
 
     pub(super) fn leave(&mut self, id: SubscriberId) {
-        if let Some(subscriber) = self.subscribers.remove(&id) {
-            for (subscription, listening) in subscriber.messages {
-                self.stop_listening(id, subscription, listening.topic);
-            }
-        }
-        self.show_demand();
-    }
-
-    /// Tells those who read the database what is wanted, and the metrics by how many.
-    pub(super) fn show_demand(&self) {
-        let demand = Demand {
-            filters: self
-                .topics
-                .values()
-                .map(|topic| topic.filter.clone())
-                .collect(),
-            nodes: self.board.is_some(),
-            presence: self.subscribers.values().any(|one| one.presence.is_some()),
-            generation: self.generation,
+        let Some(subscriber) = self.subscribers.remove(&id) else {
+            return;
         };
-        self.demand.send_if_modified(|known| {
-            let is_new = *known != demand;
-            *known = demand;
-            is_new
-        });
-        let metrics = self.metrics();
-        let subscriptions: usize = self
-            .subscribers
-            .values()
-            .map(Subscriber::subscriptions)
-            .sum();
-        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        metrics.subscribers.set(count(self.subscribers.len()));
-        metrics.subscriptions.set(count(subscriptions));
+        self.metrics().subscribers.dec();
+        self.count_subscriptions(subscriber.subscriptions(), 0);
+        let listened = usize::from(subscriber.presence.is_some());
+        self.want(|demand| demand.presence -= listened);
+        for (subscription, listening) in subscriber.messages {
+            self.stop_listening(id, subscription, listening.channel);
+        }
     }
 }

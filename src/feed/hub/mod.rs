@@ -3,7 +3,7 @@
 mod listen;
 mod table;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,13 @@ use chrono::Utc;
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 
-use super::board::Board;
+use super::channels::Channels;
 use super::cursor::Positions;
-use super::filter::Filter;
 use super::item::{Item, Items};
 use super::messages::{Ask, Demand, Departed, Join, RemoteChanges, Seed};
+use super::node_table::NodeTable;
 use super::sessions::{Presence, Sessions};
+use super::shared::{Shared, Waiting};
 use super::subscribers::{Subscriber, SubscriberId};
 use crate::ids::{KindIndex, MessageId};
 use crate::metrics::{FeedMetrics, Metrics, MissReason};
@@ -28,8 +29,8 @@ use table::Watched;
 /// memory, also when it is stored; most have less than 1 MiB.
 const MAILBOX: usize = 32;
 
-/// Messages of a topic that may wait for the next update.
-const PENDING_MAX: usize = 1 << 16;
+/// Messages in one text, unless one is larger: bytes.
+const TEXT_BYTES: usize = 1 << 20;
 
 /// Comings and goings that may wait for the next update.
 const PRESENCES_MAX: usize = 10_000;
@@ -62,29 +63,21 @@ pub struct HubParts {
 pub struct Hub {
     parts: HubParts,
     sessions: Sessions,
-    topics: HashMap<u64, Topic>,
-    next_number: u64,
+    channels: Channels,
     subscribers: HashMap<SubscriberId, Subscriber>,
-    board: Option<Watched>,
+    last_subscriber: u64,
+    /// What waits for all of them.
+    waiting: Waiting,
+    watched: Option<Watched>,
     presences: Vec<Presence>,
     recent: VecDeque<Weak<Batch>>,
     positions: Positions,
     kind_names: HashMap<i16, Arc<str>>,
     demand: watch::Sender<Demand>,
-    generation: u64,
     /// Of other servers, everything up to it has been handed on.
     remote_generation: u64,
     is_looking: bool,
     tick: u32,
-}
-
-/// All who want the same.
-#[derive(Debug, Default)]
-struct Topic {
-    filter: Filter,
-    listeners: HashSet<(SubscriberId, u64)>,
-    pending: Vec<Item>,
-    missed: u64,
 }
 
 impl Hub {
@@ -96,16 +89,16 @@ impl Hub {
             Self {
                 parts,
                 sessions: Sessions::default(),
-                topics: HashMap::new(),
-                next_number: 0,
+                channels: Channels::default(),
                 subscribers: HashMap::new(),
-                board: None,
+                last_subscriber: 0,
+                waiting: Waiting::default(),
+                watched: None,
                 presences: Vec::new(),
                 recent: VecDeque::new(),
                 positions: Positions::default(),
                 kind_names: HashMap::new(),
                 demand,
-                generation: 0,
                 remote_generation: 0,
                 is_looking: false,
                 tick: 0,
@@ -123,35 +116,31 @@ impl Hub {
         let now = Instant::now();
         for row in rows {
             let presence = self.sessions.apply(row, now);
-            if let Some(watched) = &mut self.board {
-                watched.board.session(row);
+            if let Some(watched) = &mut self.watched {
+                watched.table.session(row);
             }
             let is_wanted = are_news && self.presences.len() < PRESENCES_MAX;
-            if is_wanted && self.subscribers.values().any(|one| one.presence.is_some()) {
+            if is_wanted && self.demand.borrow().presence > 0 {
                 self.presences.extend(presence);
             }
         }
     }
 
-    /// Gives the messages of a batch to the topics that want them, or to one
-    /// topic only.
+    /// Gives the messages of a batch to the channels that want them, or to one
+    /// channel only.
     fn sort(&mut self, batch: &Batch, only: Option<u64>) {
         let mut last = None;
         for group in &batch.groups {
             for (row, pending) in group.rows.views() {
                 last = last.max(Some(row.id));
-                let wants_board = self.board.is_some() && only.is_none();
-                if self.topics.is_empty() && !wants_board {
+                let wants_nodes = self.watched.is_some() && only.is_none();
+                if self.channels.is_empty() && !wants_nodes {
                     continue;
                 }
-                let topics = self
-                    .topics
-                    .iter()
-                    .map(|(number, topic)| (*number, &topic.filter));
-                let Some((known, wanting)) = self.sessions.find(row.session, topics) else {
+                let Some((known, wanting)) = self.sessions.find(row.session, &self.channels) else {
                     continue;
                 };
-                if wanting.is_empty() && !wants_board {
+                if wanting.is_empty() && !wants_nodes {
                     continue;
                 }
                 let kind = kind_name(
@@ -161,12 +150,12 @@ impl Hub {
                     pending,
                     row.logs,
                 );
-                if let Some(watched) = self.board.as_mut().filter(|_| wants_board)
-                    && Board::wants(&kind)
+                if let Some(watched) = self.watched.as_mut().filter(|_| wants_nodes)
+                    && NodeTable::wants(&kind)
                 {
                     let (at, received_at) = (row.created_at, Some(group.received_at));
                     watched
-                        .board
+                        .table
                         .message(&known.origin, &kind, row.logs, at, received_at);
                 }
                 let mut made: Option<Item> = None;
@@ -174,10 +163,10 @@ impl Hub {
                     .iter()
                     .filter(|number| only.is_none_or(|only| only == **number))
                 {
-                    let Some(topic) = self.topics.get_mut(number) else {
+                    let Some(channel) = self.channels.get_mut(*number) else {
                         continue;
                     };
-                    if topic.filter.admits_kind(&kind) {
+                    if channel.filter.admits_kind(&kind) {
                         let item = made.get_or_insert_with(|| Item {
                             id: row.id,
                             origin: known.origin.clone(),
@@ -186,7 +175,7 @@ impl Hub {
                             received_at: Some(group.received_at),
                             fields: String::from_utf8_lossy(row.logs).into(),
                         });
-                        topic.push(item.clone());
+                        channel.push(item.clone());
                     }
                 }
             }
@@ -196,43 +185,48 @@ impl Hub {
         }
     }
 
-    /// Gives messages of another server to the topics that want them.
+    /// Gives messages of other servers to the channels that want them.
     fn sort_remote(&mut self, items: Vec<Item>) {
         for item in items {
             self.positions.reach(&item.origin.server_id, item.id);
-            if let Some(watched) = &mut self.board
-                && Board::wants(&item.kind)
+            if let Some(watched) = &mut self.watched
+                && NodeTable::wants(&item.kind)
             {
                 let at = item.created_at;
                 let fields = item.fields.as_bytes();
                 watched
-                    .board
+                    .table
                     .message(&item.origin, &item.kind, fields, at, item.received_at);
             }
-            let admits = |topic: &&mut Topic| {
-                topic.filter.admits_node(&item.origin) && topic.filter.admits_kind(&item.kind)
-            };
-            for topic in self.topics.values_mut().filter(admits) {
-                topic.push(item.clone());
+            for number in self.channels.wanting(&item.origin) {
+                let channel = self.channels.get_mut(number);
+                if let Some(channel) = channel.filter(|one| one.filter.admits_kind(&item.kind)) {
+                    channel.push(item.clone());
+                }
             }
         }
     }
 
-    /// Hands on what waits for the listeners of a topic.
+    /// Hands on what waits for the listeners of a channel, in texts of bounded size;
+    /// the last one has the place after all of them.
     fn flush(&mut self, number: u64, now: Instant) {
-        let Some(topic) = self.topics.get_mut(&number) else {
+        let Some(channel) = self.channels.get_mut(number) else {
             return;
         };
-        let list = std::mem::take(&mut topic.pending);
-        let missed = std::mem::take(&mut topic.missed);
+        let list = channel.take_pending();
+        let missed = std::mem::take(&mut channel.missed);
         let metrics = &self.parts.metrics.feed;
         if let Some(received_at) = list.iter().find_map(|item| item.received_at) {
             let delay = now.saturating_duration_since(received_at);
             metrics.delay_seconds.observe(delay.as_secs_f64());
         }
         let cursor = self.positions.cursor(Utc::now());
-        let items = (!list.is_empty()).then(|| Arc::new(Items::new(list, cursor)));
-        for (subscriber, subscription) in &topic.listeners {
+        let texts = Items::in_texts(list, cursor, TEXT_BYTES);
+        let texts: Vec<_> = texts
+            .into_iter()
+            .map(|items| Shared::new(items, &self.waiting))
+            .collect();
+        for (subscriber, subscription) in &channel.listeners {
             let Some(subscriber) = self.subscribers.get_mut(subscriber) else {
                 continue;
             };
@@ -240,7 +234,7 @@ impl Hub {
                 metrics.missed(MissReason::HubBusy, missed);
                 subscriber.missed(*subscription, missed);
             }
-            if let Some(items) = &items {
+            for items in &texts {
                 subscriber.offer_messages(*subscription, items, false, now, metrics);
             }
         }
@@ -248,8 +242,7 @@ impl Hub {
 
     fn tick(&mut self) {
         let now = Instant::now();
-        let numbers: Vec<u64> = self.topics.keys().copied().collect();
-        for number in numbers {
+        for number in self.channels.numbers() {
             self.flush(number, now);
         }
         self.hand_on_presences(now);
@@ -285,16 +278,6 @@ impl Hub {
         let cursor = self.positions.cursor(Utc::now());
         for subscriber in self.subscribers.values_mut() {
             subscriber.catch_up(self.remote_generation, &cursor, now);
-        }
-    }
-}
-
-impl Topic {
-    fn push(&mut self, item: Item) {
-        if self.pending.len() < PENDING_MAX {
-            self.pending.push(item);
-        } else {
-            self.missed += 1;
         }
     }
 }
@@ -348,8 +331,8 @@ impl Handler<Departed> for Hub {
         self.take_over(all().filter(|row| row.disconnected_at.is_none()), true);
         self.sort(&batch, None);
         self.take_over(all().filter(|row| row.disconnected_at.is_some()), true);
-        for topic in self.topics.values_mut() {
-            topic.missed += departed.missed;
+        for channel in self.channels.iter_mut() {
+            channel.missed += departed.missed;
         }
         if self.recent.len() >= RECENT_MAX {
             self.recent.pop_front();
@@ -369,8 +352,8 @@ impl Handler<RemoteChanges> for Hub {
         }
         self.take_over(&changes.sessions, changes.are_news);
         self.sort_remote(changes.items);
-        for topic in self.topics.values_mut() {
-            topic.missed += changes.left_out;
+        for channel in self.channels.iter_mut() {
+            channel.missed += changes.left_out;
         }
         self.remote_generation = self.remote_generation.max(changes.generation);
     }
@@ -380,9 +363,9 @@ impl Handler<Seed> for Hub {
     type Result = ();
 
     fn handle(&mut self, seed: Seed, _ctx: &mut Self::Context) {
-        if let Some(watched) = &mut self.board {
-            for (row, last) in seed.nodes {
-                watched.board.seed(&row, last);
+        if let Some(watched) = &mut self.watched {
+            for (row, values) in seed.nodes {
+                watched.table.seed(&row, values);
             }
             watched.is_complete |= seed.is_complete;
         }
@@ -393,11 +376,12 @@ impl Handler<Join> for Hub {
     type Result = MessageResult<Join>;
 
     fn handle(&mut self, Join(mailbox): Join, _ctx: &mut Self::Context) -> Self::Result {
-        self.next_number += 1;
-        let id = SubscriberId(self.next_number);
+        self.last_subscriber += 1;
+        let id = SubscriberId(self.last_subscriber);
         let (alive, given_up) = oneshot::channel();
-        self.subscribers.insert(id, Subscriber::new(mailbox, alive));
-        self.show_demand();
+        let subscriber = Subscriber::new(mailbox, alive, self.waiting.clone());
+        self.subscribers.insert(id, subscriber);
+        self.metrics().subscribers.inc();
         MessageResult((id, given_up))
     }
 }

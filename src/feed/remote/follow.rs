@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 use super::{HubGone, RemoteParts};
 use crate::changes::{self, Tail};
 use crate::feed::filter::Filter;
-use crate::feed::item::{Item, Origin};
+use crate::feed::item::Item;
 use crate::feed::messages::{Demand, RemoteChanges};
+use crate::feed::origin::Origin;
 use crate::ids::MessageId;
 use crate::messages::{self, MessageRow, Selection};
 use crate::metrics::MissReason;
@@ -270,7 +271,7 @@ impl Follower {
             sessions: is_few.then_some(sessions),
             kinds: kinds.map(|mut kinds| {
                 kinds.extend(of_nodes.into_iter().filter(|_| wanted.nodes));
-                kinds
+                Vec::from_iter(kinds)
             }),
         }
     }

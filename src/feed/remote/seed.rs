@@ -4,18 +4,15 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Double, Nullable, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz};
 
 use crate::changes::{self, Position};
-use crate::feed::board::LastHeard;
 use crate::feed::messages::Seed;
+use crate::feed::node_table::{NODES_MAX, NodeValues};
 use crate::store::SessionRow;
 
 /// Nodes in a page.
 const PAGE: i64 = 2_000;
-
-/// Nodes altogether: as many as the table holds, those online first.
-const NODES_MAX: usize = 100_000;
 
 /// The projection may lag for so long before its rows are taken as they are.
 const LAG_MAX: Duration = Duration::from_secs(5);
@@ -38,32 +35,12 @@ pub(super) struct Seeding {
 struct Row {
     #[diesel(sql_type = Text)]
     session: String,
+    #[diesel(sql_type = Text)]
+    values: String,
     #[diesel(sql_type = Timestamptz)]
     session_at: DateTime<Utc>,
     #[diesel(sql_type = BigInt)]
     session_id: i64,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    height: Option<i64>,
-    #[diesel(sql_type = Nullable<Text>)]
-    best_hash: Option<String>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    best_at: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    finalized_height: Option<i64>,
-    #[diesel(sql_type = Nullable<Text>)]
-    finalized_hash: Option<String>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    finalized_at: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    peers: Option<i64>,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    transactions: Option<i64>,
-    #[diesel(sql_type = Nullable<Double>)]
-    download_bytes_per_s: Option<f64>,
-    #[diesel(sql_type = Nullable<Double>)]
-    upload_bytes_per_s: Option<f64>,
-    #[diesel(sql_type = Nullable<Double>)]
-    state_cache_bytes: Option<f64>,
 }
 
 impl Seeding {
@@ -112,25 +89,10 @@ impl Seeding {
 }
 
 impl Row {
-    fn into_node(self) -> Option<(SessionRow, LastHeard)> {
-        let session = serde_json::from_str::<SessionRow>(&self.session);
-        let session = session
-            .inspect_err(|error| log::debug!("a session of the database cannot be read: {error}"))
-            .ok()?;
-        let last = LastHeard {
-            height: self.height,
-            best_hash: self.best_hash,
-            best_at: self.best_at,
-            propagation_ms: None,
-            finalized_height: self.finalized_height,
-            finalized_hash: self.finalized_hash,
-            finalized_at: self.finalized_at,
-            peers: self.peers,
-            transactions: self.transactions,
-            download_bytes_per_s: self.download_bytes_per_s,
-            upload_bytes_per_s: self.upload_bytes_per_s,
-            state_cache_bytes: self.state_cache_bytes,
-        };
-        Some((session, last))
+    fn into_node(self) -> Option<(SessionRow, NodeValues)> {
+        let session = serde_json::from_str(&self.session);
+        let node = session.and_then(|session| Ok((session, serde_json::from_str(&self.values)?)));
+        node.inspect_err(|error| log::debug!("a node of the database cannot be read: {error}"))
+            .ok()
     }
 }

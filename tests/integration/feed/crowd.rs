@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::{count, introduce, numbers, say};
 use crate::support::{FIN, FakeNode, FeedClient, TEXT, TestApp, frame, wait_until};
 
 /// Memory that a connection may cost while it sends as fast as it can.
@@ -140,5 +141,76 @@ fn a_limit_holds_for_those_that_come_in_the_same_moment() {
             let admitted = admitted.count();
             assert!((1..=20).contains(&admitted), "{path}: {admitted}");
         });
+    }
+}
+
+/// A deployment restarts while many pages are open.
+#[test]
+fn a_crowd_that_subscribes_at_once_silences_nobody() {
+    let app = TestApp::builder().env("CONNECTIONS_PER_IP_MAX", 0).start();
+    let mut node = app.node("/submit");
+    introduce(&mut node, 1, "peer", "chain");
+    let mut reader = FeedClient::connect(&app);
+    reader
+        .ask(&json!({"peer_id": "peer", "msg": "count", "interest": "subscribe", "request_id": 1}));
+    reader.next();
+    let is_over = AtomicBool::new(false);
+    let sent = thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            let mut sent = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                count(&mut node, 1, sent..sent + 5);
+                sent += 5;
+                thread::sleep(Duration::from_millis(5));
+            }
+            sent
+        });
+        let mut crowd: Vec<FeedClient> = (0..200).map(|_| FeedClient::connect(&app)).collect();
+        for (number, page) in crowd.iter_mut().enumerate() {
+            for topic in ["nodes", "presence"] {
+                page.ask(&json!({"topic": topic, "interest": "subscribe"}));
+            }
+            for msg in 0..10 {
+                page.ask(&json!({"chain": format!("chain {number}"), "msg": format!("kind {msg}"), "interest": "subscribe"}));
+            }
+        }
+        wait_until("all have subscribed", || {
+            app.metric("feed_subscriptions") == 200.0 * 12.0 + 1.0
+        });
+        is_over.store(true, Ordering::Relaxed);
+        sender.join().unwrap()
+    });
+    let (items, _) = reader.items(usize::try_from(sent).unwrap());
+    assert_eq!(numbers(&items), (0..sent).collect::<Vec<_>>());
+    assert!(app.metric_with("feed_messages_missed_total", "hub_busy") == 0.0);
+}
+
+#[test]
+fn a_reader_with_a_hundred_subscriptions_misses_nothing() {
+    let app = TestApp::start();
+    let mut node = app.node("/submit");
+    introduce(&mut node, 1, "peer", "chain");
+    let mut reader = FeedClient::connect(&app);
+    for number in 0..100 {
+        reader.ask(
+            &json!({"peer_id": "peer", "msg": format!("kind {number}"), "interest": "subscribe", "request_id": 1}),
+        );
+        assert_eq!(reader.next(), json!({"ack": {"request_id": 1}}));
+    }
+    for round in 0..5 {
+        for number in 0..100 {
+            say(
+                &mut node,
+                1,
+                json!({"msg": format!("kind {number}"), "n": round}),
+            );
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    let mut items = 0;
+    while items < 500 {
+        let answer = reader.next();
+        assert!(answer.get("lagged").is_none(), "{answer}");
+        items += answer["data"].as_array().unwrap().len();
     }
 }

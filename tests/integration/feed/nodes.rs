@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+use diesel::connection::SimpleConnection;
 use serde_json::{Value, json};
 
 use super::{introduce, say};
@@ -174,4 +175,43 @@ fn nodes_come_and_go() {
             &came["session"]
         )
     );
+}
+
+/// So many that the table is filled in several steps.
+#[test]
+fn four_readers_at_once_have_all_nodes_when_they_are_told_so() {
+    const NODES: usize = 15_000;
+    const GROWTH_MAX: u64 = 300 << 20;
+    let app = TestApp::start();
+    let mut conn = app.db.connect();
+    conn.batch_execute(&format!(
+        "INSERT INTO peer_connections (id, ip_addr, peer_id, name, chain, created_at, genesis_hash, connection_id, server_id, last_seen_at, disconnected_at, disconnect_reason)
+         SELECT -i, '10.0.0.1', 'peer ' || i, repeat('name', 10), 'chain', now(), '0x01', i, 's', now(), now(), 'server_lost' FROM generate_series(1, {NODES}) i"
+    ))
+    .unwrap();
+    app.wait_projected();
+    let before = app.memory_peak();
+    let start = std::sync::Barrier::new(4);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut feed = FeedClient::connect(&app);
+                start.wait();
+                feed.ask(&json!({"topic": "nodes", "interest": "subscribe"}));
+                let mut peers = std::collections::HashSet::new();
+                loop {
+                    let answer = feed.next();
+                    for row in answer["nodes"].as_array().unwrap() {
+                        peers.insert(row["peer_id"].as_str().unwrap().to_owned());
+                    }
+                    if answer["complete"] == json!(true) {
+                        break;
+                    }
+                }
+                assert_eq!(peers.len(), NODES);
+            });
+        }
+    });
+    let growth = app.memory_peak() - before;
+    assert!(growth < GROWTH_MAX, "{} MiB more", growth >> 20);
 }
