@@ -18,6 +18,10 @@ impl Database {
         Self { url }
     }
 
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// What psql answers to a command: rows as lines, columns parted by `|`.
     pub(crate) fn run(&self, command: &str) -> Outcome<String> {
         self.psql(&["-c", command])

@@ -52,13 +52,12 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server on a new, durable database, with these settings and otherwise the defaults.
     pub(crate) fn start(settings: &[(&str, &str)]) -> Outcome<Self> {
-        // On a disk, as `/tmp` need not be, and open to the user that PostgreSQL drops to.
-        let open = Permissions::from_mode(0o755);
-        let data_dir = tempfile::Builder::new()
-            .prefix("tetcore-analytics-bench-")
-            .permissions(open)
-            .tempdir_in("/var/tmp")?;
-        Self::start_in(data_dir, settings)
+        Self::start_in(new_data_dir()?, settings)
+    }
+
+    /// Starts another server on the same database; this one has to outlive it.
+    pub(crate) fn beside(&self) -> Outcome<Self> {
+        Self::start_in(new_data_dir()?, &[("DATABASE_URL", self.database.url())])
     }
 
     fn start_in(data_dir: TempDir, settings: &[(&str, &str)]) -> Outcome<Self> {
@@ -175,6 +174,15 @@ impl Server {
             }
         }
     }
+}
+
+/// On a disk, as `/tmp` need not be, and open to the user that PostgreSQL drops to.
+fn new_data_dir() -> Outcome<TempDir> {
+    let open = Permissions::from_mode(0o755);
+    Ok(tempfile::Builder::new()
+        .prefix("tetcore-analytics-bench-")
+        .permissions(open)
+        .tempdir_in("/var/tmp")?)
 }
 
 /// Reads where the server listens and which database it uses from what it prints at start.

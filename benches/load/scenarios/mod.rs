@@ -7,6 +7,7 @@ mod purge;
 mod queries;
 mod remote;
 mod steady;
+mod takeover;
 
 use std::time::{Duration, Instant};
 
@@ -20,13 +21,14 @@ pub(crate) type Scenario = fn(Options, &mut Report) -> Outcome<()>;
 
 /// The scenarios of a name on the command line.
 pub(crate) fn chosen(name: &str) -> Outcome<Vec<Scenario>> {
-    let all: [(&str, Scenario); 6] = [
+    let all: [(&str, Scenario); 7] = [
         ("flat", flat::run),
         ("steady", steady::run),
         ("queries", queries::run),
         ("purge", purge::run),
         ("feed", feed::run),
         ("remote", remote::run),
+        ("takeover", takeover::run),
     ];
     let chosen: Vec<Scenario> = all
         .iter()
