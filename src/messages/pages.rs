@@ -68,6 +68,8 @@ pub struct Oldest<'a> {
     pub kind: &'a KindFilter,
     /// Messages at most.
     pub rows: i64,
+    /// Bytes of fields: the message that reaches them is the last.
+    pub bytes: usize,
 }
 
 /// Reads a page, oldest first.
@@ -85,6 +87,7 @@ pub fn oldest(conn: &mut PgConnection, page: &Oldest<'_>) -> QueryResult<Vec<Mes
         .bind::<Nullable<Array<SmallInt>>, _>(&page.kind.ids)
         .bind::<Nullable<Text>, _>(&page.kind.unlisted)
         .bind::<BigInt, _>(page.rows)
+        .bind::<BigInt, _>(i64::try_from(page.bytes).unwrap_or(i64::MAX))
         .load(conn)
 }
 

@@ -18,6 +18,9 @@ use crate::messages::{self, KindFilter, MessageRow, Oldest, Window};
 /// Messages of one step.
 const STEP_ROWS: i64 = 5_000;
 
+/// Bytes of a step: the message that reaches them is its last.
+const STEP_BYTES: usize = 4 << 20;
+
 /// A window that holds fewer messages is followed by a wider one.
 const FEW_ROWS: i64 = STEP_ROWS / 4;
 
@@ -131,10 +134,12 @@ impl History {
             after: self.last,
             kind: &KindFilter::find(conn, self.msg.as_deref())?,
             rows: STEP_ROWS,
+            bytes: STEP_BYTES,
         };
         let rows = messages::oldest(conn, &page)?;
         let kinds = messages::names(conn, &rows)?;
         let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        let bytes: usize = rows.iter().map(|row| row.fields().len()).sum();
         self.rows += count.unsigned_abs();
         if self.rows > ROWS_MAX {
             return Err(QueryError::invalid(
@@ -143,7 +148,7 @@ impl History {
             ));
         }
         match rows.last() {
-            Some(row) if count >= STEP_ROWS => {
+            Some(row) if count >= STEP_ROWS || bytes >= STEP_BYTES => {
                 // The window goes on where this page ends, and the next is narrower.
                 self.last = Some((row.created_at, row.id));
                 self.start = row.created_at;

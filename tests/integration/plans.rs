@@ -220,8 +220,10 @@ fn about_changes() -> Vec<Statement> {
         (
             "a page of a history",
             include_str!("../../src/messages/oldest.sql"),
-            format!("bigint[], bigint[], {TIMES}, timestamptz, bigint, smallint[], text, bigint"),
-            format!("'{{7,207}}', '{{0,0}}', {RANGE}, NULL, NULL, NULL, NULL, 5000"),
+            format!(
+                "bigint[], bigint[], {TIMES}, timestamptz, bigint, smallint[], text, bigint, bigint"
+            ),
+            format!("'{{7,207}}', '{{0,0}}', {RANGE}, NULL, NULL, NULL, NULL, 5000, 4000000"),
         ),
         (
             "messages of a span",

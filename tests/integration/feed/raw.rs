@@ -128,3 +128,27 @@ fn addresses_in_messages_are_for_those_who_may_see_them() {
     assert_eq!(inside.items(1).0[0]["address"], "/ip4/192.0.2.7/tcp/30333");
     assert_eq!(outside.items(1).0[0]["address"], "/ip4/-/tcp/30333");
 }
+
+/// As nodes of early 2021 send them each half minute.
+#[test]
+fn a_history_of_large_messages_comes_in_parts() {
+    let app = TestApp::builder().env("NODE_BYTES_PER_S_MAX", 0).start();
+    let mut node = app.node("/submit");
+    introduce(&mut node, 1, "peer", "chain");
+    let text = "x".repeat(400_000);
+    for n in 0..30 {
+        say(&mut node, 1, json!({"msg": "blob", "n": n, "text": text}));
+    }
+    app.wait_stored(31);
+    let mut feed = FeedClient::connect(&app);
+    feed.ask(&json!({"peer_id": "peer", "msg": "blob", "interest": "subscribe", "start_time": "2020-01-01T00:00:00"}));
+    let mut got = Vec::new();
+    while got.len() < 30 {
+        let answer = feed.next_with("data");
+        let items = answer["data"].as_array().unwrap();
+        assert!(items.len() <= 11, "{} messages in one text", items.len());
+        got.extend(numbers(items));
+    }
+    assert_eq!(got, (0..30).collect::<Vec<_>>());
+    feed.expect_no_items(Duration::from_millis(600));
+}
