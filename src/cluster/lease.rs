@@ -28,15 +28,18 @@ pub enum Job {
     Nodes,
     /// Maintains the projection `node_hours`.
     NodeHours,
+    /// Maintains the projection `span_hours`.
+    SpanHours,
 }
 
 impl Job {
     /// All jobs.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Retention,
         Self::Supervision,
         Self::Nodes,
         Self::NodeHours,
+        Self::SpanHours,
     ];
 
     /// Name of its lease, and label in metrics.
@@ -46,6 +49,7 @@ impl Job {
             Self::Supervision => "supervision",
             Self::Nodes => "projection:nodes",
             Self::NodeHours => "projection:node_hours",
+            Self::SpanHours => "projection:span_hours",
         }
     }
 }

@@ -339,7 +339,7 @@ pub const SETTINGS: &[Setting] = &[
         "3650",
         (1, 36_500),
         "d",
-        "Age at which the hours in node_hours are purged. They outlive their messages, so charts of years need no old messages; an hour of a node takes about 600 bytes, a year of it 5 MB. Charts of the time before come from the messages that are left.",
+        "Age at which the hours in node_hours and span_hours are purged. They outlive their messages, so charts of years need no old messages; an hour of a node takes about 600 bytes, a year of it 5 MB. Charts of the time before come from the messages that are left.",
     ),
     number(
         "PURGE_INTERVAL_S",

@@ -17,18 +17,24 @@
 //! | --- | --- |
 //! | `runner` | the thread that reads the changes, and commits |
 //! | `state` | position and progress of a projection, a row of `projections` |
+//! | `histogram` | times in fixed buckets |
 //! | `hours` | which hours of a table are built anew |
 //! | `identities` | to which node a session belongs |
 //! | `node_hours` | what a node reported in each hour |
 //! | `nodes` | one row for each node: sessions, and the values it reported last |
+//! | `reader` | reads the changes once for all |
 //! | `retention` | what goes, with sessions or with time |
+//! | `span_hours` | how long the spans of a node took in each hour |
 
+mod histogram;
 mod hours;
 mod identities;
 pub mod node_hours;
 pub mod nodes;
+mod reader;
 mod retention;
 mod runner;
+mod span_hours;
 mod state;
 
 use chrono::{DateTime, Utc};
@@ -36,9 +42,11 @@ use diesel::PgConnection;
 use diesel::result::{Error, QueryResult};
 use serde::Serialize;
 
+pub use histogram::{Histogram, RELATIVE_ERROR};
 pub use retention::{HOUR_TABLES, HourTable, forget_sessions, purge_hours, rebuild_behind};
 pub use runner::{Runner, RunnerParts};
-pub use state::{Progress, contains, covers, progress, request_rebuild};
+pub use span_hours::OTHER as OTHER_SPANS;
+pub use state::{Covered, Progress, contains, covered, covers, progress, request_rebuild};
 
 use crate::cluster::Job;
 use crate::ids::SessionId;
@@ -53,7 +61,7 @@ pub struct Message<'a> {
     pub created_at: DateTime<Utc>,
     /// Session.
     pub session: SessionId,
-    /// Kind; empty if it is none of those that the projection asks for.
+    /// Kind; empty if no projection asks for it.
     pub kind: &'a str,
     /// Field `target`.
     pub target: Option<&'a str>,
@@ -116,6 +124,7 @@ pub fn all() -> Vec<Box<dyn Projection>> {
     vec![
         Box::new(nodes::Nodes::default()),
         Box::new(node_hours::NodeHours::default()),
+        Box::new(span_hours::SpanHours::default()),
     ]
 }
 

@@ -15,7 +15,7 @@ pub struct HourTable {
 }
 
 /// All tables of hours.
-pub const HOUR_TABLES: [HourTable; 2] = [
+pub const HOUR_TABLES: [HourTable; 3] = [
     HourTable {
         name: "node_hours",
         projection: "node_hours",
@@ -24,10 +24,18 @@ pub const HOUR_TABLES: [HourTable; 2] = [
         name: "session_hours",
         projection: "node_hours",
     },
+    HourTable {
+        name: "span_hours",
+        projection: "span_hours",
+    },
 ];
 
-/// Tables of what waits until the node of a session is known.
-const WAITING_TABLES: [&str; 2] = ["session_values", "session_hours"];
+/// Rows that wait until the nodes of some sessions are known.
+const WAITING: [&str; 3] = [
+    "session_values WHERE session_id = ANY($1)",
+    "session_hours WHERE session_id = ANY($1)",
+    "span_hours WHERE peer_id = '' AND genesis_hash = '' AND session_id = ANY($1)",
+];
 
 #[derive(QueryableByName)]
 struct Name {
@@ -36,7 +44,7 @@ struct Name {
 }
 
 /// Deletes what waits for the nodes of sessions that are purged. Index:
-/// `session_values_pkey`, `session_hours_pkey`.
+/// `session_values_pkey`, `session_hours_pkey`, `span_hours_pkey`.
 ///
 /// # Errors
 /// If the database cannot be written.
@@ -45,8 +53,8 @@ pub fn forget_sessions(conn: &mut PgConnection, sessions: &[SessionId]) -> Query
         return Ok(());
     }
     let numbers: Vec<i64> = sessions.iter().map(|session| session.0).collect();
-    for table in WAITING_TABLES {
-        diesel::sql_query(format!("DELETE FROM {table} WHERE session_id = ANY($1)"))
+    for rows in WAITING {
+        diesel::sql_query(format!("DELETE FROM {rows}"))
             .bind::<Array<BigInt>, _>(&numbers)
             .execute(conn)?;
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::PgConnection;
 
+use super::reader::Reader;
 use super::state::{self, Progress};
 use super::{Message, Projection, all};
 use crate::changes::{self, Position};
@@ -18,7 +19,6 @@ use crate::database::connect;
 use crate::ids::SessionId;
 use crate::messages::{self, MessageRow};
 use crate::metrics::Metrics;
-use crate::store::partitions;
 
 /// Pause between looks for changes.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -46,9 +46,6 @@ const WRITE_SHARE: u32 = 20;
 
 /// Longest time until what was read is written.
 const WRITE_INTERVAL_MAX: Duration = Duration::from_secs(10);
-
-/// How often the index on time is brought up to date: what it lacks is read as a whole.
-const SUMMARIZE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How often the lag is looked up.
 const LAG_INTERVAL: Duration = Duration::from_secs(1);
@@ -93,14 +90,19 @@ impl Runner {
             .spawn(move || {
                 let _has_stopped = has_stopped;
                 let mut conn = None;
+                let kinds = followers.iter().map(|one| one.projection.kinds());
+                let mut reader = Reader::new(kinds.flatten().copied().collect());
                 loop {
                     let started_at = Instant::now();
-                    let pause = match run(&parts, &mut conn, &mut followers) {
+                    let pause = match run(&parts, &mut conn, &mut reader, &mut followers) {
                         Ok(pause) => pause.max((started_at.elapsed() * PAUSE_SHARE).min(PAUSE_MAX)),
                         Err(error) => {
                             log::debug!("projections: {error}");
                             conn = None;
+                            reader.reconnect();
                             followers.iter_mut().for_each(Follower::forget);
+                            // One that fails again and again lets the others go on.
+                            followers.rotate_left(1);
                             RETRY_WAIT
                         }
                     };
@@ -127,8 +129,10 @@ impl Runner {
 fn run(
     parts: &RunnerParts,
     conn: &mut Option<PgConnection>,
+    reader: &mut Reader,
     followers: &mut [Follower],
 ) -> Result<Duration, LeaseError> {
+    reader.begin_round();
     let mut pause = POLL_INTERVAL;
     for follower in followers {
         let Some(lease) = parts.leases.held(follower.projection.job()) else {
@@ -140,7 +144,7 @@ fn run(
             Some(conn) => conn,
             None => conn.insert(connect(&parts.url, "projections", STATEMENT_TIMEOUT)?),
         };
-        match follower.step(conn, &lease, &parts.metrics) {
+        match follower.step(conn, reader, &lease, &parts.metrics) {
             Ok(true) => pause = Duration::ZERO,
             Ok(false) => {}
             // Somebody else goes on with it.
@@ -162,7 +166,6 @@ struct Follower {
     has_read: bool,
     written_at: Instant,
     write_took: Duration,
-    summarized_at: Option<Instant>,
     span: TimeDelta,
     lag_shown_at: Option<Instant>,
 }
@@ -176,7 +179,6 @@ impl Follower {
             has_read: false,
             written_at: Instant::now(),
             write_took: Duration::ZERO,
-            summarized_at: None,
             span: SPAN_FIRST,
             lag_shown_at: None,
         }
@@ -194,6 +196,7 @@ impl Follower {
     fn step(
         &mut self,
         conn: &mut PgConnection,
+        reader: &mut Reader,
         lease: &Lease,
         metrics: &Metrics,
     ) -> Result<bool, LeaseError> {
@@ -205,7 +208,7 @@ impl Follower {
             metrics.projections.show(name, state::lag(conn, name)?);
             self.lag_shown_at = Some(Instant::now());
         }
-        let cluster_id = changes::cluster_id(conn)?;
+        let cluster_id = reader.cluster_id(conn)?;
         let found = state::progress(conn, name)?.ok_or(LeaseError::Lost(name))?;
         if self.written.as_ref() != Some(&found) {
             self.forget();
@@ -230,18 +233,13 @@ impl Follower {
         if found.position.is_none() {
             return self.build(conn, lease, &found, cluster_id);
         }
-        let changes = changes::read(conn, self.read)?;
+        let read = reader.read(conn, self.read)?;
+        let changes = &read.changes;
         let is_new = !changes.batches.is_empty() || !changes.sessions.is_empty();
-        if is_new {
-            self.summarize(conn)?;
-            let kinds = messages::numbers(conn, self.projection.kinds())?;
-            let numbers: Vec<i16> = kinds.keys().copied().collect();
-            let rows = messages::of_batches(conn, &changes.batches, &numbers)?;
-            for session in &changes.sessions {
-                self.projection.session(session, None);
-            }
-            self.fold(&rows, &kinds, |_| true);
+        for session in &changes.sessions {
+            self.projection.session(session, None);
         }
+        self.fold(&read.rows, &read.kinds, |_| true);
         self.read = changes.next;
         self.has_read |= is_new;
         let pace = (self.write_took * WRITE_SHARE).min(WRITE_INTERVAL_MAX);
@@ -384,17 +382,6 @@ impl Follower {
         self.written_at = Instant::now();
         self.has_read = false;
         self.written = Some(after);
-        Ok(())
-    }
-
-    fn summarize(&mut self, conn: &mut PgConnection) -> Result<(), LeaseError> {
-        let is_due = self
-            .summarized_at
-            .is_none_or(|at| at.elapsed() >= SUMMARIZE_INTERVAL);
-        if is_due {
-            partitions::summarize_newest(conn, Utc::now())?;
-            self.summarized_at = Some(Instant::now());
-        }
         Ok(())
     }
 }

@@ -13,6 +13,20 @@ struct Contains {
     contains: bool,
 }
 
+/// Batches that a projection has not read and that are looked at: some minutes of them.
+const UNREAD_MAX: i64 = 10_000;
+
+/// A span of arrival.
+#[derive(Debug, Clone, Copy, QueryableByName)]
+pub struct Covered {
+    /// Its start; none if it begins with the first message.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub start: Option<DateTime<Utc>>,
+    /// Its end, the first moment that is not in it.
+    #[diesel(sql_type = Timestamptz)]
+    pub until: DateTime<Utc>,
+}
+
 #[derive(QueryableByName)]
 struct Lag {
     #[diesel(sql_type = Double)]
@@ -102,6 +116,21 @@ pub fn covers(conn: &mut PgConnection, name: &str, from: DateTime<Utc>) -> Query
     .get_result(conn)
     .optional()?;
     Ok(found.is_some_and(|found| found.contains))
+}
+
+/// The arrival of messages of which a projection has all that are stored.
+///
+/// For answers that come partly from it and partly from the messages. None while it is
+/// built, or far behind.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn covered(conn: &mut PgConnection, name: &str) -> QueryResult<Option<Covered>> {
+    diesel::sql_query(include_str!("covered.sql"))
+        .bind::<Text, _>(name)
+        .bind::<BigInt, _>(UNREAD_MAX)
+        .get_result(conn)
+        .optional()
 }
 
 /// How far a projection is behind the log, seconds.

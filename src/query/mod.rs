@@ -17,6 +17,7 @@ pub mod params;
 pub mod peer_sessions;
 mod presence;
 pub mod profiling;
+mod profiling_hours;
 pub mod ready;
 pub mod reputation;
 pub mod series;

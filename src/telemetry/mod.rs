@@ -14,6 +14,6 @@ mod scan;
 
 pub use decode::{DecodeError, Fields, Format, Message, decode};
 pub use facts::{HardwareBenchmark, NodeFacts};
-pub use reading::{Block, PoolImport, Reading, integer};
+pub use reading::{Block, PoolImport, Reading, Span, integer};
 pub use redact::hide_addresses;
 pub use repair::is_storable;

@@ -128,6 +128,42 @@ impl PoolImport {
     }
 }
 
+/// How long a section of code of a node took (`tracing.profiling`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// Its name; empty if it has none.
+    pub name: String,
+    /// Its time, nanoseconds.
+    pub time_ns: i64,
+}
+
+impl Span {
+    /// `msg` of the messages that carry it.
+    pub const KIND: &'static str = "tracing.profiling";
+
+    /// Reads the fields of a message; none if it is of another kind or carries no
+    /// time.
+    pub fn from_fields(kind: &str, fields: &[u8]) -> Option<Self> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Fields {
+            name: Value,
+            time: Value,
+        }
+        if kind != Self::KIND {
+            return None;
+        }
+        let fields: Fields = serde_json::from_slice(fields).ok()?;
+        let name = match fields.name {
+            Value::Null => String::new(),
+            Value::String(name) => name,
+            odd => odd.to_string(),
+        };
+        let time_ns = whole(number(&fields.time)?);
+        Some(Self { name, time_ns })
+    }
+}
+
 fn short(hash: Cow<'_, str>) -> Option<String> {
     (hash.len() <= HASH_BYTES_MAX).then(|| hash.into_owned())
 }
@@ -149,6 +185,16 @@ pub(super) fn number(value: &Value) -> Option<f64> {
         _ => None,
     };
     number.filter(|number| number.is_finite())
+}
+
+/// The nearest whole number.
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "what is too large becomes the largest"
+)]
+fn whole(number: f64) -> i64 {
+    number.round() as i64
 }
 
 #[cfg(test)]
@@ -192,6 +238,20 @@ mod tests {
             (Some(4), Some(1.5), Some(2.0))
         );
         assert_eq!(network.best, None);
+    }
+
+    #[test]
+    fn spans_have_whole_nanoseconds() {
+        let read = |fields: &str| Span::from_fields(Span::KIND, fields.as_bytes());
+        let span = |name: &str, time_ns| {
+            let name = name.to_owned();
+            Some(Span { name, time_ns })
+        };
+        assert_eq!(read(r#"{"name":"a","time":"235760"}"#), span("a", 235_760));
+        assert_eq!(read(r#"{"time":1.5,"name":7}"#), span("7", 2));
+        assert_eq!(read(r#"{"time":1e300}"#), span("", i64::MAX));
+        assert_eq!(read(r#"{"name":"a","time":"soon"}"#), None);
+        assert_eq!(Span::from_fields("other", br#"{"time":1}"#), None);
     }
 
     #[test]

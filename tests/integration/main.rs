@@ -50,6 +50,7 @@ mod reputation;
 mod retention;
 mod series;
 mod shutdown;
+mod span_hours;
 mod startup;
 mod stats_health_openapi;
 mod tidy;

@@ -171,3 +171,16 @@ fn messages_from_before_arrival_was_the_axis_of_time_keep_theirs() {
     conn.run_migration(&*migration).unwrap();
     assert_eq!(shown_times(&db), all);
 }
+
+#[test]
+fn no_two_migrations_have_the_same_version() {
+    let mut versions: Vec<String> = std::fs::read_dir("migrations")
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter_map(|name| Some(name.split_once('_')?.0.to_owned()))
+        .collect();
+    versions.sort_unstable();
+    let mut distinct = versions.clone();
+    distinct.dedup();
+    assert_eq!(versions, distinct, "one of them would never be run");
+}

@@ -1,0 +1,127 @@
+//! Spans of ranges with whole hours: these are in the projection `span_hours`, so that
+//! a month of a busy node costs what an hour does.
+
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Bool, Double, Nullable, SmallInt, Text, Timestamptz};
+
+use super::buckets::Period;
+use crate::projections::{self, Histogram};
+
+/// Which spans, and what of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) kind: i16,
+    pub(super) span: Period,
+    /// Sessions of `peer_id`; none for all.
+    pub(super) sessions: Option<&'a [i64]>,
+    pub(super) peer_id: Option<&'a str>,
+    pub(super) target: Option<&'a str>,
+    pub(super) name: Option<&'a str>,
+    /// Seconds of a bucket, whole hours; none for one bucket.
+    pub(super) interval_s: Option<i64>,
+    pub(super) needs_quantiles: bool,
+    pub(super) is_ranking: bool,
+    pub(super) rows_max: i64,
+}
+
+/// The spans of one target and name in a bucket; times in nanoseconds.
+#[derive(Debug, QueryableByName)]
+pub(super) struct Sum {
+    #[diesel(sql_type = Timestamptz)]
+    pub(super) created_at: DateTime<Utc>,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub(super) target: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub(super) name: Option<String>,
+    #[diesel(sql_type = BigInt)]
+    pub(super) count: i64,
+    #[diesel(sql_type = Double)]
+    pub(super) total: f64,
+    #[diesel(sql_type = Double)]
+    pub(super) mean: f64,
+    #[diesel(sql_type = Double)]
+    pub(super) min: f64,
+    #[diesel(sql_type = Double)]
+    pub(super) max: f64,
+    #[diesel(sql_type = Array<SmallInt>)]
+    buckets: Vec<i16>,
+    #[diesel(sql_type = Array<BigInt>)]
+    counts: Vec<i64>,
+}
+
+impl Sum {
+    /// A quantile (0 to 1), at most [`projections::RELATIVE_ERROR`] off.
+    pub(super) fn quantile(&self, quantile: f64) -> f64 {
+        let histogram = Histogram::new(&self.buckets, &self.counts);
+        histogram.quantile(quantile, self.min, self.max)
+    }
+}
+
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = Bool)]
+    found: bool,
+}
+
+/// The spans, if whole hours of them are in the projection; else the messages have to
+/// be read.
+pub(super) fn fetch(conn: &mut PgConnection, asked: &Asked<'_>) -> QueryResult<Option<Vec<Sum>>> {
+    let Some(hours) = whole_hours(conn, asked.span)? else {
+        return Ok(None);
+    };
+    if hides_some(conn, asked, hours)? {
+        return Ok(None);
+    }
+    let sums = diesel::sql_query(include_str!("profiling_hours.sql"))
+        .bind::<SmallInt, _>(asked.kind)
+        .bind::<Timestamptz, _>(asked.span.start)
+        .bind::<Timestamptz, _>(hours.start)
+        .bind::<Timestamptz, _>(hours.end)
+        .bind::<Timestamptz, _>(asked.span.end)
+        .bind::<Nullable<BigInt>, _>(asked.interval_s)
+        .bind::<Nullable<Array<BigInt>>, _>(asked.sessions)
+        .bind::<Nullable<Text>, _>(asked.peer_id)
+        .bind::<Nullable<Text>, _>(asked.target)
+        .bind::<Nullable<Text>, _>(asked.name)
+        .bind::<Bool, _>(asked.needs_quantiles)
+        .bind::<Bool, _>(asked.is_ranking)
+        .bind::<BigInt, _>(asked.rows_max)
+        .load(conn)?;
+    Ok(Some(sums))
+}
+
+/// The whole hours of a span that the projection has.
+fn whole_hours(conn: &mut PgConnection, span: Period) -> QueryResult<Option<Period>> {
+    let hour = TimeDelta::hours(1);
+    let Some(covered) = projections::covered(conn, "span_hours")? else {
+        return Ok(None);
+    };
+    let start = covered
+        .start
+        .map_or(span.start, |start| start.max(span.start));
+    let floor = |time: DateTime<Utc>| time.duration_trunc(hour).unwrap_or(time);
+    let hours = Period {
+        start: floor(start + hour - TimeDelta::microseconds(1)),
+        end: floor(span.end.min(covered.until)),
+    };
+    Ok((hours.start < hours.end).then_some(hours))
+}
+
+/// Whether the target or name that was asked for may be among those that are counted
+/// together.
+fn hides_some(conn: &mut PgConnection, asked: &Asked<'_>, hours: Period) -> QueryResult<bool> {
+    if asked.target.is_none() && asked.name.is_none() {
+        return Ok(false);
+    }
+    let found: Found = diesel::sql_query(
+        "SELECT EXISTS (SELECT FROM span_hours WHERE target = $1 AND name = $1 \
+         AND hour >= $2 AND hour < $3 AND ($4::text IS NULL OR peer_id = $4)) AS found",
+    )
+    .bind::<Text, _>(projections::OTHER_SPANS)
+    .bind::<Timestamptz, _>(hours.start)
+    .bind::<Timestamptz, _>(hours.end)
+    .bind::<Nullable<Text>, _>(asked.peer_id)
+    .get_result(conn)?;
+    Ok(found.found)
+}

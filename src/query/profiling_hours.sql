@@ -1,0 +1,59 @@
+-- Does: adds up the spans of each target and name: whole hours from span_hours, what
+--   lies beside them from the messages (tracing.profiling).
+-- Params: $1 kind, $2 start, $3 first hour, $4 end of the hours, $5 end, $6 seconds of a
+--   bucket or NULL for one bucket, $7 sessions or NULL for all, $8 peer id or NULL,
+--   $9 target or NULL, $10 name or NULL, $11 whether histograms are wanted, $12 whether
+--   the costliest come first, $13 rows.
+-- Index: span_hours_pkey with a peer id, else span_hours_hour_idx; those of profiling.sql.
+-- Cost: one row of span_hours for each hour, node, target and name, and the spans of
+--   less than two hours.
+-- Order: the costliest first, or the oldest bucket; target and name are unique in one.
+WITH parts AS MATERIALIZED (
+    SELECT CASE WHEN $6 IS NULL THEN 'epoch' ELSE date_bin(make_interval(secs => $6), hour, 'epoch') END AS bucket_at,
+           target COLLATE "default" AS target, name COLLATE "default" AS name,
+           count, total_ns, min_ns::numeric AS min_ns, max_ns::numeric AS max_ns, buckets, counts
+    FROM span_hours
+    WHERE hour >= $3 AND hour < $4
+      AND ($8::text IS NULL OR peer_id = $8)
+      AND ($9::text IS NULL OR target = $9)
+      AND ($10::text IS NULL OR name = $10)
+    UNION ALL
+    SELECT CASE WHEN $6 IS NULL THEN 'epoch' ELSE date_bin(make_interval(secs => $6), created_at, 'epoch') END,
+           coalesce(target, ''), coalesce(name, ''), 1, time, time, time,
+           ARRAY[width_bucket(round(least(time, 1e18))::bigint, (SELECT telemetry_span_bounds()))::smallint], ARRAY[1::bigint]
+    FROM (
+        SELECT created_at, target, logs ->> 'name' AS name, telemetry_number(logs, 'time') AS time
+        FROM (
+            SELECT created_at, target, logs FROM telemetry_rows
+            WHERE kind_id = $1 AND created_at >= $2 AND created_at < $3 AND ($7::bigint[] IS NULL OR peer_connection_id = ANY($7))
+            UNION ALL
+            SELECT created_at, target, logs FROM telemetry_rows
+            WHERE kind_id = $1 AND created_at >= $4 AND created_at < $5 AND ($7::bigint[] IS NULL OR peer_connection_id = ANY($7))
+        ) AS messages
+        -- The time is read once.
+        OFFSET 0
+    ) AS spans
+    WHERE time IS NOT NULL
+      AND ($9::text IS NULL OR target = $9)
+      AND ($10::text IS NULL OR name = $10)
+), totals AS (
+    SELECT bucket_at, target, name, sum(count)::bigint AS count, sum(total_ns) AS total, min(min_ns) AS min, max(max_ns) AS max
+    FROM parts
+    GROUP BY bucket_at, target, name
+    ORDER BY CASE WHEN $12 THEN sum(total_ns) END DESC, bucket_at, nullif(target, ''), nullif(name, '')
+    LIMIT $13
+), histograms AS (
+    SELECT bucket_at, target, name, array_agg(bucket ORDER BY bucket) AS buckets, array_agg(n ORDER BY bucket) AS counts
+    FROM (
+        SELECT bucket_at, target, name, bucket, sum(n)::bigint AS n
+        FROM parts CROSS JOIN LATERAL unnest(buckets, counts) AS h (bucket, n)
+        WHERE $11
+        GROUP BY bucket_at, target, name, bucket
+    ) AS added
+    GROUP BY bucket_at, target, name
+)
+SELECT bucket_at AS created_at, nullif(target, '') AS target, nullif(name, '') AS name, count,
+       total::float8 AS total, (total / count)::float8 AS mean, min::float8 AS min, max::float8 AS max,
+       coalesce(buckets, '{}') AS buckets, coalesce(counts, '{}') AS counts
+FROM totals LEFT JOIN histograms USING (bucket_at, target, name)
+ORDER BY CASE WHEN $12 THEN totals.total END DESC, 1, 2, 3
