@@ -3,9 +3,11 @@
 mod feed;
 mod flat;
 mod history;
+mod projections;
 mod purge;
 mod queries;
 mod remote;
+mod rollups;
 mod steady;
 mod takeover;
 
@@ -21,10 +23,12 @@ pub(crate) type Scenario = fn(Options, &mut Report) -> Outcome<()>;
 
 /// The scenarios of a name on the command line.
 pub(crate) fn chosen(name: &str) -> Outcome<Vec<Scenario>> {
-    let all: [(&str, Scenario); 7] = [
+    let all: [(&str, Scenario); 9] = [
         ("flat", flat::run),
         ("steady", steady::run),
+        ("projections", projections::run),
         ("queries", queries::run),
+        ("rollups", rollups::run),
         ("purge", purge::run),
         ("feed", feed::run),
         ("remote", remote::run),

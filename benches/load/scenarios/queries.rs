@@ -112,7 +112,7 @@ fn fill(database: &Database, rows: u64) -> Outcome<()> {
 }
 
 /// Makes a path to ask; none if this one would have no answer to look for.
-type Path = Box<dyn Fn(&Server, &mut Random) -> Outcome<Option<String>>>;
+pub(super) type Path = Box<dyn Fn(&Server, &mut Random) -> Outcome<Option<String>>>;
 
 /// What is asked.
 fn questions() -> Vec<(String, Path)> {
@@ -207,19 +207,24 @@ fn some_peer(random: &mut Random) -> String {
 }
 
 /// How long answers took, the quickest first.
-struct Times {
-    seconds: Vec<f64>,
-    bytes: usize,
+pub(super) struct Times {
+    pub(super) seconds: Vec<f64>,
+    pub(super) bytes: usize,
 }
 
 impl Times {
-    fn quantile(&self, share: f64) -> f64 {
+    pub(super) fn quantile(&self, share: f64) -> f64 {
         let place = (share * self.seconds.len() as f64).ceil() as usize;
         self.seconds[place.max(1) - 1]
     }
 }
 
-fn ask(server: &Server, random: &mut Random, path: &Path, options: Options) -> Outcome<Times> {
+pub(super) fn ask(
+    server: &Server,
+    random: &mut Random,
+    path: &Path,
+    options: Options,
+) -> Outcome<Times> {
     let requests = options.scaled(REQUESTS).max(10);
     let mut times = Times {
         seconds: Vec::new(),
