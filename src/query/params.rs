@@ -4,11 +4,12 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use chrono::{DateTime, Datelike, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::QueryError;
+use crate::telemetry;
 
 /// Longest text of a parameter, bytes; peer ids have 52, names up to 512.
 const TEXT_BYTES_MAX: usize = 1_024;
@@ -42,12 +43,7 @@ pub fn parse_time(parameter: &'static str, text: &str) -> Result<DateTime<Utc>, 
         Some((time, offset)) => format!("{time}+{}", offset.trim_start()),
         None => text.to_owned(),
     };
-    let time = DateTime::parse_from_rfc3339(&text)
-        .map(|time| time.to_utc())
-        .or_else(|_| {
-            NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%S%.f").map(|time| time.and_utc())
-        });
-    time.ok()
+    telemetry::parse_time(&text)
         .filter(|time| (1..=9_999).contains(&time.year()))
         .ok_or_else(refuse)
 }

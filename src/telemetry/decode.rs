@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 
 use super::repair::repair;
 use super::scan::{ScanError, Scanner};
+use super::time::parse_time;
 
 /// Which of the two formats a frame has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,7 +194,7 @@ impl Places {
             format,
             node,
             kind: string(frame, event.kind).unwrap_or_default(),
-            ts: string(frame, self.ts).and_then(|text| time(&text)),
+            ts: string(frame, self.ts).and_then(|text| parse_time(&text)),
             target: string(frame, event.target),
             fields: event.fields.of(frame),
         }
@@ -328,11 +329,6 @@ fn string(frame: &[u8], place: Option<Range<usize>>) -> Option<Cow<'_, str>> {
 
 fn number(frame: &[u8], place: Range<usize>) -> Option<u64> {
     std::str::from_utf8(frame.get(place)?).ok()?.parse().ok()
-}
-
-fn time(text: &str) -> Option<DateTime<Utc>> {
-    let time = DateTime::parse_from_rfc3339(text).ok()?;
-    Some(time.with_timezone(&Utc))
 }
 
 #[cfg(test)]

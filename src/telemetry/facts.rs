@@ -1,123 +1,160 @@
-//! Facts of a node: `system.connected` and `sysinfo.hwbench`.
+//! Facts of a node: the one table of their names, types, units, and the messages that
+//! carry them.
 //!
-//! Nodes write numbers as numbers or as strings, and leave out what they don't
-//! know; whatever has another type than expected counts as unknown.
+//! Sessions, projections, answers and pages have them under these names; a test
+//! (`tests/integration/facts.rs`) compares columns, comments, OpenAPI and JavaScript
+//! with this table. Nodes write numbers as numbers or as strings, and leave out what
+//! they don't know; whatever has another type than expected counts as unknown.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use super::reading::integer;
 
 /// Bytes kept of each text of a node: names are up to 63 characters, the
 /// longest facts known (distribution, processor) under 100.
 const TEXT_BYTES_MAX: usize = 512;
 
-/// `system.connected`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NodeFacts {
-    /// libp2p identity, base58 (`network_id`).
-    pub peer_id: Option<String>,
-    /// Name that the operator gave.
-    pub name: Option<String>,
-    /// Name of the chain.
-    pub chain: Option<String>,
-    /// Genesis hash: the identity of the chain.
-    pub genesis_hash: Option<String>,
-    /// Version of the software.
-    pub version: Option<String>,
-    /// Name of the software.
-    pub implementation: Option<String>,
-    /// `config`, empty in all nodes known.
-    pub config: Option<String>,
-    /// Whether the node is an authority.
-    pub authority: Option<bool>,
-    /// Start of the process, Unix milliseconds.
-    pub startup_time: Option<i64>,
-    /// Operating system for which it was built.
-    pub target_os: Option<String>,
-    /// Processor architecture for which it was built.
-    pub target_arch: Option<String>,
-    /// C library for which it was built.
-    pub target_env: Option<String>,
-    /// Model of the processor.
-    pub cpu: Option<String>,
-    /// Memory of the machine, bytes.
-    pub memory_bytes: Option<i64>,
-    /// Physical cores.
-    pub core_count: Option<i64>,
-    /// Version of the kernel.
-    pub linux_kernel: Option<String>,
-    /// Name of the distribution.
-    pub linux_distro: Option<String>,
-    /// Whether it detected a virtual machine.
-    pub is_virtual_machine: Option<bool>,
+/// A fact of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fact {
+    /// Name of the column, of the field in answers, and of the column of pages.
+    pub name: &'static str,
+    /// Type in answers.
+    pub json: JsonType,
+    /// Unit, as comments and pages say it; empty for none.
+    pub unit: &'static str,
+    /// `msg` of the messages that carry it, and their field; with a dot within another.
+    pub sources: &'static [(&'static str, &'static str)],
+    /// The formats that carry it.
+    pub formats: Formats,
 }
 
-/// `sysinfo.hwbench`; scores in MiB/s.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HardwareBenchmark {
-    /// BLAKE2b-256 on one core.
-    pub cpu_hashrate_score: Option<i64>,
-    /// BLAKE2b-256 on several cores.
-    pub parallel_cpu_hashrate_score: Option<i64>,
-    /// Cores used for the parallel score.
-    pub parallel_cpu_cores: Option<i64>,
-    /// Memory copy.
-    pub memory_memcpy_score: Option<i64>,
-    /// Sequential writes to disk.
-    pub disk_sequential_write_score: Option<i64>,
-    /// Random writes to disk.
-    pub disk_random_write_score: Option<i64>,
+/// Type of a fact in answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JsonType {
+    /// A text.
+    Text,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Number,
+    /// True or false.
+    Flag,
 }
 
-impl NodeFacts {
-    /// `msg` of the messages that carry them.
-    pub const KIND: &'static str = "system.connected";
+/// Which nodes say something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Formats {
+    /// Those of all times.
+    Both,
+    /// Those since 2021.
+    V2,
+}
 
-    /// Reads the fields of a message; what cannot be read is unknown.
-    pub fn from_fields(fields: &[u8]) -> Self {
-        let fields = object(fields);
-        let empty = Map::new();
-        let sysinfo = match fields.get("sysinfo") {
-            Some(Value::Object(sysinfo)) => sysinfo,
-            _ => &empty,
-        };
-        Self {
-            peer_id: text(&fields, "network_id"),
-            name: text(&fields, "name"),
-            chain: text(&fields, "chain"),
-            genesis_hash: text(&fields, "genesis_hash"),
-            version: text(&fields, "version"),
-            implementation: text(&fields, "implementation"),
-            config: text(&fields, "config"),
-            authority: flag(&fields, "authority"),
-            startup_time: integer(&fields, "startup_time"),
-            target_os: text(&fields, "target_os"),
-            target_arch: text(&fields, "target_arch"),
-            target_env: text(&fields, "target_env"),
-            cpu: text(sysinfo, "cpu"),
-            memory_bytes: integer(sysinfo, "memory"),
-            core_count: integer(sysinfo, "core_count"),
-            linux_kernel: text(sysinfo, "linux_kernel"),
-            linux_distro: text(sysinfo, "linux_distro"),
-            is_virtual_machine: flag(sysinfo, "is_virtual_machine"),
+/// Makes a type with facts of one kind of message, their table, and their reading.
+macro_rules! facts {
+    (
+        $(#[$about:meta])*
+        $name:ident of $kind:literal {
+            $( $(#[$meaning:meta])* $fact:ident: $json:ident in $unit:literal from $field:literal, $formats:ident; )*
         }
+    ) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+        pub struct $name {
+            $( $(#[$meaning])* pub $fact: Option<facts!(@type $json)>, )*
+        }
+
+        impl $name {
+            /// `msg` of the messages that carry them.
+            pub const KIND: &'static str = $kind;
+
+            /// What they are, each with its source.
+            pub const FACTS: &'static [Fact] = &[
+                $( Fact {
+                    name: stringify!($fact),
+                    json: JsonType::$json,
+                    unit: $unit,
+                    sources: &[($kind, $field)],
+                    formats: Formats::$formats,
+                }, )*
+            ];
+
+            /// Reads the fields of a message; what cannot be read is unknown.
+            pub fn from_fields(fields: &[u8]) -> Self {
+                let fields = object(fields);
+                Self {
+                    $( $fact: field(&fields, $field).and_then(facts!(@read $json)), )*
+                }
+            }
+        }
+    };
+    (@type Text) => { String };
+    (@type Integer) => { i64 };
+    (@type Flag) => { bool };
+    (@read Text) => { text };
+    (@read Integer) => { integer };
+    (@read Flag) => { Value::as_bool };
+}
+
+facts! {
+    /// `system.connected`.
+    NodeFacts of "system.connected" {
+        /// libp2p identity, base58.
+        peer_id: Text in "" from "network_id", Both;
+        /// Name that the operator gave.
+        name: Text in "" from "name", Both;
+        /// Name of the chain.
+        chain: Text in "" from "chain", Both;
+        /// Genesis hash: the identity of the chain.
+        genesis_hash: Text in "" from "genesis_hash", Both;
+        /// Version of the software.
+        version: Text in "" from "version", Both;
+        /// Name of the software.
+        implementation: Text in "" from "implementation", Both;
+        /// `config`, empty in all nodes known.
+        config: Text in "" from "config", Both;
+        /// Whether the node is an authority.
+        authority: Flag in "" from "authority", Both;
+        /// Start of the process, Unix milliseconds.
+        startup_time: Integer in "Unix milliseconds" from "startup_time", Both;
+        /// Operating system for which it was built.
+        target_os: Text in "" from "target_os", V2;
+        /// Processor architecture for which it was built.
+        target_arch: Text in "" from "target_arch", V2;
+        /// C library for which it was built.
+        target_env: Text in "" from "target_env", V2;
+        /// Model of the processor.
+        cpu: Text in "" from "sysinfo.cpu", V2;
+        /// Memory of the machine, bytes.
+        memory_bytes: Integer in "bytes" from "sysinfo.memory", V2;
+        /// Physical cores.
+        core_count: Integer in "" from "sysinfo.core_count", V2;
+        /// Version of the kernel.
+        linux_kernel: Text in "" from "sysinfo.linux_kernel", V2;
+        /// Name of the distribution.
+        linux_distro: Text in "" from "sysinfo.linux_distro", V2;
+        /// Whether it detected a virtual machine.
+        is_virtual_machine: Flag in "" from "sysinfo.is_virtual_machine", V2;
     }
 }
 
-impl HardwareBenchmark {
-    /// `msg` of the messages that carry it.
-    pub const KIND: &'static str = "sysinfo.hwbench";
-
-    /// Reads the fields of a message; what cannot be read is unknown.
-    pub fn from_fields(fields: &[u8]) -> Self {
-        let fields = object(fields);
-        Self {
-            cpu_hashrate_score: integer(&fields, "cpu_hashrate_score"),
-            parallel_cpu_hashrate_score: integer(&fields, "parallel_cpu_hashrate_score"),
-            parallel_cpu_cores: integer(&fields, "parallel_cpu_cores"),
-            memory_memcpy_score: integer(&fields, "memory_memcpy_score"),
-            disk_sequential_write_score: integer(&fields, "disk_sequential_write_score"),
-            disk_random_write_score: integer(&fields, "disk_random_write_score"),
-        }
+facts! {
+    /// `sysinfo.hwbench`; scores in MiB/s.
+    HardwareBenchmark of "sysinfo.hwbench" {
+        /// BLAKE2b-256 on one core.
+        cpu_hashrate_score: Integer in "MiB/s" from "cpu_hashrate_score", V2;
+        /// BLAKE2b-256 on several cores.
+        parallel_cpu_hashrate_score: Integer in "MiB/s" from "parallel_cpu_hashrate_score", V2;
+        /// Cores used for the parallel score.
+        parallel_cpu_cores: Integer in "" from "parallel_cpu_cores", V2;
+        /// Memory copy.
+        memory_memcpy_score: Integer in "MiB/s" from "memory_memcpy_score", V2;
+        /// Sequential writes to disk.
+        disk_sequential_write_score: Integer in "MiB/s" from "disk_sequential_write_score", V2;
+        /// Random writes to disk.
+        disk_random_write_score: Integer in "MiB/s" from "disk_random_write_score", V2;
     }
 }
 
@@ -125,24 +162,19 @@ fn object(fields: &[u8]) -> Map<String, Value> {
     serde_json::from_slice(fields).unwrap_or_default()
 }
 
-fn text(fields: &Map<String, Value>, name: &str) -> Option<String> {
-    let text = fields.get(name)?.as_str()?;
-    let end = text.floor_char_boundary(TEXT_BYTES_MAX);
-    text.get(..end).map(str::to_owned)
-}
-
-fn integer(fields: &Map<String, Value>, name: &str) -> Option<i64> {
-    match fields.get(name)? {
-        Value::Number(number) => number.as_i64(),
-        Value::String(digits) => digits.parse().ok(),
-        _ => None,
+/// A field, or with a dot one within another.
+fn field<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    match name.split_once('.') {
+        Some((outer, inner)) => fields.get(outer)?.get(inner),
+        None => fields.get(name),
     }
 }
 
-fn flag(fields: &Map<String, Value>, name: &str) -> Option<bool> {
-    fields.get(name)?.as_bool()
+fn text(value: &Value) -> Option<String> {
+    let text = value.as_str()?;
+    let end = text.floor_char_boundary(TEXT_BYTES_MAX);
+    text.get(..end).map(str::to_owned)
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,8 @@
 //! Decoding of telemetry: bytes in, values out. Pure: no clock, no I/O, no state.
 //!
 //! [`decode`] understands one frame, in both formats that nodes have ever used;
-//! `facts` reads the facts of a node; `scan` is the JSON reader beneath, `repair`
+//! `facts` is the table of the facts of a node, `reading` has what it reports while it
+//! runs, `time` reads times; `scan` is the JSON reader beneath, `repair`
 //! replaces what PostgreSQL would refuse, and `redact` removes IP addresses for
 //! readers without the right to see them.
 
@@ -11,9 +12,11 @@ mod reading;
 mod redact;
 mod repair;
 mod scan;
+mod time;
 
 pub use decode::{DecodeError, Fields, Format, Message, decode};
-pub use facts::{HardwareBenchmark, NodeFacts};
+pub use facts::{Fact, Formats, HardwareBenchmark, JsonType, NodeFacts};
 pub use reading::{Block, PoolImport, Reading, Span, integer};
 pub use redact::hide_addresses;
 pub use repair::is_storable;
+pub use time::parse_time;

@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::facts::{Fact, Formats, JsonType};
+
 /// Longest hash in bytes; those of today have 66.
 const HASH_BYTES_MAX: usize = 130;
 
@@ -61,6 +63,65 @@ impl Reading {
     /// A block that was finalized.
     pub const FINALIZED: &'static str = "notify.finalized";
 
+    /// What they are, with the names that projections give them.
+    pub const FACTS: &'static [Fact] = &[
+        fact(
+            "best_height",
+            JsonType::Integer,
+            "",
+            &[(Self::INTERVAL, "height"), (Self::IMPORT, "height")],
+        ),
+        fact(
+            "best_hash",
+            JsonType::Text,
+            "",
+            &[(Self::INTERVAL, "best"), (Self::IMPORT, "best")],
+        ),
+        fact(
+            "finalized_height",
+            JsonType::Integer,
+            "",
+            &[
+                (Self::INTERVAL, "finalized_height"),
+                (Self::FINALIZED, "height"),
+            ],
+        ),
+        fact(
+            "finalized_hash",
+            JsonType::Text,
+            "",
+            &[
+                (Self::INTERVAL, "finalized_hash"),
+                (Self::FINALIZED, "best"),
+            ],
+        ),
+        fact("peers", JsonType::Integer, "", &[(Self::INTERVAL, "peers")]),
+        fact(
+            "download_bytes_per_s",
+            JsonType::Number,
+            "bytes per second",
+            &[(Self::INTERVAL, "bandwidth_download")],
+        ),
+        fact(
+            "upload_bytes_per_s",
+            JsonType::Number,
+            "bytes per second",
+            &[(Self::INTERVAL, "bandwidth_upload")],
+        ),
+        fact(
+            "transactions",
+            JsonType::Integer,
+            "",
+            &[(Self::INTERVAL, "txcount")],
+        ),
+        fact(
+            "state_cache_bytes",
+            JsonType::Number,
+            "bytes",
+            &[(Self::INTERVAL, "used_state_cache_size")],
+        ),
+    ];
+
     /// `msg` of the messages that carry values.
     pub const KINDS: [&'static str; 3] = [Self::INTERVAL, Self::IMPORT, Self::FINALIZED];
 
@@ -110,6 +171,12 @@ impl PoolImport {
     /// `msg` of the messages that carry it.
     pub const KIND: &'static str = "txpool.import";
 
+    /// What they are, with the names that projections give them.
+    pub const FACTS: &'static [Fact] = &[
+        fact("ready", JsonType::Integer, "", &[(Self::KIND, "ready")]),
+        fact("future", JsonType::Integer, "", &[(Self::KIND, "future")]),
+    ];
+
     /// Reads the fields of a message; none if it is of another kind or carries no
     /// number.
     pub fn from_fields(kind: &str, fields: &[u8]) -> Option<Self> {
@@ -125,6 +192,22 @@ impl PoolImport {
         let fields: Fields = serde_json::from_slice(fields).ok()?;
         let (ready, future) = (integer(&fields.ready), integer(&fields.future));
         (ready.is_some() || future.is_some()).then_some(Self { ready, future })
+    }
+}
+
+/// A fact that nodes of all times report: fields by `msg`.
+const fn fact(
+    name: &'static str,
+    json: JsonType,
+    unit: &'static str,
+    sources: &'static [(&'static str, &'static str)],
+) -> Fact {
+    Fact {
+        name,
+        json,
+        unit,
+        sources,
+        formats: Formats::Both,
     }
 }
 

@@ -29,6 +29,7 @@ mod documents;
 mod embedded;
 mod endings;
 mod exactly_once;
+mod facts;
 mod faults;
 mod feed;
 mod fuzz;
