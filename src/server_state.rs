@@ -1,7 +1,7 @@
 //! The state of this server that decisions depend on. Metrics only observe it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -13,6 +13,7 @@ pub struct ServerState {
     /// Connections to the live feed, at most `FEED_CONNECTIONS_MAX`.
     pub feed: Permits,
     spooled_batches: AtomicUsize,
+    spool_takes: AtomicBool,
 }
 
 /// A number of permits; each is given back when it is dropped.
@@ -35,12 +36,23 @@ impl ServerState {
             telemetry: Permits::new(telemetry_max),
             feed: Permits::new(feed_max),
             spooled_batches: AtomicUsize::new(0),
+            spool_takes: AtomicBool::new(false),
         }
     }
 
     /// So many batches are in the spool.
     pub fn set_spooled_batches(&self, batches: usize) {
         self.spooled_batches.store(batches, Ordering::Release);
+    }
+
+    /// Whether the spool takes batches: it has room, and its disk works.
+    pub fn set_spool_takes(&self, takes: bool) {
+        self.spool_takes.store(takes, Ordering::Release);
+    }
+
+    /// As [`Self::set_spool_takes`] said last.
+    pub fn spool_takes(&self) -> bool {
+        self.spool_takes.load(Ordering::Acquire)
     }
 
     /// Whether messages wait in the spool that belong into the database.

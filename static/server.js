@@ -1,5 +1,5 @@
 /*
- * The Server page: whether this server is well. It asks /metrics and /health/ready every two seconds while it can be
+ * The Server page: whether this server is well. It asks /metrics and /health every two seconds while it can be
  * seen, keeps what it knew while the server is away, and goes on by itself.
  */
 import { openPage } from "./lib/shell.js";
@@ -46,9 +46,9 @@ async function poll() {
   const begun = Date.now();
   const options = { tries: 1, signal: AbortSignal.timeout(PATIENCE_MS) };
   try {
-    // A server that is not ready says so with 503, and why.
+    // A server that takes no telemetry says so with 503, and why.
     const [text, ready] = await Promise.all([
-      getText("metrics", {}, options), get("health/ready", {}, { ...options, accepted: [503] }),
+      getText("metrics", {}, options), get("health", {}, { ...options, accepted: [503] }),
     ]);
     if (failure !== null || version === null) await askVersion(options);
     failure = null;

@@ -167,8 +167,10 @@ impl Server {
     fn wait_until_ready(&self) -> Outcome<()> {
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
-            match self.get("/health/ready") {
-                Ok(_) => return Ok(()),
+            match self.get("/health") {
+                Ok(health) if health.contains("\"status\":\"ok\"") => return Ok(()),
+                Ok(health) if Instant::now() > deadline => return Err(health.into()),
+                Ok(_) => thread::sleep(POLL_PAUSE),
                 Err(error) if Instant::now() > deadline => return Err(error),
                 Err(_) => thread::sleep(POLL_PAUSE),
             }

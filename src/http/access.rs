@@ -148,7 +148,7 @@ fn is_open(asked: &Asked<'_>) -> bool {
     let path = asked.uri.path();
     let path = path.strip_suffix('/').unwrap_or(path);
     is_node_door(asked)
-        || matches!(path, "/health/live" | "/health/ready") && is_reading(asked.method)
+        || matches!(path, "/health" | "/health/live" | "/health/ready") && is_reading(asked.method)
 }
 
 /// Routes of nodes.

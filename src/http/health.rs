@@ -1,4 +1,5 @@
-//! `/health`: whether the process runs, and whether it can do its work.
+//! `/health`: whether the process runs, whether it can take telemetry, and whether
+//! all is well beyond that.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -17,7 +18,8 @@ const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Whether all is well.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Health {
-    /// `ok` or `unavailable`.
+    /// `ok`; `degraded` while telemetry is taken and something else is wrong;
+    /// `unavailable` while telemetry cannot be taken.
     #[schema(example = "ok")]
     status: &'static str,
     /// What was looked at.
@@ -27,7 +29,7 @@ pub(super) struct Health {
 /// One thing that was looked at.
 #[derive(Debug, Serialize, ToSchema)]
 struct Check {
-    /// `server`, `database`, `schema` or `writers`.
+    /// `server`, `telemetry`, `database`, `schema` or `writers`.
     #[schema(example = "database")]
     name: &'static str,
     /// Whether it is well.
@@ -59,44 +61,66 @@ pub(super) async fn live() -> web::Json<Health> {
     })
 }
 
-/// Telemetry is taken and stored, and queries are answered.
+/// Whether telemetry can be taken: the server does not stop, and the database, the spool
+/// or the memory has room. Asks nobody, so that no other fault makes the answer late.
 #[utoipa::path(
     get, operation_id = "check_ready", path = "/health/ready", tag = "server",
     responses(
-        (status = 200, description = "All is well.", body = Health),
-        (status = 503, description = "Something is not; the checks name it.", body = Health),
+        (status = 200, description = "Telemetry is taken.", body = Health),
+        (status = 503, description = "It is not; the checks say why.", body = Health),
     )
 )]
 pub(super) async fn ready(state: web::Data<AppState>) -> HttpResponse {
-    let checks = look(&state).await;
-    if checks.iter().all(|check| check.ok) {
-        return HttpResponse::Ok().json(Health {
-            status: "ok",
-            checks,
-        });
-    }
-    HttpResponse::ServiceUnavailable()
-        .insert_header((header::RETRY_AFTER, "2"))
-        .json(Health {
-            status: "unavailable",
-            checks,
-        })
+    answer(Vec::from(vital(&state)), Vec::new())
 }
 
-async fn look(state: &AppState) -> Vec<Check> {
-    let mut checks = vec![Check::new(
-        "server",
-        !state.is_stopping(),
-        "the server stops",
-    )];
+/// Whether all is well: telemetry is taken and stored, and queries are answered.
+#[utoipa::path(
+    get, operation_id = "check_all", path = "/health", tag = "server",
+    responses(
+        (status = 200, description = "Telemetry is taken. With the status `degraded` something else is wrong; the checks \
+            name it.", body = Health),
+        (status = 503, description = "Telemetry cannot be taken; the checks say why.", body = Health),
+    )
+)]
+pub(super) async fn all(state: web::Data<AppState>) -> HttpResponse {
+    answer(Vec::from(vital(&state)), others(&state).await)
+}
+
+/// The checks that decide about the service are `vital`.
+fn answer(vital: Vec<Check>, others: Vec<Check>) -> HttpResponse {
+    let is_well = |checks: &[Check]| checks.iter().all(|check| check.ok);
+    let (mut response, status) = match (is_well(&vital), is_well(&others)) {
+        (true, true) => (HttpResponse::Ok(), "ok"),
+        (true, false) => (HttpResponse::Ok(), "degraded"),
+        (false, _) => (HttpResponse::ServiceUnavailable(), "unavailable"),
+    };
+    if status == "unavailable" {
+        response.insert_header((header::RETRY_AFTER, "2"));
+    }
+    let checks = vital.into_iter().chain(others).collect();
+    response.json(Health { status, checks })
+}
+
+/// Whether telemetry can be taken.
+fn vital(state: &AppState) -> [Check; 2] {
+    let full = "messages are lost: the database takes none, and spool and memory are full";
+    [
+        Check::new("server", !state.is_stopping(), "the server stops"),
+        Check::new("telemetry", state.ingest.has_room(), full),
+    ]
+}
+
+/// What can be wrong while telemetry is taken.
+async fn others(state: &AppState) -> Vec<Check> {
     if state.store().is_none() {
         let message = match state.metrics.trouble() {
             Some(trouble) => format!("the server waits for its database: {trouble}"),
             None => "the server waits for its database".to_owned(),
         };
-        checks.push(Check::new("database", false, message));
-        return checks;
+        return vec![Check::new("database", false, message)];
     }
+    let mut checks = Vec::new();
     let asked = tokio::time::timeout(DATABASE_TIMEOUT, state.ask(ready::fetch)).await;
     match asked {
         Ok(Ok(found)) => {
@@ -114,7 +138,7 @@ async fn look(state: &AppState) -> Vec<Check> {
         }
     }
     let message = match state.metrics.trouble() {
-        Some(trouble) => format!("messages wait on disk: {trouble}"),
+        Some(trouble) => format!("messages are not stored: {trouble}"),
         None => "the last batch of messages could not be stored yet".to_owned(),
     };
     let is_up = state.metrics.database_up.get() == 1;

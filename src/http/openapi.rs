@@ -40,7 +40,8 @@ use super::{
         reputation::all, reputation::logged, reputation::of_peer,
         benchmarks::host_systems, benchmarks::enter_host_system, benchmarks::list, benchmarks::enter,
         benchmarks::enter_event, benchmarks::delete, benchmarks::targets, benchmarks::events,
-        stats::database, servers::list, stats::version, metrics::scrape, health::live, health::ready,
+        stats::database, servers::list, stats::version, metrics::scrape, health::all, health::live,
+        health::ready,
         pages::api, describe,
     )
 )]

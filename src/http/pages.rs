@@ -16,7 +16,7 @@ use super::{AppError, AppState};
 /// Shown if `ASSETS_PATH` does not have the pages.
 const START_TEXT: &str = "tetcore-analytics keeps and explains the telemetry of nodes.\n\n\
      Give this to a node:  --telemetry-url 'ws://HOST:PORT/submit 1'\n\
-     Read:                 /nodes  /nodes/logs?peer_id=  /metrics  /health/ready\n\
+     Read:                 /nodes  /nodes/logs?peer_id=  /metrics  /health\n\
      All routes:           /api/openapi.json\n\n\
      The pages are missing: ASSETS_PATH does not name the directory that holds index.html.\n";
 

@@ -58,6 +58,7 @@ pub fn configure(app: &mut web::ServiceConfig) {
         .service(only("/api/v1/wrong_paths", READ).route(get().to(misdirected::list)))
         .service(only("/stats/version", READ).route(get().to(stats::version)))
         .service(only("/metrics", READ).route(get().to(metrics::scrape)))
+        .service(only("/health", READ).route(get().to(health::all)))
         .service(only("/health/live", READ).route(get().to(health::live)))
         .service(only("/health/ready", READ).route(get().to(health::ready)))
         .service(only("/api", READ).route(get().to(pages::api)))

@@ -20,6 +20,8 @@ pub struct MemoryBudget {
     rows: Semaphore,
     bytes: Semaphore,
     priority_bytes: Semaphore,
+    rows_max: usize,
+    bytes_max: usize,
     metrics: Arc<Metrics>,
 }
 
@@ -45,8 +47,18 @@ impl MemoryBudget {
             rows: Semaphore::new(rows),
             bytes: Semaphore::new(bytes),
             priority_bytes: Semaphore::new(bytes / PRIORITY_FRACTION),
+            rows_max: rows,
+            bytes_max: bytes,
             metrics,
         }
+    }
+
+    /// Whether more than [`PRIORITY_FRACTION`] of it is free: with less, what a socket
+    /// reads at once may not fit.
+    pub fn has_room(&self) -> bool {
+        let is_free =
+            |free: &Semaphore, max: usize| free.available_permits() > max / PRIORITY_FRACTION;
+        is_free(&self.rows, self.rows_max) && is_free(&self.bytes, self.bytes_max)
     }
 
     /// Reserves without waiting; false if the budget is exhausted.

@@ -68,6 +68,7 @@ pub struct Ingest {
     addresses: Arc<Addresses>,
     kind_counts: KindCounts,
     chain_counts: Arc<ChainCounts>,
+    server: Arc<ServerState>,
     connections: AtomicI64,
     stop: watch::Sender<bool>,
     undecodable: Sampler,
@@ -129,7 +130,7 @@ impl Ingest {
             budget: budget.clone(),
             writer_parts,
             spooled: spool.len(),
-            spooler: spooler::start(spool, metrics.clone(), server),
+            spooler: spooler::start(spool, metrics.clone(), server.clone()),
             feed: FeedPublisher::new(hub),
         };
         let batcher = Batcher::start_in(arbiter, batcher_parts);
@@ -150,6 +151,7 @@ impl Ingest {
             batcher,
             database_url,
             server_id,
+            server,
             connections: AtomicI64::new(0),
             stop: watch::Sender::new(false),
             undecodable: Sampler::default(),
@@ -168,6 +170,12 @@ impl Ingest {
     /// Signals all sockets to end their sessions.
     pub fn stop_sockets(&self) {
         self.stop.send_replace(true);
+    }
+
+    /// Whether there is room for messages: in the database, on disk, or in memory.
+    pub fn has_room(&self) -> bool {
+        let stores = self.metrics.database_up.get() == 1;
+        stores || self.server.spool_takes() || self.budget.has_room()
     }
 
     /// The batcher.

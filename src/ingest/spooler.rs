@@ -79,6 +79,7 @@ pub(super) fn start(
     server: Arc<ServerState>,
 ) -> Addr<Spooler> {
     server.set_spooled_batches(spool.len());
+    server.set_spool_takes(spool.has_room());
     // The factory may be called again by its type, but makes one actor only.
     let spool = std::sync::Mutex::new(Some(spool));
     let thread = || std::thread::Builder::new().name("spooler".to_owned());
@@ -107,6 +108,8 @@ impl Handler<Spill> for Spooler {
                 .unwrap_or(Err(SpoolError::Full)),
             None => Err(SpoolError::Full),
         };
+        let has_room = self.spool.as_ref().is_some_and(Spool::has_room);
+        self.server.set_spool_takes(pushed.is_ok() && has_room);
         // Before the batch is no longer in memory.
         self.note();
         MessageResult(match pushed {

@@ -48,8 +48,8 @@ fn messages_wait_on_disk_while_the_database_is_away() {
     let nodes = app.get("/nodes");
     assert_eq!(nodes.status, 503);
     assert!(nodes.headers.contains_key("retry-after"));
-    let ready = app.get("/health/ready");
-    assert_eq!(ready.status, 503);
+    assert!(!app.is_well());
+    assert_eq!(app.get("/health/ready").status, 200);
     assert_eq!(app.get("/health/live").status, 200);
     app.db.allow_connections();
     send(&mut node, 1_000..1_500);
@@ -60,9 +60,7 @@ fn messages_wait_on_disk_while_the_database_is_away() {
     wait_until("the spool is empty", || {
         app.metric("store_spool_batches") == 0.0
     });
-    wait_until("it is ready again", || {
-        app.get("/health/ready").status == 200
-    });
+    wait_until("it is ready again", || app.is_well());
 }
 
 #[test]
@@ -242,6 +240,12 @@ fn without_a_spool_a_full_queue_drops_counts_and_recovers() {
         app.metric_with("ingest_messages_dropped_total", "queue_full") > 0.0
     });
     assert!(app.metric("ingest_queue_messages") <= 16_384.0);
+    // There is no room for messages, so others should get the nodes.
+    wait_until("it says that it takes nothing", || {
+        let ready = app.get("/health/ready");
+        ready.status == 503 && ready.json()["checks"][1]["name"] == "telemetry"
+    });
+    assert_eq!(app.get("/health").json()["status"], "unavailable");
     app.db.allow_connections();
     wait_until("all are read", || {
         app.metric("ingest_messages_received_total") == 40_001.0
@@ -252,6 +256,7 @@ fn without_a_spool_a_full_queue_drops_counts_and_recovers() {
     wait_until("all goes on", || {
         app.metric("ingest_messages_stored_total") >= before + 100.0
     });
+    assert_eq!(app.get("/health/ready").status, 200);
 }
 
 #[test]
@@ -267,8 +272,8 @@ fn a_database_that_refuses_for_good_is_named_once_and_messages_wait_on_disk() {
         app.metric("store_spool_messages") > 0.0
     });
     wait_until("it is named", || {
-        let ready = app.get("/health/ready");
-        ready.status == 503 && ready.body.contains("the database refuses: 42P01")
+        let health = app.get("/health");
+        health.status == 200 && health.body.contains("the database refuses: 42P01")
     });
     // It is asked several times, and said once.
     std::thread::sleep(std::time::Duration::from_secs(2));

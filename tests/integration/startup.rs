@@ -122,7 +122,7 @@ fn strangers_learn_no_host_port_role_or_password_of_a_database_that_is_away() {
         app.metric("store_spool_messages") == 1.0
     });
     wait_until("the cause and the cure are named", || {
-        let ready = app.get("/health/ready").body;
+        let ready = app.get("/health").body;
         for hidden in ["rolle", "127.0.0.1", &port.to_string(), "daten"] {
             assert!(!ready.contains(hidden), "{ready}");
         }
@@ -274,7 +274,7 @@ fn servers_that_start_at_once_migrate_an_empty_database_together() {
         })
         .collect();
     for app in others.iter().chain([&first]) {
-        wait_until("it is ready", || app.get("/health/ready").status == 200);
+        wait_until("it is ready", || app.is_well());
         app.node("/submit")
             .send(r#"{"id":1,"payload":{"msg":"m"}}"#);
     }
@@ -309,13 +309,22 @@ fn a_server_lives_and_waits_while_its_database_is_not_there_yet() {
         app.log().contains("waiting for the database")
     });
     assert_eq!(app.get("/health/live").status, 200);
-    let ready = app.get("/health/ready");
-    assert_eq!(ready.status, 503);
-    assert!(ready.body.contains("database"), "{}", ready.body);
+    // Telemetry is taken meanwhile.
+    assert_eq!(app.get("/health/ready").status, 200);
+    let health = app.get("/health");
+    assert_eq!(
+        (health.status, &health.json()["status"]),
+        (200, &"degraded".into())
+    );
+    assert!(
+        health.body.contains("waits for its database"),
+        "{}",
+        health.body
+    );
     assert_eq!(app.get("/metrics").status, 200);
     let nodes = app.get("/nodes");
     assert_eq!(nodes.status, 503);
     assert!(nodes.headers.contains_key("retry-after"));
     crate::support::rename_database(&hidden, &name);
-    wait_until("it is ready", || app.get("/health/ready").status == 200);
+    wait_until("it is ready", || app.is_well());
 }

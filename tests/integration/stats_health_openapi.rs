@@ -57,20 +57,20 @@ fn the_version_is_told() {
 }
 
 #[test]
-fn health_names_the_check_that_fails() {
+fn a_database_that_is_away_is_named_and_takes_no_server_out_of_service() {
     let app = TestApp::start();
     assert_eq!(app.get("/health/live/").status, 200);
-    let ready = app.get("/health/ready").json();
-    assert_eq!(ready["status"], "ok");
+    for path in ["/health", "/health/", "/health/ready"] {
+        assert_eq!(app.get(path).json()["status"], "ok");
+    }
     app.db.refuse_connections();
-    wait_until("the server is not ready", || {
-        app.get("/health/ready").status == 503
-    });
-    let answer = app.get("/health/ready");
-    assert_eq!(answer.status, 503);
+    wait_until("it is noticed", || !app.is_well());
+    let answer = app.get("/health");
+    assert_eq!(answer.status, 200);
     let database = json!({"name": "database", "ok": false, "message": "the database for queries is away or too busy"});
     let late = json!({"name": "database", "ok": false, "message": "the database for queries takes longer than 2 s to answer"});
     let body = answer.json();
+    assert_eq!(body["status"], "degraded");
     let checks = body["checks"].as_array().unwrap();
     assert!(
         checks.contains(&database) || checks.contains(&late),
@@ -78,6 +78,8 @@ fn health_names_the_check_that_fails() {
         answer.body
     );
     assert_eq!(app.get("/health/live").status, 200);
+    let ready = app.get("/health/ready");
+    assert_eq!((ready.status, &ready.json()["status"]), (200, &json!("ok")));
     let query = app.get("/nodes");
     assert_eq!(
         (query.status, &query.json()["error"]["code"]),
@@ -85,9 +87,7 @@ fn health_names_the_check_that_fails() {
     );
     assert!(query.headers.contains_key("retry-after"));
     app.db.allow_connections();
-    wait_until("the server is ready again", || {
-        app.get("/health/ready").status == 200
-    });
+    wait_until("the server is ready again", || app.is_well());
     assert_eq!(app.get("/nodes").status, 200);
 }
 
@@ -97,7 +97,8 @@ fn a_server_without_its_database_says_so() {
         .env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing")
         .start_listening();
     assert_eq!(app.get("/health/live").status, 200);
-    assert_eq!(app.get("/health/ready").status, 503);
+    assert_eq!(app.get("/health/ready").status, 200);
+    assert_eq!(app.get("/health").json()["status"], "degraded");
     assert_eq!(app.get("/metrics").status, 200);
     assert_eq!(app.get("/").status, 200);
     let answer = app.get("/nodes");

@@ -188,6 +188,11 @@ impl Spool {
         self.files.is_empty()
     }
 
+    /// Whether less than `SPOOL_MAX_BYTES` are in use.
+    pub fn has_room(&self) -> bool {
+        self.bytes < self.bytes_max
+    }
+
     /// Puts a batch on disk; it is safe there when this returns.
     ///
     /// # Errors

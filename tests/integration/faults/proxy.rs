@@ -226,7 +226,7 @@ fn connections_fall_silent(times: u64, timeout_s: u64) {
     let what = format!("{times} connections silent for good, {after_commit} after COMMIT");
     assert_all_stored(&what, &app, sent.numbers.end, |query| app.db.count(query));
     assert!(after_commit > times / 4);
-    wait_until("it is ready", || app.get("/health/ready").status == 200);
+    wait_until("it is ready", || app.is_well());
 }
 
 /// All connections at once, those for queries too.
@@ -255,12 +255,12 @@ fn all_connections_fall_silent_for_good() {
             && app.metric("ingest_messages_stored_total") > 0.0
     });
     proxy.forget_connections();
-    wait_until("it is noticed", || app.get("/health/ready").status == 503);
+    wait_until("it is noticed", || !app.is_well());
     // Sooner or later each of them is tried.
     wait_until("queries are answered", || {
         ask_thrice(&app) == [200; 3] && ask_thrice(&app) == [200; 3]
     });
-    wait_until("it is ready", || app.get("/health/ready").status == 200);
+    wait_until("it is ready", || app.is_well());
     assert!(app.metric("store_writers_abandoned_total") > 0.0);
     let sent = load.stop();
     let what = "all connections silent for good";

@@ -68,9 +68,7 @@ impl TestAppBuilder {
     /// Starts it, and waits until telemetry is stored.
     pub fn start(self) -> TestApp {
         let app = self.start_listening();
-        wait_until("the server is ready", || {
-            app.get("/health/ready").status == 200
-        });
+        wait_until("the server is ready", || app.is_well());
         app
     }
 
@@ -128,6 +126,11 @@ impl TestAppBuilder {
 }
 
 impl TestApp {
+    /// Whether telemetry is taken and stored, and queries are answered.
+    pub fn is_well(&self) -> bool {
+        self.get("/health").json()["status"] == "ok"
+    }
+
     pub fn builder() -> TestAppBuilder {
         TestAppBuilder {
             db: None,
