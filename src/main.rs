@@ -105,10 +105,8 @@ fn main() -> ExitCode {
 fn run_command(command: &Command, config: &Config) -> Result<(), Box<dyn Error>> {
     let show = |line: &str| println!("{line}");
     match command {
-        Command::Rebuild { name, from } => {
-            application::rebuild(config, name, *from, show)?;
-            println!("{name} is built");
-        }
+        Command::Rebuild { name, from } => application::rebuild(config, name, *from, show)?,
+        Command::Kinds { merge } => application::kinds(config, merge, show)?,
         Command::Demo {
             url,
             nodes,

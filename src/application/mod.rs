@@ -7,6 +7,7 @@ mod announce;
 mod database;
 mod identity;
 mod jobs;
+mod kinds;
 mod listen;
 mod panics;
 mod rebuild;
@@ -32,6 +33,7 @@ use crate::store::{IdBlocks, Kinds, Spool};
 use database::BringUp;
 use identity::Identity;
 use jobs::Jobs;
+pub use kinds::kinds;
 pub use rebuild::rebuild;
 use stop::Stopped;
 
@@ -72,9 +74,9 @@ pub enum ApplicationError {
     /// Too many threads wait for answers of the database that never come.
     #[error("too many writers wait in vain for the database: the server has to be started again")]
     WritersHang,
-    /// A projection could not be built anew.
+    /// A subcommand failed.
     #[error("{0}")]
-    Rebuild(String),
+    Command(String),
     /// Messages were lost when the server stopped.
     #[error(
         "{0} messages could neither be stored nor put on disk within SHUTDOWN_TIMEOUT_S and are lost"
@@ -186,7 +188,7 @@ async fn serve(config: Arc<Config>, http_connections_max: usize) -> Result<(), A
     let up = database::bring_up(BringUp {
         config: config.clone(),
         metrics: metrics.clone(),
-        kinds,
+        kinds: kinds.clone(),
         ids,
         server_id: identity.server_id.clone(),
     });
@@ -195,6 +197,7 @@ async fn serve(config: Arc<Config>, http_connections_max: usize) -> Result<(), A
         up = up => match up {
             Ok(database) => {
                 jobs = Some(Jobs::start(&config, &metrics, &identity.server_id, &database)?);
+                actix_web::rt::spawn(kinds::keep_up(kinds, database.pools.clone()));
                 let remote = RemoteParts {
                     server_id: identity.server_id.clone(),
                     pools: database.pools.clone(),

@@ -15,13 +15,13 @@ use crate::projections;
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Limit of each statement.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Asks for a rebuild and waits for its end; `show` gets a line whenever there is
 /// progress.
 ///
 /// # Errors
-/// [`ApplicationError::Rebuild`] if there is no such projection, or the database
+/// [`ApplicationError::Command`] if there is no such projection, or the database
 /// cannot be reached.
 pub fn rebuild(
     config: &Config,
@@ -29,22 +29,14 @@ pub fn rebuild(
     from: Option<DateTime<Utc>>,
     mut show: impl FnMut(&str),
 ) -> Result<(), ApplicationError> {
-    let url = match &config.store.database_url {
-        Some(url) => url.clone(),
-        None => running_url(&config.store.data_dir)
-            .map(|url| DatabaseUrl::new(&url))
-            .ok_or_else(|| {
-                let problem = "DATABASE_URL is not set, and no PostgreSQL runs in DATA_DIR: start the server first";
-                ApplicationError::Rebuild(problem.to_owned())
-            })?,
-    };
-    let failed = |error: DatabaseError| ApplicationError::Rebuild(error.to_string());
+    let url = database_url(config)?;
+    let failed = |error: DatabaseError| ApplicationError::Command(error.to_string());
     let failed_query = |error: diesel::result::Error| failed(error.into());
     let mut conn = connect(&url, "rebuild", STATEMENT_TIMEOUT).map_err(failed)?;
     if !projections::request_rebuild(&mut conn, name, from).map_err(failed_query)? {
         let known: Vec<&str> = projections::all().iter().map(|one| one.name()).collect();
         let known = known.join(", ");
-        return Err(ApplicationError::Rebuild(format!(
+        return Err(ApplicationError::Command(format!(
             "there is no projection {name}; there are: {known}"
         )));
     }
@@ -54,6 +46,7 @@ pub fn rebuild(
         std::thread::sleep(LOOK_INTERVAL);
         let progress = projections::progress(&mut conn, name).map_err(failed_query)?;
         let Some(progress) = progress.filter(|progress| progress.position.is_none()) else {
+            show(&format!("{name} is built"));
             return Ok(());
         };
         let until = progress.built_until.map(|until| until.min(Utc::now()));
@@ -64,5 +57,21 @@ pub fn rebuild(
                 show(&format!("contains messages up to {until}"));
             }
         }
+    }
+}
+
+/// The database that a subcommand works on.
+///
+/// # Errors
+/// If none is set, and none of the server's own runs.
+pub(super) fn database_url(config: &Config) -> Result<DatabaseUrl, ApplicationError> {
+    match &config.store.database_url {
+        Some(url) => Ok(url.clone()),
+        None => running_url(&config.store.data_dir)
+            .map(|url| DatabaseUrl::new(&url))
+            .ok_or_else(|| {
+                let problem = "DATABASE_URL is not set, and no PostgreSQL runs in DATA_DIR: start the server first";
+                ApplicationError::Command(problem.to_owned())
+            }),
     }
 }

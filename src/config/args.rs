@@ -56,4 +56,14 @@ pub enum Command {
         #[arg(long)]
         seconds: Option<u64>,
     },
+
+    /// List the kinds of messages in the dictionary, or merge invented ones, so that others
+    /// get their places; what is stored stays as it is.
+    Kinds {
+        /// Merge these kinds: their new messages are stored as (unlisted), with msg among
+        /// their fields. A name that ends in * stands for all that begin like it. Known
+        /// kinds are never merged.
+        #[arg(long, value_name = "NAME", num_args = 1..)]
+        merge: Vec<String>,
+    },
 }

@@ -216,7 +216,7 @@ pub const SETTINGS: &[Setting] = &[
         "100",
         (0, 30_000),
         "",
-        "Kinds of messages (msg) that get a series of their own in /metrics; the others count as (other). All nodes known together send 60. 0 is no limit but MESSAGE_KINDS_MAX.",
+        "Kinds of messages (msg) that get a series of their own in /metrics beside the known ones; the others count as (other). 0 is no limit but MESSAGE_KINDS_MAX.",
     ),
     number(
         "METRIC_CHAINS_MAX",
@@ -237,7 +237,7 @@ pub const SETTINGS: &[Setting] = &[
         "1000",
         (100, 30_000),
         "",
-        "Kinds (msg) that get an entry in the dictionary. Messages of further kinds are stored as (unlisted) with msg in their fields. All nodes known together send 60.",
+        "Kinds (msg) that get an entry in the dictionary beside the known ones. Messages of further kinds are stored as (unlisted) with msg in their fields. `tetcore-analytics kinds` lists them, and merges invented ones.",
     ),
     number(
         "DB_BATCH_SIZE",

@@ -52,6 +52,7 @@ use crate::ids::ConnectionId;
 use crate::metrics::{ChainCounts, KindCounts, Metrics, RefuseReason};
 use crate::server_state::{Permit, ServerState};
 use crate::store::{IdBlocks, Kinds, Spool, WriteContext};
+use crate::telemetry::is_known_kind;
 use batcher::BatcherParts;
 
 /// What all sockets share. It works from the first moment on, also while the
@@ -141,7 +142,7 @@ impl Ingest {
         });
         Arc::new(Self {
             addresses: Arc::new(addresses),
-            kind_counts: metrics.kind_counts(config.ingest.metric_kinds_max),
+            kind_counts: metrics.kind_counts(config.ingest.metric_kinds_max, is_known_kind),
             chain_counts: Arc::new(metrics.chain_counts(config.ingest.metric_chains_max)),
             config,
             metrics,

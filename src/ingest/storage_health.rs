@@ -1,4 +1,4 @@
-//! Whether messages can be stored: shown by `/health/ready` for as long as they
+//! Whether messages can be stored: shown by `/health` for as long as they
 //! can't, logged once.
 
 use std::sync::Arc;

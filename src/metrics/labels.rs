@@ -32,7 +32,7 @@ impl Named {
         Ok(Self {
             messages_by_kind: make.counters(
                 "ingest_messages_by_kind_total",
-                "Messages on their way to the database, by kind; METRIC_KINDS_MAX kinds have a series of their own.",
+                "Messages on their way to the database, by kind; known kinds and METRIC_KINDS_MAX others have a series of their own.",
                 "msg",
                 [OTHER],
             )?,
@@ -48,16 +48,18 @@ pub struct KindCounts {
     named: Mutex<HashSet<Box<str>>>,
     by_number: Vec<OnceLock<IntCounter>>,
     max: usize,
+    is_known: fn(&str) -> bool,
 }
 
 impl KindCounts {
-    /// At most `max` kinds are counted by name.
-    pub(super) fn new(family: IntCounterVec, max: usize) -> Self {
+    /// Known kinds are counted by name, and at most `max` others.
+    pub(super) fn new(family: IntCounterVec, max: usize, is_known: fn(&str) -> bool) -> Self {
         Self {
             family,
             named: Mutex::default(),
             by_number: (0..NUMBERS).map(|_| OnceLock::new()).collect(),
             max,
+            is_known,
         }
     }
 
@@ -73,6 +75,9 @@ impl KindCounts {
     }
 
     fn of(&self, name: &str) -> IntCounter {
+        if (self.is_known)(name) {
+            return self.series(name);
+        }
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
         if named.contains(name) {
             return self.series(name);
@@ -165,7 +170,7 @@ mod tests {
     #[test]
     fn kinds_beyond_the_limit_share_a_series() {
         let family = IntCounterVec::new(Opts::new("kinds", "Help."), &["msg"]).unwrap();
-        let counts = KindCounts::new(family.clone(), 2);
+        let counts = KindCounts::new(family.clone(), 2, |name| name == "known");
         for (number, name) in [
             (None, "a"),
             (Some(1), "a"),
@@ -175,11 +180,13 @@ mod tests {
             (Some(0), "e"),
             (Some(i16::MAX), "b"),
             (None, ""),
+            (None, "known"),
         ] {
             counts.count(number, name);
         }
         let count = |name: &str| family.with_label_values(&[name]).get();
         assert_eq!((count("a"), count("b"), count(OTHER)), (2, 2, 4));
+        assert_eq!(count("known"), 1);
     }
 
     #[test]

@@ -136,7 +136,7 @@ pub struct Metrics {
     /// Panics that were caught.
     pub panics: IntCounter,
     trouble: Mutex<Option<String>>,
-    /// Kinds of messages in the dictionary.
+    /// Kinds of messages in the dictionary beside the known ones.
     pub kinds: IntGauge,
     /// `MESSAGE_KINDS_MAX`.
     pub kinds_max: IntGauge,
@@ -300,7 +300,7 @@ impl Metrics {
             spool_failures: make.counter("store_spool_failures_total", "Tries to use the spool that failed.")?,
             panics: make.counter("panics_total", "Mistakes in the program that were caught.")?,
             trouble: Mutex::default(),
-            kinds: make.gauge("store_kinds", "Kinds of messages in the dictionary.")?,
+            kinds: make.gauge("store_kinds", "Kinds of messages in the dictionary beside the known ones.")?,
             kinds_max: make.gauge("store_kinds_max", "Limit of tetcore_analytics_store_kinds (MESSAGE_KINDS_MAX).")?,
             read_pool_max: make.gauge("query_pool_connections_max", "Limit of tetcore_analytics_query_pool_connections (DB_POOL_SIZE).")?,
             read_pool_connections: make.gauge("query_pool_connections", "Database connections for queries.")?,
@@ -381,9 +381,10 @@ impl Metrics {
         counter.inc_by(count);
     }
 
-    /// Counts messages by kind, of which at most `max` get a series of their own.
-    pub fn kind_counts(&self, max: usize) -> KindCounts {
-        KindCounts::new(self.named.messages_by_kind.clone(), max)
+    /// Counts messages by kind: those that are known, and at most `max` others, get a series
+    /// of their own.
+    pub fn kind_counts(&self, max: usize, is_known: fn(&str) -> bool) -> KindCounts {
+        KindCounts::new(self.named.messages_by_kind.clone(), max, is_known)
     }
 
     /// Counts sessions by chain, of which at most `max` get a series of their own.

@@ -1,14 +1,19 @@
 //! The dictionary of kinds: a message carries two bytes instead of its `msg`.
+//!
+//! Known kinds always have an entry; the limit is for the others, which anybody can
+//! invent. An operator merges invented ones into [`UNLISTED`], which gives their
+//! places back.
 
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
 use diesel::prelude::*;
-use diesel::sql_types::{SmallInt, Text};
+use diesel::sql_types::{Array, Bool, SmallInt, Text};
 
 use super::RowKind;
 use crate::ids::KindIndex;
 use crate::metrics::Metrics;
+use crate::telemetry::is_known_kind;
 
 /// Number of the entry that stands for all kinds beyond the limit.
 pub const UNLISTED: i16 = 0;
@@ -19,7 +24,12 @@ pub const UNLISTED_NAME: &str = "(unlisted)";
 /// Longest name that gets an entry, bytes; the longest of a node known has 47.
 const NAME_BYTES_MAX: usize = 200;
 
-/// The kinds that this server knows, at most `MESSAGE_KINDS_MAX`.
+/// Last number for a kind that is not known; those beyond, up to 32,767, are for kinds
+/// that become known in later versions.
+const UNKNOWN_ID_MAX: i16 = 32_000;
+
+/// The kinds that this server has met: the known ones, and at most `MESSAGE_KINDS_MAX`
+/// others.
 #[derive(Debug)]
 pub struct Kinds {
     known: RwLock<Known>,
@@ -31,24 +41,34 @@ pub struct Kinds {
 struct Known {
     by_name: HashMap<Box<str>, KindIndex>,
     entries: Vec<Entry>,
+    /// Entries that count towards the limit.
+    limited: usize,
 }
 
 #[derive(Debug)]
 struct Entry {
     name: Box<str>,
     stored: Option<i16>,
+    /// New messages of it are stored as [`UNLISTED`].
+    is_merged: bool,
 }
 
-#[derive(QueryableByName)]
-struct StoredKind {
+/// An entry as the database has it.
+#[derive(Debug, QueryableByName)]
+pub struct StoredKind {
+    /// Its number.
     #[diesel(sql_type = SmallInt)]
-    id: i16,
+    pub id: i16,
+    /// Its name.
     #[diesel(sql_type = Text)]
-    msg: String,
+    pub msg: String,
+    /// New messages of it are stored as [`UNLISTED`].
+    #[diesel(sql_type = Bool)]
+    pub merged: bool,
 }
 
 impl Kinds {
-    /// An empty dictionary for at most `max` kinds.
+    /// An empty dictionary for the known kinds and at most `max` others.
     pub fn new(max: usize, metrics: Arc<Metrics>) -> Self {
         metrics
             .kinds_max
@@ -60,8 +80,8 @@ impl Kinds {
         }
     }
 
-    /// The number of a kind; a kind that is new gets an entry if there is room,
-    /// and is [`UNLISTED`] otherwise.
+    /// The number of a kind; a kind that is new gets an entry if it is known or there
+    /// is room, and is [`UNLISTED`] otherwise.
     pub fn find(&self, name: &str) -> RowKind {
         if let Ok(known) = self.known.read()
             && let Some(kind) = known.find(name)
@@ -74,11 +94,12 @@ impl Kinds {
         if let Some(kind) = known.find(name) {
             return kind;
         }
-        if known.entries.len() >= self.max || name.len() > NAME_BYTES_MAX {
+        let may_add = is_known_kind(name) || known.limited < self.max;
+        if !may_add || name.len() > NAME_BYTES_MAX {
             return RowKind::Stored(UNLISTED);
         }
         let kind = known
-            .add(name, None)
+            .add(name, None, false)
             .map_or(RowKind::Stored(UNLISTED), RowKind::Pending);
         self.show_size(&known);
         kind
@@ -89,10 +110,7 @@ impl Kinds {
     /// # Errors
     /// If the database cannot be read.
     pub fn load(&self, conn: &mut PgConnection) -> QueryResult<()> {
-        let stored: Vec<StoredKind> =
-            diesel::sql_query("SELECT id, msg FROM message_kinds WHERE id <> 0 ORDER BY id")
-                .load(conn)?;
-        self.take_over(stored);
+        self.take_over(list_kinds(conn)?);
         Ok(())
     }
 
@@ -116,6 +134,7 @@ impl Kinds {
                     .execute(conn)?;
                 diesel::sql_query(include_str!("add_kind.sql"))
                     .bind::<Text, _>(&name)
+                    .bind::<SmallInt, _>(last_number(&name))
                     .load(conn)
             })?;
             self.take_over(stored);
@@ -156,13 +175,9 @@ impl Kinds {
         for kind in stored {
             let index = known.by_name.get(kind.msg.as_str()).copied();
             match index {
-                Some(index) => {
-                    if let Some(entry) = known.entries.get_mut(usize::from(index.0)) {
-                        entry.stored = Some(kind.id);
-                    }
-                }
+                Some(index) => known.update(index, &kind),
                 None => {
-                    known.add(&kind.msg, Some(kind.id));
+                    known.add(&kind.msg, Some(kind.id), kind.merged);
                 }
             }
         }
@@ -170,7 +185,7 @@ impl Kinds {
     }
 
     fn show_size(&self, known: &Known) {
-        let size = i64::try_from(known.entries.len()).unwrap_or(i64::MAX);
+        let size = i64::try_from(known.limited).unwrap_or(i64::MAX);
         self.metrics.kinds.set(size);
     }
 }
@@ -178,23 +193,83 @@ impl Kinds {
 impl Known {
     fn find(&self, name: &str) -> Option<RowKind> {
         let index = *self.by_name.get(name)?;
-        let stored = self.entry(index)?.stored;
-        Some(stored.map_or(RowKind::Pending(index), RowKind::Stored))
+        let entry = self.entry(index)?;
+        if entry.is_merged {
+            return Some(RowKind::Stored(UNLISTED));
+        }
+        Some(
+            entry
+                .stored
+                .map_or(RowKind::Pending(index), RowKind::Stored),
+        )
     }
 
     fn entry(&self, index: KindIndex) -> Option<&Entry> {
         self.entries.get(usize::from(index.0))
     }
 
-    fn add(&mut self, name: &str, stored: Option<i16>) -> Option<KindIndex> {
+    fn add(&mut self, name: &str, stored: Option<i16>, is_merged: bool) -> Option<KindIndex> {
         let index = KindIndex(u16::try_from(self.entries.len()).ok()?);
         self.by_name.insert(name.into(), index);
-        self.entries.push(Entry {
+        let entry = Entry {
             name: name.into(),
             stored,
-        });
+            is_merged,
+        };
+        self.limited += usize::from(entry.is_limited());
+        self.entries.push(entry);
         Some(index)
     }
+
+    fn update(&mut self, index: KindIndex, kind: &StoredKind) {
+        let Some(entry) = self.entries.get_mut(usize::from(index.0)) else {
+            return;
+        };
+        let was_limited = entry.is_limited();
+        entry.stored = Some(kind.id);
+        entry.is_merged = kind.merged;
+        self.limited += usize::from(entry.is_limited());
+        self.limited -= usize::from(was_limited);
+    }
+}
+
+impl Entry {
+    fn is_limited(&self) -> bool {
+        !self.is_merged && !is_known_kind(&self.name)
+    }
+}
+
+fn last_number(name: &str) -> i16 {
+    if is_known_kind(name) {
+        i16::MAX
+    } else {
+        UNKNOWN_ID_MAX
+    }
+}
+
+/// All entries of the dictionary, by number.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn list_kinds(conn: &mut PgConnection) -> QueryResult<Vec<StoredKind>> {
+    diesel::sql_query("SELECT id, msg, merged FROM message_kinds WHERE id <> 0 ORDER BY id")
+        .load(conn)
+}
+
+/// Merges these kinds into [`UNLISTED`], known ones excepted: their new messages are
+/// stored there. What is stored already stays as it is.
+///
+/// # Errors
+/// If the database cannot be written.
+pub fn merge_kinds(conn: &mut PgConnection, names: &[&str]) -> QueryResult<usize> {
+    let unknown: Vec<&str> = names
+        .iter()
+        .copied()
+        .filter(|name| !is_known_kind(name))
+        .collect();
+    diesel::sql_query("UPDATE message_kinds SET merged = true WHERE msg = ANY($1) AND id <> 0")
+        .bind::<Array<Text>, _>(unknown)
+        .execute(conn)
 }
 
 #[cfg(test)]
@@ -211,9 +286,27 @@ mod tests {
         kinds.take_over(vec![StoredKind {
             id: 9,
             msg: "b".to_owned(),
+            merged: false,
         }]);
         assert_eq!(kinds.find("b"), RowKind::Stored(9));
         assert_eq!(kinds.name(9), "b");
+    }
+
+    #[test]
+    fn known_kinds_need_no_place_and_merged_ones_give_theirs_back() {
+        let kinds = Kinds::new(1, Arc::new(Metrics::new().unwrap()));
+        assert_eq!(kinds.find("invented"), RowKind::Pending(KindIndex(0)));
+        assert_eq!(kinds.find("of.ours"), RowKind::Stored(UNLISTED));
+        assert_eq!(kinds.find("block.import"), RowKind::Pending(KindIndex(1)));
+        kinds.take_over(vec![StoredKind {
+            id: 60,
+            msg: "invented".to_owned(),
+            merged: true,
+        }]);
+        assert_eq!(kinds.find("invented"), RowKind::Stored(UNLISTED));
+        assert_eq!(kinds.name(60), "invented");
+        assert_eq!(kinds.stored(KindIndex(0)), 60);
+        assert_eq!(kinds.find("of.ours"), RowKind::Pending(KindIndex(2)));
     }
 
     #[test]

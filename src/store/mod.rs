@@ -21,7 +21,7 @@ mod write;
 pub use audit_months::AuditMonths;
 pub use batch::{Batch, Group, StoredBatch};
 pub use id_blocks::IdBlocks;
-pub use kinds::{Kinds, UNLISTED, UNLISTED_NAME};
+pub use kinds::{Kinds, StoredKind, UNLISTED, UNLISTED_NAME, list_kinds, merge_kinds};
 pub use rows::{NewRow, NodeTime, RowBuffer, RowKind, RowView};
 pub use sessions::{SessionRow, end_sessions};
 pub use spool::{Spool, SpoolError, SpoolNumber, SpooledBatch};

@@ -8,6 +8,7 @@
 
 mod decode;
 mod facts;
+mod known_kinds;
 mod reading;
 mod redact;
 mod repair;
@@ -16,6 +17,7 @@ mod time;
 
 pub use decode::{DecodeError, Fields, Format, Message, decode};
 pub use facts::{Fact, Formats, HardwareBenchmark, JsonType, NodeFacts};
+pub use known_kinds::{KNOWN_KINDS, is_known_kind};
 pub use reading::{Block, PoolImport, Reading, Span, integer};
 pub use redact::hide_addresses;
 pub use repair::is_storable;

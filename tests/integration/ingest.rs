@@ -401,6 +401,47 @@ fn kinds_beyond_the_limit_are_stored_with_their_name_inside() {
 }
 
 #[test]
+fn invented_kinds_hide_no_known_one_and_can_be_merged() {
+    let app = TestApp::builder()
+        .env("MESSAGE_KINDS_MAX", 100)
+        .env("METRIC_KINDS_MAX", 1)
+        .start();
+    let mut node = app.node("/submit");
+    for number in 0..101 {
+        node.send(message(1, &format!("invented.{number}"), &json!({})));
+    }
+    for kind in ["block.import", "of.ours"] {
+        node.send(message(1, kind, &json!({})));
+    }
+    app.wait_stored(103);
+    let stored_as = |msg: &str| {
+        let query = format!("SELECT count(*) FROM telemetry_logs WHERE msg = '{msg}'");
+        app.db.count(&query)
+    };
+    assert_eq!((stored_as("block.import"), stored_as("of.ours")), (1, 0));
+    let said = |args: &[&str]| {
+        let output = app.run(args);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let by_kind = |kind: &str| app.metric_with("ingest_messages_by_kind_total", kind);
+    assert_eq!(by_kind("\"block.import\""), 1.0);
+    let listed = said(&["kinds"]);
+    assert!(listed.contains("listed  invented.7\n"), "{listed}");
+    assert!(listed.contains("known   block.import\n"), "{listed}");
+    said(&["kinds", "--merge", "invented.*", "block.import"]);
+    wait_until("the places are free", || app.metric("store_kinds") == 0.0);
+    for kind in ["invented.7", "of.ours", "block.import"] {
+        node.send(message(1, kind, &json!({})));
+    }
+    app.wait_stored(106);
+    assert_eq!(stored_as("(unlisted)"), 3);
+    assert_eq!((stored_as("block.import"), stored_as("of.ours")), (2, 1));
+    let listed = said(&["kinds"]);
+    assert!(listed.contains("merged  invented.7\n"), "{listed}");
+}
+
+#[test]
 fn node_ids_beyond_the_limit_are_dropped_and_counted() {
     let app = TestApp::builder()
         .env("NODES_PER_CONNECTION_MAX", 2)

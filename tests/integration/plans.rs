@@ -11,7 +11,8 @@ use crate::support::TestDb;
 /// and messages of ten days, most of which are not of the kinds asked for.
 const ROWS: &str = "
     INSERT INTO message_kinds (id, msg) SELECT 100 + i, 'kind.' || i FROM generate_series(0, 39) i;
-    INSERT INTO message_kinds (id, msg) VALUES (200, 'system.network_state'), (201, 'tracing.profiling');
+    UPDATE message_kinds SET id = 200 WHERE msg = 'system.network_state';
+    UPDATE message_kinds SET id = 201 WHERE msg = 'tracing.profiling';
     INSERT INTO peer_connections (id, ip_addr, peer_id, created_at, genesis_hash, connection_id, server_id, last_seen_at)
     SELECT i, '10.0.0.1', 'peer ' || i % 200, now() - i * interval '1 minute', 'chain ' || i % 50, i, 's', now() FROM generate_series(1, 10000) i;
     INSERT INTO nodes (peer_id, genesis_hash, session_id, session_at, first_session_id, first_seen_at, last_seen_at, online, since)

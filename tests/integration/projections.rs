@@ -221,16 +221,6 @@ fn after_a_restore_into_another_cluster_projections_are_built_anew() {
     });
 }
 
-/// Runs the program beside a server, on its database.
-fn run(app: &TestApp, args: &[&str]) -> std::process::Output {
-    std::process::Command::new(env!("CARGO_BIN_EXE_tetcore-analytics"))
-        .args(args)
-        .env("DATABASE_URL", app.db.url())
-        .current_dir(app.data_dir())
-        .output()
-        .unwrap()
-}
-
 #[test]
 fn a_projection_is_built_anew_on_demand_beside_the_server() {
     let app = TestApp::start();
@@ -240,24 +230,21 @@ fn a_projection_is_built_anew_on_demand_beside_the_server() {
     app.wait_stored(3);
     app.wait_projected();
     app.db.execute("UPDATE nodes SET best_height = 1");
-    let output = run(&app, &["rebuild", "nodes"]);
+    let output = app.run(&["rebuild", "nodes"]);
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success() && said.contains("nodes is built"),
         "{output:?}"
     );
     assert_eq!(app.db.count("SELECT best_height FROM nodes"), 100);
-    let output = run(
-        &app,
-        &["rebuild", "nodes", "--from", "2100-01-01T00:00:00Z"],
-    );
+    let output = app.run(&["rebuild", "nodes", "--from", "2100-01-01T00:00:00Z"]);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(
         app.db
             .count("SELECT count(*) FROM nodes WHERE best_height IS NULL"),
         1
     );
-    let output = run(&app, &["rebuild", "unknown"]);
+    let output = app.run(&["rebuild", "unknown"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
         !output.status.success() && said.contains("there are: nodes, node_hours"),

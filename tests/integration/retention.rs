@@ -145,7 +145,7 @@ fn hours_have_an_expiry_of_their_own_and_charts_of_the_time_before_come_from_the
         old_partition(&db, "telemetry_messages", hours, height);
     }
     db.execute(
-        "INSERT INTO message_kinds (id, msg) VALUES (100, 'system.interval'); \
+        "UPDATE message_kinds SET id = 100 WHERE msg = 'system.interval'; \
          UPDATE telemetry_messages SET logs = jsonb_build_object('height', id), peer_connection_id = 1, \
 kind_id = 100; \
          INSERT INTO peer_connections (id, ip_addr, peer_id, genesis_hash, created_at, connection_id, server_id, last_seen_at, disconnected_at, disconnect_reason) \

@@ -30,8 +30,6 @@ const FIELDS: [&str; 10] = [
 /// minute; two hours of sessions of 3 minutes; one for `/audit`; and today.
 const HISTORY: &str = r#"
     INSERT INTO servers VALUES ('other', '1.0.0', now(), now() + interval '1 day');
-    INSERT INTO message_kinds (id, msg) VALUES
-        (1, 'system.interval'), (2, 'block.import'), (3, 'notify.finalized'), (4, 'txpool.import'), (5, 'tracing.profiling');
     CREATE TEMPORARY TABLE t AS SELECT date_trunc('day', now()) AS today;
     CREATE TEMPORARY TABLE sessions (id bigint, peer text, since timestamptz, until timestamptz, genesis text, audit boolean);
     INSERT INTO sessions
@@ -205,7 +203,6 @@ fn a_chain_is_as_high_as_its_nodes_that_were_there_longest() {
     let app = TestApp::start();
     app.db.execute(
         r#"
-        INSERT INTO message_kinds (id, msg) VALUES (2, 'block.import');
         INSERT INTO peer_connections (id, ip_addr, peer_id, created_at, connection_id, server_id, genesis_hash, last_seen_at, disconnected_at, disconnect_reason)
         SELECT i, '10.0.0.1', 'peer ' || i, '2026-01-01T00:00Z', i, 'other', CASE WHEN i = 20 THEN 'test' ELSE 'main' END,
                until, until, 'closed'
@@ -242,7 +239,6 @@ fn what_came_after_the_last_known_moment_of_a_session_is_found() {
     let app = TestApp::start();
     app.db.execute(
         r#"
-        INSERT INTO message_kinds (id, msg) VALUES (1, 'system.interval');
         INSERT INTO peer_connections (id, ip_addr, peer_id, created_at, connection_id, server_id, last_seen_at, disconnected_at, disconnect_reason)
         SELECT i, '10.0.0.1', 'peer', since, i, 'other', since + interval '9 minutes', since + interval '9 minutes', 'closed'
         FROM generate_series(1, 5) i, LATERAL (SELECT timestamptz '2026-01-01T00:00Z' + i * interval '10 minutes' AS since) s;
@@ -261,7 +257,6 @@ fn a_node_that_connects_anew_all_the_time_is_found_in_all_its_sessions() {
     let app = TestApp::start();
     app.db.execute(
         r#"
-        INSERT INTO message_kinds (id, msg) VALUES (1, 'system.interval'), (4, 'txpool.import');
         INSERT INTO peer_connections (id, ip_addr, peer_id, created_at, connection_id, server_id, last_seen_at, disconnected_at, disconnect_reason)
         SELECT i, '10.0.0.1', 'peer', since, i, 'other', since + interval '1 minute', since + interval '1 minute', 'closed'
         FROM generate_series(0, 29) i, LATERAL (SELECT timestamptz '2026-01-01T00:00Z' + i * interval '2 minutes' AS since) s;

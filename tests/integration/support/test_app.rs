@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -126,6 +126,13 @@ impl TestAppBuilder {
 }
 
 impl TestApp {
+    /// Runs the program beside the server, on its database.
+    pub fn run(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tetcore-analytics"));
+        command.args(args).env("DATABASE_URL", self.db.url());
+        command.current_dir(self.data_dir()).output().unwrap()
+    }
+
     /// Whether telemetry is taken and stored, and queries are answered.
     pub fn is_well(&self) -> bool {
         self.get("/health").json()["status"] == "ok"

@@ -1,0 +1,1 @@
+ALTER TABLE message_kinds DROP COLUMN merged;

@@ -1,0 +1,78 @@
+//! The kinds that the catalogue lists, `telemetry_messages.json`; tests compare them, and
+//! the migrations that give each a number.
+
+/// The kinds that nodes are known to send.
+pub const KNOWN_KINDS: [&str; 46] = [
+    "afg.announcing_blocks_to_voted_peers",
+    "afg.applying_forced_authority_set_change",
+    "afg.applying_scheduled_authority_set_change",
+    "afg.authority_set",
+    "afg.bad_catch_up_msg_signature",
+    "afg.bad_commit_msg_signature",
+    "afg.bad_msg_signature",
+    "afg.commit_issued",
+    "afg.err_decoding_msg",
+    "afg.finality_proof_ok",
+    "afg.finalized",
+    "afg.finalized_blocks_up_to",
+    "afg.generating_new_authority_set",
+    "afg.loading_authorities",
+    "afg.malformed_compact_commit",
+    "afg.precommit_issued",
+    "afg.prevote_issued",
+    "afg.received_commit",
+    "afg.received_precommit",
+    "afg.received_prevote",
+    "afg.received_propose",
+    "afg.starting_new_voter",
+    "afg.voter_command_change_authorities",
+    "aura.checked_and_importing",
+    "aura.halting_for_future_block",
+    "aura.header_too_far_in_future",
+    "babe.checked_and_importing",
+    "babe.header_too_far_in_future",
+    "block.import",
+    "node.start",
+    "notify.finalized",
+    "prepared_block_for_proposing",
+    "slots.discarding_proposal_took_too_long",
+    "slots.err_with_block_built_on",
+    "slots.pre_sealed_block",
+    "slots.skipping_proposal_slot",
+    "slots.starting_authorship",
+    "slots.unable_authoring_block",
+    "slots.unable_fetching_authorities",
+    "sysinfo.hwbench",
+    "system.connected",
+    "system.interval",
+    "system.network_state",
+    "tracing.event",
+    "tracing.profiling",
+    "txpool.import",
+];
+
+/// Whether nodes are known to send this kind; any other may be a stranger's invention.
+pub fn is_known_kind(kind: &str) -> bool {
+    KNOWN_KINDS.binary_search(&kind).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_the_catalogue_is_known() {
+        let catalogue = include_str!("../../telemetry_messages.json");
+        let catalogue: serde_json::Value = serde_json::from_str(catalogue).unwrap();
+        let mut kinds: Vec<&str> = catalogue["kinds"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|kind| kind["msg"].as_str().unwrap())
+            .collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        assert_eq!(kinds, KNOWN_KINDS);
+        assert!(is_known_kind("block.import") && !is_known_kind("block.imported"));
+    }
+}
