@@ -156,6 +156,7 @@ where
     let access = &state.config.access;
     let app = App::new()
         .app_data(state.clone())
+        .wrap(http::compression())
         .wrap(http::guard())
         .wrap(Condition::new(
             !access.cors_origins.is_empty(),

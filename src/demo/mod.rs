@@ -24,8 +24,8 @@ pub const NODES_MAX: u16 = 500;
 /// What a node waits before it connects again, as genuine ones do at least, ms.
 const RETRY_MS: i64 = 10_000;
 
-/// What the nodes say is spread over their first seconds, ms.
-const START_SPREAD_MS: i64 = 100;
+/// All nodes connect within this time, ms.
+const START_SPREAD_MS: i64 = 2_000;
 
 /// A node of the fleet and its connection.
 struct Member {
@@ -84,10 +84,9 @@ impl Fleet {
                 connections: 0,
             })
             .collect();
-        let first = (now..).step_by(usize::try_from(START_SPREAD_MS).unwrap_or(1));
-        let due = (0..members.len())
-            .zip(first)
-            .map(|(index, at)| Reverse((at, index, 0, Event::Connect)))
+        let at = |index: u16| now + START_SPREAD_MS * i64::from(index) / i64::from(nodes);
+        let due = (0..nodes)
+            .map(|index| Reverse((at(index), usize::from(index), 0, Event::Connect)))
             .collect();
         Self {
             endpoint,

@@ -3,6 +3,7 @@
 use actix_web::{HttpResponse, web};
 use chrono::Utc;
 
+use super::answer::Answer;
 use super::error::{EntryErrors, ErrorBody, ReadErrors};
 use super::extractors::{Fields, Object, required};
 use super::{AppError, AppState};
@@ -26,12 +27,11 @@ type Body = web::Json<Object>;
 pub(super) async fn host_systems(
     state: web::Data<AppState>,
     asked: web::Query<ListParams>,
-) -> Result<web::Json<Vec<HostSystem>>, AppError> {
+) -> Result<Answer, AppError> {
     let query = ListQuery::try_from(asked.into_inner())?;
-    let systems = state
-        .ask(move |conn| host_systems::fetch(conn, &query))
-        .await?;
-    Ok(web::Json(systems))
+    state
+        .answer(move |conn| host_systems::fetch(conn, &query))
+        .await
 }
 
 /// Enters a machine under test.
@@ -58,12 +58,11 @@ pub(super) async fn enter_host_system(
 pub(super) async fn list(
     state: web::Data<AppState>,
     asked: web::Query<ListParams>,
-) -> Result<web::Json<Vec<Benchmark>>, AppError> {
+) -> Result<Answer, AppError> {
     let query = ListQuery::try_from(asked.into_inner())?;
-    let benchmarks = state
-        .ask(move |conn| benchmarks::fetch(conn, &query))
-        .await?;
-    Ok(web::Json(benchmarks))
+    state
+        .answer(move |conn| benchmarks::fetch(conn, &query))
+        .await
 }
 
 /// Enters a benchmark run.
@@ -153,13 +152,12 @@ pub(super) async fn enter_event(
 pub(super) async fn targets(
     state: web::Data<AppState>,
     id: web::Path<String>,
-) -> Result<web::Json<Vec<Target>>, AppError> {
+) -> Result<Answer, AppError> {
     let id = params::row_id("id", &id)?;
     let limits = state.query_limits();
-    let targets = state
-        .ask(move |conn| benchmarks::fetch_targets(conn, id, &limits))
-        .await?;
-    Ok(web::Json(targets))
+    state
+        .answer(move |conn| benchmarks::fetch_targets(conn, id, &limits))
+        .await
 }
 
 /// The phases of a run, oldest first.
@@ -175,12 +173,11 @@ pub(super) async fn targets(
 pub(super) async fn events(
     state: web::Data<AppState>,
     id: web::Path<String>,
-) -> Result<web::Json<Vec<BenchmarkEvent>>, AppError> {
+) -> Result<Answer, AppError> {
     let id = params::row_id("id", &id)?;
-    let events = state
-        .ask(move |conn| benchmarks::fetch_events(conn, id))
-        .await?;
-    Ok(web::Json(events))
+    state
+        .answer(move |conn| benchmarks::fetch_events(conn, id))
+        .await
 }
 
 fn read_host_system(body: Object) -> Result<NewHostSystem, AppError> {

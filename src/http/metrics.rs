@@ -21,7 +21,11 @@ pub(super) async fn scrape(state: web::Data<AppState>) -> Result<HttpResponse, A
     if let Some(store) = state.store() {
         store.pools.show(&state.metrics);
     }
-    let text = state.metrics.render().map_err(AppError::internal)?;
+    let metrics = state.metrics.clone();
+    let text = web::block(move || metrics.render()).await;
+    let text = text
+        .map_err(AppError::internal)?
+        .map_err(AppError::internal)?;
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, TEXT_FORMAT))
         .body(text))

@@ -2,9 +2,11 @@
 //! errors to answers.
 
 mod access;
+mod answer;
 mod benchmarks;
 mod browsers;
 mod client_ip;
+mod compression;
 mod connections;
 mod error;
 mod extractors;
@@ -31,6 +33,7 @@ mod subscription;
 mod telemetry_socket;
 
 pub use browsers::OwnNames;
+pub use compression::compression;
 pub use connections::{Connections, HttpConnection, KEEP_ALIVE};
 pub use error::AppError;
 pub use guard::{cors, guard};

@@ -7,8 +7,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::value::RawValue;
 
 use super::access::Caller;
+use super::answer::Answer;
 use super::error::{ErrorBody, ReadErrors};
 use super::{AppError, AppState};
+use crate::query::QueryError;
 use crate::query::log_stats::{self, LogStat, LogStatsParams, LogStatsQuery};
 use crate::query::node_logs::{self, NodeLog, NodeLogsParams, NodeLogsQuery};
 use crate::query::nodes::{self, Node, NodesParams, NodesQuery};
@@ -29,13 +31,18 @@ pub(super) async fn list(
     state: web::Data<AppState>,
     caller: web::ReqData<Caller>,
     asked: web::Query<NodesParams>,
-) -> Result<web::Json<Vec<Node>>, AppError> {
+) -> Result<Answer, AppError> {
     let query = NodesQuery::try_from(asked.into_inner())?;
-    let mut nodes = state.ask(move |conn| nodes::fetch(conn, &query)).await?;
-    if !caller.sees_addresses {
-        nodes.iter_mut().for_each(|node| node.ip_addr = None);
-    }
-    Ok(web::Json(nodes))
+    let sees_addresses = caller.sees_addresses;
+    state
+        .answer(move |conn| {
+            let mut nodes = nodes::fetch(conn, &query)?;
+            if !sees_addresses {
+                nodes.iter_mut().for_each(|node| node.ip_addr = None);
+            }
+            Ok(nodes)
+        })
+        .await
 }
 
 /// The messages of a node, newest first, from all its sessions.
@@ -69,23 +76,32 @@ pub(super) async fn logs(
         query = query.without_addresses();
     }
     let limits = state.query_limits();
-    let mut page = state
-        .ask(move |conn| node_logs::fetch(conn, &query, &limits))
-        .await?;
-    if !caller.sees_addresses {
-        for log in &mut page.logs {
-            log.ip_addr = None;
-            if let Cow::Owned(shown) = hide_addresses(log.logs.get()) {
-                log.logs = RawValue::from_string(shown).map_err(AppError::internal)?;
+    let sees_addresses = caller.sees_addresses;
+    let (answer, next) = state
+        .ask(move |conn| {
+            let mut page = node_logs::fetch(conn, &query, &limits)?;
+            if !sees_addresses {
+                page.logs.iter_mut().try_for_each(without_address)?;
             }
-        }
-    }
+            Ok((Answer::of(&page.logs)?, page.next))
+        })
+        .await?;
     let mut response = HttpResponse::Ok();
-    if let Some(next) = page.next {
+    if let Some(next) = next {
         response.insert_header((NEXT_CURSOR, next.to_string()));
         response.insert_header((header::LINK, next_link(request.query_string(), next)));
     }
-    Ok(response.json(page.logs))
+    Ok(answer.with(response))
+}
+
+/// Hides the addresses of a message, those within its fields too.
+fn without_address(log: &mut NodeLog) -> Result<(), QueryError> {
+    log.ip_addr = None;
+    if let Cow::Owned(shown) = hide_addresses(log.logs.get()) {
+        let shown = RawValue::from_string(shown);
+        log.logs = shown.map_err(|error| QueryError::Internal(error.to_string()))?;
+    }
+    Ok(())
 }
 
 /// How many messages of each kind a node sent, the most frequent first.
@@ -100,13 +116,12 @@ pub(super) async fn logs(
 pub(super) async fn log_stats(
     state: web::Data<AppState>,
     asked: web::Query<LogStatsParams>,
-) -> Result<web::Json<Vec<LogStat>>, AppError> {
+) -> Result<Answer, AppError> {
     let query = LogStatsQuery::try_from(asked.into_inner())?;
     let limits = state.query_limits();
-    let stats = state
-        .ask(move |conn| log_stats::fetch(conn, &query, &limits))
-        .await?;
-    Ok(web::Json(stats))
+    state
+        .answer(move |conn| log_stats::fetch(conn, &query, &limits))
+        .await
 }
 
 /// The same question with another cursor. The address is relative, so that it

@@ -3,6 +3,7 @@
 use actix_web::web;
 use chrono::Utc;
 
+use super::answer::Answer;
 use super::error::{ErrorBody, ReadErrors};
 use super::{AppError, AppState};
 use crate::query::profiling::{
@@ -27,13 +28,12 @@ use crate::query::profiling::{
 pub(super) async fn over_time(
     state: web::Data<AppState>,
     asked: web::Query<ProfilingParams>,
-) -> Result<web::Json<Vec<Spans>>, AppError> {
+) -> Result<Answer, AppError> {
     let query = ProfilingQuery::try_from(asked.into_inner())?;
     let now = Utc::now();
-    let spans = state
-        .ask(move |conn| profiling::fetch(conn, &query, now))
-        .await?;
-    Ok(web::Json(spans))
+    state
+        .answer(move |conn| profiling::fetch(conn, &query, now))
+        .await
 }
 
 /// The targets and names whose spans took longest altogether, the costliest first.
@@ -51,11 +51,10 @@ pub(super) async fn over_time(
 pub(super) async fn ranking(
     state: web::Data<AppState>,
     asked: web::Query<RankingParams>,
-) -> Result<web::Json<Vec<Cost>>, AppError> {
+) -> Result<Answer, AppError> {
     let query = RankingQuery::try_from(asked.into_inner())?;
     let now = Utc::now();
-    let costs = state
-        .ask(move |conn| profiling::fetch_ranking(conn, &query, now))
-        .await?;
-    Ok(web::Json(costs))
+    state
+        .answer(move |conn| profiling::fetch_ranking(conn, &query, now))
+        .await
 }

@@ -2,6 +2,7 @@
 
 use actix_web::web;
 
+use super::answer::Answer;
 use super::error::{ErrorBody, ReadErrors};
 use super::{AppError, AppState};
 use crate::query::params;
@@ -19,7 +20,7 @@ use crate::query::reputation::{
 pub(super) async fn all(
     state: web::Data<AppState>,
     asked: web::Query<ReputationsParams>,
-) -> Result<web::Json<Vec<Report>>, AppError> {
+) -> Result<Answer, AppError> {
     reports(&state, asked.into_inner(), Shown::All).await
 }
 
@@ -32,7 +33,7 @@ pub(super) async fn all(
 pub(super) async fn logged(
     state: web::Data<AppState>,
     asked: web::Query<ReputationsParams>,
-) -> Result<web::Json<Vec<Report>>, AppError> {
+) -> Result<Answer, AppError> {
     reports(&state, asked.into_inner(), Shown::Logged).await
 }
 
@@ -40,13 +41,12 @@ async fn reports(
     state: &AppState,
     asked: ReputationsParams,
     shown: Shown,
-) -> Result<web::Json<Vec<Report>>, AppError> {
+) -> Result<Answer, AppError> {
     let query = ReportsQuery::try_from(asked)?;
     let limits = state.query_limits();
-    let reports = state
-        .ask(move |conn| reputation::fetch_all(conn, &query, shown, &limits))
-        .await?;
-    Ok(web::Json(reports))
+    state
+        .answer(move |conn| reputation::fetch_all(conn, &query, shown, &limits))
+        .await
 }
 
 /// What others think of one peer: what the newest report of each reporting peer
@@ -64,12 +64,11 @@ pub(super) async fn of_peer(
     state: web::Data<AppState>,
     peer_id: web::Path<String>,
     asked: web::Query<ReputationParams>,
-) -> Result<web::Json<Vec<Opinion>>, AppError> {
+) -> Result<Answer, AppError> {
     let peer_id = params::peer_id(Some(&peer_id))?;
     let query = ReportsQuery::try_from(asked.into_inner())?;
     let limits = state.query_limits();
-    let opinions = state
-        .ask(move |conn| reputation::fetch_of(conn, &peer_id, &query, &limits))
-        .await?;
-    Ok(web::Json(opinions))
+    state
+        .answer(move |conn| reputation::fetch_of(conn, &peer_id, &query, &limits))
+        .await
 }

@@ -3,6 +3,7 @@
 use actix_web::web;
 
 use super::access::Caller;
+use super::answer::Answer;
 use super::error::{ErrorBody, ReadErrors};
 use super::{AppError, AppState};
 use crate::query::nodes::Node;
@@ -22,15 +23,18 @@ pub(super) async fn sessions(
     state: web::Data<AppState>,
     caller: web::ReqData<Caller>,
     asked: web::Query<SessionsParams>,
-) -> Result<web::Json<Vec<Node>>, AppError> {
+) -> Result<Answer, AppError> {
     let query = SessionsQuery::try_from(asked.into_inner())?;
-    let mut sessions = state
-        .ask(move |conn| peer_sessions::fetch(conn, &query))
-        .await?;
-    if !caller.sees_addresses {
-        sessions.iter_mut().for_each(|node| node.ip_addr = None);
-    }
-    Ok(web::Json(sessions))
+    let sees_addresses = caller.sees_addresses;
+    state
+        .answer(move |conn| {
+            let mut sessions = peer_sessions::fetch(conn, &query)?;
+            if !sees_addresses {
+                sessions.iter_mut().for_each(|node| node.ip_addr = None);
+            }
+            Ok(sessions)
+        })
+        .await
 }
 
 /// Telemetry of a node over time: height, finality, peers, pool, bandwidth,
@@ -49,11 +53,10 @@ pub(super) async fn sessions(
 pub(super) async fn series(
     state: web::Data<AppState>,
     asked: web::Query<SeriesParams>,
-) -> Result<web::Json<Series>, AppError> {
+) -> Result<Answer, AppError> {
     let query = SeriesQuery::try_from(asked.into_inner())?;
     let limits = state.query_limits();
-    let series = state
-        .ask(move |conn| series::fetch(conn, &query, &limits))
-        .await?;
-    Ok(web::Json(series))
+    state
+        .answer(move |conn| series::fetch(conn, &query, &limits))
+        .await
 }

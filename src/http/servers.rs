@@ -2,6 +2,7 @@
 
 use actix_web::web;
 
+use super::answer::Answer;
 use super::error::ReadErrors;
 use super::{AppError, AppState};
 use crate::query::params::{ListParams, ListQuery};
@@ -16,8 +17,7 @@ use crate::query::servers::{self, Server};
 pub(super) async fn list(
     state: web::Data<AppState>,
     asked: web::Query<ListParams>,
-) -> Result<web::Json<Vec<Server>>, AppError> {
+) -> Result<Answer, AppError> {
     let query = ListQuery::try_from(asked.into_inner())?;
-    let servers = state.ask(move |conn| servers::fetch(conn, &query)).await?;
-    Ok(web::Json(servers))
+    state.answer(move |conn| servers::fetch(conn, &query)).await
 }

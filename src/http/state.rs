@@ -6,7 +6,9 @@ use std::sync::{Arc, OnceLock};
 use actix::Addr;
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
+use serde::Serialize;
 
+use super::answer::Answer;
 use super::misdirected::Misdirected;
 use super::{AppError, OwnNames};
 use crate::config::Config;
@@ -112,6 +114,18 @@ impl AppState {
     {
         let store = self.store().ok_or_else(AppError::starting)?;
         Ok(self.queries.run(&store.pools, &self.metrics, work).await?)
+    }
+
+    /// Asks the database, and makes its answer JSON on the same thread.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub(super) async fn answer<T, F>(&self, work: F) -> Result<Answer, AppError>
+    where
+        T: Serialize,
+        F: FnOnce(&mut PgConnection) -> Result<T, QueryError> + Send + 'static,
+    {
+        self.ask(move |conn| Answer::of(&work(conn)?)).await
     }
 
     /// Enters something into the database.

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::answer::Answer;
 use super::error::ReadErrors;
 use super::{AppError, AppState};
 use crate::query::params::{ListParams, ListQuery};
@@ -33,10 +34,9 @@ pub(super) struct Version {
 pub(super) async fn database(
     state: web::Data<AppState>,
     asked: web::Query<ListParams>,
-) -> Result<web::Json<Vec<Relation>>, AppError> {
+) -> Result<Answer, AppError> {
     let query = ListQuery::try_from(asked.into_inner())?;
-    let relations = state.ask(move |conn| stats::fetch(conn, &query)).await?;
-    Ok(web::Json(relations))
+    state.answer(move |conn| stats::fetch(conn, &query)).await
 }
 
 /// The version of the program.

@@ -19,6 +19,7 @@ mod support;
 mod access;
 mod access_nodes;
 mod access_tls;
+mod answers;
 mod arrival;
 mod benchmarks;
 mod changes;
