@@ -1,5 +1,5 @@
 //! Every setting, described once: the program reads them by this table, and
-//! `.env.example`, the README and the deployment template are tested against it.
+//! `.env.example`, the README, `docs/SETTINGS.md` and the deployment template are tested against it.
 
 /// What a setting is when it is not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,11 +96,28 @@ pub fn env_example() -> String {
     out
 }
 
-/// The table of settings for the README, in Markdown.
-pub fn markdown_table() -> String {
+/// Settings that many need; the README has them. The others are for tuning.
+pub const COMMON: [&str; 12] = [
+    "LISTEN_ADDRESS",
+    "PORT",
+    "DATABASE_URL",
+    "DATA_DIR",
+    "SPOOL_MAX_BYTES",
+    "LOG_EXPIRY_H",
+    "TELEMETRY_TOKENS",
+    "API_TOKENS",
+    "READ_TOKENS",
+    "ALLOWED_HOSTS",
+    "TLS_CERT_PATH",
+    "TLS_KEY_PATH",
+];
+
+/// The table of the settings that many need, or of the others, in Markdown.
+pub fn markdown_table(common: bool) -> String {
     let mut out =
         String::from("| setting | default | allowed | meaning |\n| --- | --- | --- | --- |\n");
-    for setting in SETTINGS {
+    let of_table = |setting: &&Setting| COMMON.contains(&setting.name) == common;
+    for setting in SETTINGS.iter().filter(of_table) {
         out.push_str(&format!(
             "| `{}` | {} | {} | {} |\n",
             setting.name,

@@ -261,12 +261,18 @@ fn assert_generated(path: &Path, expected: &str) {
 fn settings_in_code_and_documentation_agree() {
     assert_generated(&root().join(".env.example"), &settings::env_example());
 
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let (begin, end) = ("<!-- settings begin -->\n", "<!-- settings end -->");
-    let head = readme.split(begin).next().unwrap();
-    let tail = readme.split(end).nth(1).unwrap();
-    let expected = format!("{head}{begin}{}{end}{tail}", settings::markdown_table());
-    assert_generated(&root().join("README.md"), &expected);
+    for (file, common) in [("README.md", true), ("docs/SETTINGS.md", false)] {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        let (begin, end) = ("<!-- settings begin -->\n", "<!-- settings end -->");
+        let head = text.split(begin).next().unwrap();
+        let tail = text.split(end).nth(1).unwrap();
+        let table = settings::markdown_table(common);
+        let expected = format!("{head}{begin}{table}{end}{tail}");
+        assert_generated(&root().join(file), &expected);
+    }
+    for name in settings::COMMON {
+        assert!(settings::find(name).is_some(), "{name} is no setting");
+    }
 
     let template = fs::read_to_string(root().join("deployment.template.yml")).unwrap();
     for setting in SETTINGS {
