@@ -213,8 +213,18 @@ function slowness({ now, before, span, ready }) {
   return found;
 }
 
+// With less than this the disk is a matter for today.
+const DISK_DAYS = 7;
+
 function machine({ now }) {
   const found = [];
+  const days = now.value(`${OWN}disk_full_in_days`);
+  if (Number.isFinite(days)) {
+    found.push(finding(days < DISK_DAYS ? "trouble" : "attention",
+      `The disk is full in ${counted(Math.floor(days), "day")} at the present rate (${bytes(now.value(`${OWN}disk_growth_bytes_per_day`))} a day, ${
+        bytes(now.value(`${OWN}disk_available_bytes`))} left).`,
+      "Lower LOG_EXPIRY_H, so that messages are purged before, or add disk."));
+  }
   const [memory, available] = [now.value(`${OWN}host_memory_bytes`), now.value(`${OWN}host_memory_available_bytes`)];
   if (memory > 0 && available / memory < 0.08) {
     found.push(finding("attention", `The machine has ${bytes(available)} of ${bytes(memory)} of memory left.`, "Stop other programs, or add memory."));

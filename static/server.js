@@ -176,6 +176,7 @@ function buildParts() {
   const limits = meters("Used of limits");
   const database = facts();
   const sizes = relations();
+  const disk = facts();
   const purge = facts();
   const connections = facts();
   const refused = rows("Not let in", [["Why"], ["In the last minute", true], ["Since the start", true], ["What to do", false, "advice"]]);
@@ -191,11 +192,12 @@ function buildParts() {
       card("Limits", limits.element),
       card("Database", database.element, sizes.element),
       card("Connections of nodes", connections.element, scroll("Connections that were not let in", refused.element), more("Ended connections, by reason", closed.element)),
+      card("Disk", disk.element),
       card("Purge", purge.element),
       card("Live feed", feed.element),
       card("What came", scroll("Messages by kind", kinds.element), more("Sessions by chain", chains.element), more("HTTP by route", http.element))));
   return {
-    figures, lossRows, lossState, balance, limits, database, sizes, purge, connections, refused, closed, feed, http, kinds, chains,
+    figures, lossRows, lossState, balance, limits, database, sizes, disk, purge, connections, refused, closed, feed, http, kinds, chains,
     charts: serverCharts(graphs),
   };
 }
@@ -272,6 +274,12 @@ function showDatabase(now, before, ready) {
     "Sent again": `${count(own("store_write_retries_total"))}, of which ${count(own("store_batches_recognised_total"))} were stored already`,
     "Written to disk": `${counted(own("store_spool_written_total"), "batch", "batches")} in all; ${counted(own("store_spool_batches"), "batch", "batches")} (${
       bytes(own("store_spool_bytes"))}) there now`,
+  });
+  const [grown, days] = [own("disk_growth_bytes_per_day"), own("disk_full_in_days")];
+  const until = Number.isFinite(days) ? `, full in ${counted(Math.floor(days), "day")}` : days === Infinity ? ", enough for LOG_EXPIRY_H" : "";
+  parts.disk.show({
+    Free: `${bytes(own("disk_available_bytes"))}${until}`,
+    "Messages take": Number.isFinite(grown) ? `${bytes(grown)} a day` : "not known yet: ten minutes of messages tell it",
   });
   const oldest = own("retention_oldest_partition_age_seconds");
   parts.purge.show({

@@ -124,6 +124,11 @@ impl BringUp {
 }
 
 impl Database {
+    /// Whether it is a PostgreSQL of our own, in `DATA_DIR`.
+    pub(super) fn is_own(&self) -> bool {
+        self.embedded.is_some()
+    }
+
     /// Stops the PostgreSQL of our own; one that was given to us runs on.
     pub(super) async fn stop(self) {
         let Some(keeper) = self.embedded else {

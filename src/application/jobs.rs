@@ -1,5 +1,5 @@
 //! What runs beside ingestion once the database is up: the membership in the
-//! cluster, and the jobs that it gives to this server.
+//! cluster, the jobs that it gives to this server, and a look at the disk.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use diesel::PgConnection;
 
 use super::ApplicationError;
 use super::database::Database;
+use super::disk;
 use crate::cluster::{Activity, Member, MemberParts};
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -56,6 +57,12 @@ impl Jobs {
             leases.clone(),
         )
         .start();
+        actix_web::rt::spawn(disk::watch(
+            config.clone(),
+            metrics.clone(),
+            database.pools.clone(),
+            database.is_own(),
+        ));
         Ok(Self {
             member,
             projections,

@@ -5,6 +5,7 @@
 
 mod announce;
 mod database;
+mod disk;
 mod identity;
 mod jobs;
 mod kinds;

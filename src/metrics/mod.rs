@@ -7,6 +7,7 @@
 //! holds at any moment up to messages that are being moved just then.
 
 mod cluster;
+mod disk;
 mod feed;
 mod host;
 mod http;
@@ -31,6 +32,7 @@ pub use reasons::{
 };
 
 use crate::telemetry::{DecodeError, Format};
+use disk::DiskMetrics;
 use host::HostMetrics;
 use labels::Named;
 
@@ -51,6 +53,8 @@ const ROWS_BUCKETS: [f64; 10] = [
 pub struct Metrics {
     registry: Registry,
     host: HostMetrics,
+    /// The disk.
+    pub disk: DiskMetrics,
     /// The live feed.
     pub feed: FeedMetrics,
     /// Heartbeats and leases.
@@ -254,6 +258,7 @@ impl Metrics {
         ))?;
         Ok(Self {
             host: HostMetrics::new(&make)?,
+            disk: DiskMetrics::new(&make)?,
             feed: FeedMetrics::new(&make)?,
             cluster: ClusterMetrics::new(&make)?,
             projections: ProjectionMetrics::new(&make)?,

@@ -3,12 +3,14 @@
 //! `rows`, `batch` and `write` take messages into the database; `id_blocks` and
 //! `kinds` hand out the numbers that they carry; `sessions` keeps track of who
 //! sent them; `spool` keeps on disk what cannot
-//! be stored just now; `partitions` and `expired` are the hands of retention.
+//! be stored just now; `partitions` and `expired` are the hands of
+//! retention; `growth` is how fast the messages grow on disk.
 
 mod audit_months;
 mod batch;
 pub mod benchmarks;
 pub mod expired;
+mod growth;
 mod id_blocks;
 mod kinds;
 pub mod partitions;
@@ -20,6 +22,7 @@ mod write;
 
 pub use audit_months::AuditMonths;
 pub use batch::{Batch, Group, StoredBatch};
+pub use growth::{Growth, growth};
 pub use id_blocks::IdBlocks;
 pub use kinds::{Kinds, StoredKind, UNLISTED, UNLISTED_NAME, list_kinds, merge_kinds};
 pub use rows::{NewRow, NodeTime, RowBuffer, RowKind, RowView};

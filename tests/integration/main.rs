@@ -26,6 +26,7 @@ mod changes;
 mod cluster;
 mod demo;
 mod deployment;
+mod disk;
 mod documents;
 mod embedded;
 mod endings;

@@ -41,6 +41,10 @@ const FAULTS = [
   ["panics_total 0", "panics_total 1", "trouble", "1 bug in the program since the server started (1 in the last minute)."],
   ["store_receive_to_commit_seconds_bucket{le=\"8\"} 0", "store_receive_to_commit_seconds_bucket{le=\"8\"} 9", "attention", "Messages take up to 7 s until they are stored."],
   ["", "host_memory_bytes 100\nhost_memory_available_bytes 3", "attention", "The machine has 3 B of 100 B of memory left."],
+  ["", "disk_full_in_days 3.9\ndisk_growth_bytes_per_day 4e9\ndisk_available_bytes 16e9", "trouble", "The disk is full in 3 days at the present rate"],
+  ["", "disk_full_in_days 200\ndisk_growth_bytes_per_day 4e9\ndisk_available_bytes 8e11", "attention", "The disk is full in 200 days"],
+  ["", "disk_full_in_days +Inf\ndisk_growth_bytes_per_day 4e9", "", ""],
+  ["", "disk_full_in_days NaN\ndisk_growth_bytes_per_day NaN", "", ""],
   ["", "ingest_connections 0", "note", "No node is connected."],
 ];
 
