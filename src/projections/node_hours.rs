@@ -20,8 +20,9 @@ use crate::ids::SessionId;
 use crate::store::SessionRow;
 use crate::telemetry::{PoolImport, Reading};
 
-/// Larger values are mistakes or lies, and would overflow a sum.
-const VALUE_MAX: i64 = 1_000_000_000_000_000;
+/// Larger values are mistakes or lies, and are left out of sums. A sum overflows only
+/// after 900 million reports of it in an hour; ten gigabytes a second are below it.
+const VALUE_MAX: i64 = 10_000_000_000;
 
 /// Hours of one session that are looked up: a year.
 const HOURS_MAX: i64 = 8_784;
@@ -404,11 +405,10 @@ fn sane(value: i64) -> Option<i64> {
 #[expect(
     clippy::as_conversions,
     clippy::cast_possible_truncation,
-    reason = "the range is checked"
+    reason = "what is too large becomes the largest, and is none"
 )]
 fn whole(value: f64) -> Option<i64> {
-    let limit = 1e15;
-    (value.abs() <= limit).then(|| value.round() as i64)
+    sane(value.round() as i64)
 }
 
 fn add(conn: &mut PgConnection, sql: &str, rows: &[impl Serialize]) -> QueryResult<()> {

@@ -345,3 +345,24 @@ fn hours_whose_messages_are_purged_outlive_a_rebuild() {
         "SELECT best_height::text AS value FROM node_hours WHERE messages > 0 ORDER BY hour";
     assert_eq!(app.db.texts(heights), ["7", "100"]);
 }
+
+#[test]
+fn a_stranger_cannot_stop_a_projection_with_large_numbers() {
+    let app = TestApp::start();
+    let mut node = app.node("/submit");
+    introduce(&mut node, "liar");
+    let large = json!({"id": 1, "ts": "2026-11-21T08:02:05Z", "payload": {"msg": "system.interval",
+        "peers": 999_999_999_999_999_i64, "txcount": 999_999_999_999_999_i64, "bandwidth_download": 9e14, "bandwidth_upload": 9e14}});
+    for _ in 0..10_000 {
+        node.send(large.to_string());
+    }
+    interval(&mut node, 100);
+    app.wait_stored(10_003);
+    app.wait_projected();
+    assert_eq!(
+        app.db.texts(
+            "SELECT concat_ws(' ', sum(intervals), sum(transactions_sum), sum(download_sum)) AS value FROM node_hours"
+        ),
+        ["10002 2 10"]
+    );
+}
