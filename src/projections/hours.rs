@@ -1,6 +1,8 @@
 //! What tables of hours have in common: hours outlive their messages, so those
 //! whose messages are purged are kept when a table is built anew.
 
+use std::time::Duration;
+
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use diesel::PgConnection;
 use diesel::result::QueryResult;
@@ -9,6 +11,9 @@ use crate::messages;
 
 /// The start of an hour.
 pub(super) type Hour = DateTime<Utc>;
+
+/// Longest time until what was read is written: an hour changes as a whole all the time.
+pub(super) const INTERVAL_MAX: Duration = Duration::from_secs(60);
 
 /// The hour of a time.
 pub(super) fn hour_of(time: DateTime<Utc>) -> Hour {

@@ -37,6 +37,8 @@ mod runner;
 mod span_hours;
 mod state;
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 use diesel::result::{Error, QueryResult};
@@ -79,6 +81,10 @@ pub trait Projection: Send {
 
     /// `msg` of the messages whose kind and fields it needs.
     fn kinds(&self) -> &'static [&'static str];
+
+    /// Longest time until what was read is written. What is written less often costs
+    /// less: the same row takes in more messages at once.
+    fn interval_max(&self) -> Duration;
 
     /// Takes a message into what is not written yet.
     fn fold(&mut self, message: Message<'_>);

@@ -6,13 +6,14 @@
 //! hours in which one of them changed.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
 use serde::{Deserialize, Serialize};
 
-use super::hours::{Hour, build_start, hour_of};
+use super::hours::{self, Hour, hour_of};
 use super::identities::{Identities, NodeKey};
 use super::{Message, Projection, json};
 use crate::cluster::Job;
@@ -126,6 +127,10 @@ impl Projection for NodeHours {
         ]
     }
 
+    fn interval_max(&self) -> Duration {
+        hours::INTERVAL_MAX
+    }
+
     fn fold(&mut self, message: Message<'_>) {
         let key = (message.session, hour_of(message.created_at));
         self.hours.entry(key).or_default().add(&message);
@@ -205,7 +210,7 @@ impl Projection for NodeHours {
         conn: &mut PgConnection,
         asked: Option<DateTime<Utc>>,
     ) -> QueryResult<Option<DateTime<Utc>>> {
-        build_start(conn, asked)
+        hours::build_start(conn, asked)
     }
 
     fn clear(&self, conn: &mut PgConnection, start: Option<DateTime<Utc>>) -> QueryResult<()> {

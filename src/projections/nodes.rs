@@ -8,6 +8,7 @@
 //! `session_values`.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -125,6 +126,10 @@ impl Projection for Nodes {
 
     fn kinds(&self) -> &'static [&'static str] {
         &Reading::KINDS
+    }
+
+    fn interval_max(&self) -> Duration {
+        Duration::from_secs(10)
     }
 
     fn fold(&mut self, message: Message<'_>) {

@@ -40,12 +40,10 @@ const STOP_MAX: Duration = Duration::from_secs(1);
 /// Rows that may wait to be written.
 const PENDING_MAX: usize = 50_000;
 
-/// Writing takes at most one part in so many of the time, so that the cost of a
-/// large network stays bounded and a small one is up to date at once.
+/// Writing takes at most one part in so many of the time, up to the longest interval
+/// of the projection, so that the cost of a large network stays bounded and a small one
+/// is up to date at once.
 const WRITE_SHARE: u32 = 20;
-
-/// Longest time until what was read is written.
-const WRITE_INTERVAL_MAX: Duration = Duration::from_secs(10);
 
 /// How often the lag is looked up.
 const LAG_INTERVAL: Duration = Duration::from_secs(1);
@@ -242,7 +240,7 @@ impl Follower {
         self.fold(&read.rows, &read.kinds, |_| true);
         self.read = changes.next;
         self.has_read |= is_new;
-        let pace = (self.write_took * WRITE_SHARE).min(WRITE_INTERVAL_MAX);
+        let pace = (self.write_took * WRITE_SHARE).min(self.projection.interval_max());
         let is_due = self.written_at.elapsed() >= pace || self.projection.pending() >= PENDING_MAX;
         if self.has_read && is_due {
             let after = found.at(self.read, cluster_id);

@@ -8,6 +8,7 @@
 //! known yet have its number, and move to the node when it is.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -131,6 +132,10 @@ impl Projection for SpanHours {
 
     fn kinds(&self) -> &'static [&'static str] {
         &[Span::KIND]
+    }
+
+    fn interval_max(&self) -> Duration {
+        hours::INTERVAL_MAX
     }
 
     fn fold(&mut self, message: Message<'_>) {
