@@ -60,7 +60,8 @@ impl Server {
         Self::start_in(new_data_dir()?, &[("DATABASE_URL", self.database.url())])
     }
 
-    fn start_in(data_dir: TempDir, settings: &[(&str, &str)]) -> Outcome<Self> {
+    /// Starts a server on the data of one that was stopped.
+    pub(crate) fn start_in(data_dir: TempDir, settings: &[(&str, &str)]) -> Outcome<Self> {
         let process = Command::new(env!("CARGO_BIN_EXE_tetcore-analytics"))
             .env_remove("DATABASE_URL")
             .env_remove("READ_DATABASE_URL")

@@ -8,6 +8,7 @@ mod purge;
 mod queries;
 mod remote;
 mod rollups;
+mod scale;
 mod steady;
 mod takeover;
 
@@ -23,7 +24,7 @@ pub(crate) type Scenario = fn(Options, &mut Report) -> Outcome<()>;
 
 /// The scenarios of a name on the command line.
 pub(crate) fn chosen(name: &str) -> Outcome<Vec<Scenario>> {
-    let all: [(&str, Scenario); 9] = [
+    let all: [(&str, Scenario); 10] = [
         ("flat", flat::run),
         ("steady", steady::run),
         ("projections", projections::run),
@@ -33,6 +34,7 @@ pub(crate) fn chosen(name: &str) -> Outcome<Vec<Scenario>> {
         ("feed", feed::run),
         ("remote", remote::run),
         ("takeover", takeover::run),
+        ("scale", scale::run),
     ];
     let chosen: Vec<Scenario> = all
         .iter()
