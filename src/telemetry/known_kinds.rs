@@ -1,4 +1,4 @@
-//! The kinds that the catalogue lists, `telemetry_messages.json`; tests compare them, and
+//! The kinds of the catalogue at the top of the repository; tests compare the two, and
 //! the migrations that give each a number.
 
 /// The kinds that nodes are known to send.
