@@ -94,21 +94,27 @@ impl KindCounts {
     }
 }
 
-/// Counts open sessions by chain.
+/// Counts open sessions by chain. A chain with more sessions than one that has a series of
+/// its own takes that one's place, so that invented chains hide none that is in use.
 #[derive(Debug)]
 pub struct ChainCounts {
     family: IntGaugeVec,
-    open: Mutex<HashMap<Box<str>, usize>>,
+    open: Mutex<OpenChains>,
     max: usize,
+}
+
+#[derive(Debug, Default)]
+struct OpenChains {
+    sessions: HashMap<Box<str>, i64>,
+    /// Those that have a series of their own.
+    named: HashSet<Box<str>>,
 }
 
 /// The place of one session under its chain; given back when it is dropped.
 #[derive(Debug)]
 pub struct ChainPlace {
     chains: Arc<ChainCounts>,
-    /// None under those that have no series of their own.
-    name: Option<Box<str>>,
-    series: IntGauge,
+    name: Box<str>,
 }
 
 impl ChainCounts {
@@ -124,40 +130,73 @@ impl ChainCounts {
     /// One more session of a chain.
     pub fn enter(self: &Arc<Self>, chain: &str) -> ChainPlace {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_named = open.contains_key(chain) || open.len() < self.max;
-        let name = is_named.then(|| Box::<str>::from(chain));
-        if let Some(name) = name.clone() {
-            *open.entry(name).or_default() += 1;
+        let sessions = open.sessions.entry(chain.into()).or_default();
+        *sessions += 1;
+        let sessions = *sessions;
+        if open.named.contains(chain) {
+            self.series(chain).inc();
+        } else if self.has_room(&mut open, sessions) {
+            open.named.insert(chain.into());
+            self.series(chain).set(sessions);
+            self.series(OTHER).sub(sessions - 1);
+        } else {
+            self.series(OTHER).inc();
         }
-        let label = name.as_deref().unwrap_or(OTHER);
-        let series = self.family.with_label_values(&[label]);
-        series.inc();
         ChainPlace {
             chains: self.clone(),
-            name,
-            series,
+            name: chain.into(),
         }
+    }
+
+    /// Whether a chain with so many sessions gets a series; the smallest makes room.
+    fn has_room(&self, open: &mut OpenChains, sessions: i64) -> bool {
+        if open.named.len() < self.max {
+            return true;
+        }
+        let size = |chain: &str| open.sessions.get(chain).copied().unwrap_or(0);
+        let smallest = open.named.iter().min_by_key(|chain| size(chain)).cloned();
+        let Some(smallest) = smallest.filter(|chain| size(chain) < sessions) else {
+            return false;
+        };
+        self.series(OTHER).add(size(&smallest));
+        self.forget(open, &smallest);
+        true
     }
 
     fn leave(&self, chain: &str) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sessions) = open.get_mut(chain) {
-            *sessions -= 1;
-            if *sessions == 0 {
-                open.remove(chain);
-                // It fails only if there is no such series.
-                self.family.remove_label_values(&[chain]).ok();
-            }
+        let Some(sessions) = open.sessions.get_mut(chain) else {
+            return;
+        };
+        *sessions -= 1;
+        let is_last = *sessions == 0;
+        let label = if open.named.contains(chain) {
+            chain
+        } else {
+            OTHER
+        };
+        self.series(label).dec();
+        if is_last {
+            open.sessions.remove(chain);
+            self.forget(&mut open, chain);
         }
+    }
+
+    fn forget(&self, open: &mut OpenChains, chain: &str) {
+        if open.named.remove(chain) {
+            // It fails only if there is no such series.
+            self.family.remove_label_values(&[chain]).ok();
+        }
+    }
+
+    fn series(&self, label: &str) -> IntGauge {
+        self.family.with_label_values(&[label])
     }
 }
 
 impl Drop for ChainPlace {
     fn drop(&mut self) {
-        self.series.dec();
-        if let Some(name) = &self.name {
-            self.chains.leave(name);
-        }
+        self.chains.leave(&self.name);
     }
 }
 
@@ -198,9 +237,26 @@ mod tests {
         let other = chains.enter("b");
         assert_eq!((count("a"), count(OTHER)), (2, 1));
         drop((first, second));
-        let _again = chains.enter("b");
-        assert_eq!((count("b"), count(OTHER)), (1, 1));
-        drop(other);
-        assert_eq!((count("b"), count(OTHER)), (1, 0));
+        let again = chains.enter("b");
+        assert_eq!((count("b"), count(OTHER)), (2, 0));
+        drop((other, again));
+        assert_eq!(count(OTHER), 0);
+    }
+
+    #[test]
+    fn the_least_active_of_invented_chains_makes_room_for_a_real_one() {
+        let family = IntGaugeVec::new(Opts::new("chains", "Help."), &["chain"]).unwrap();
+        let chains = Arc::new(ChainCounts::new(family.clone(), 20));
+        let count = |name: &str| family.with_label_values(&[name]).get();
+        let invented: Vec<_> = (0..1_000)
+            .map(|number| chains.enter(&format!("invented {number}")))
+            .collect();
+        assert_eq!(count(OTHER), 980);
+        let real = [chains.enter("real"), chains.enter("real")];
+        assert_eq!((count("real"), count(OTHER)), (2, 981));
+        drop(invented);
+        assert_eq!((count("real"), count(OTHER)), (2, 0));
+        drop(real);
+        assert_eq!(chains.open.lock().unwrap().sessions.len(), 0);
     }
 }
