@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use diesel::ExecuteCopyFromDsl;
 use diesel::copy_from;
@@ -22,6 +22,10 @@ use super::schema::{
 use super::{AuditMonths, Batch, Kinds, SessionRow, sessions};
 use crate::database::{DatabaseError, WRITER_LOCK_TIMEOUT};
 use crate::metrics::RejectReason;
+
+/// From this age on the messages themselves tell whether a batch is stored: its entry may be
+/// forgotten, as entries are after 30 days.
+const OLD_AFTER: TimeDelta = TimeDelta::days(7);
 
 /// Bytes of a refused message that are kept.
 const REJECTED_BYTES_MAX: usize = 65_536;
@@ -65,6 +69,8 @@ struct Entered<'a> {
     new: Vec<(Option<i64>, &'a Batch)>,
     /// Stored before, or a second copy of a new one.
     recognised: Vec<(i64, &'a Batch)>,
+    /// Stored before, and their entries are forgotten.
+    forgotten: Vec<&'a Batch>,
 }
 
 #[derive(QueryableByName)]
@@ -124,7 +130,11 @@ fn store_whole(
     origin: &WriteContext,
 ) -> QueryResult<Outcome> {
     conn.transaction(|conn| {
-        let Entered { new, recognised } = enter(conn, batches, origin)?;
+        let Entered {
+            new,
+            recognised,
+            forgotten,
+        } = enter(conn, batches, origin)?;
         for audit in [false, true] {
             let groups = new.iter().flat_map(|(_, batch)| &batch.groups);
             let slices: Vec<&[u8]> = groups
@@ -140,6 +150,7 @@ fn store_whole(
             ..Outcome::default()
         };
         count_recognised(conn, &recognised, &mut outcome)?;
+        count_forgotten(&forgotten, &mut outcome);
         Ok(outcome)
     })
 }
@@ -180,15 +191,46 @@ fn enter<'a>(
     };
     let mut entered: HashSet<i64> = entered.into_iter().collect();
     let (mut new, mut recognised) = (Vec::with_capacity(batches.len()), Vec::new());
+    let mut forgotten = Vec::new();
     for (batch, span) in batches.iter().zip(&spans) {
-        let number = span.map(|span| span.ids.0.0);
-        match number {
+        match span {
             // The spool may hold two copies, and each number is entered once.
-            Some(number) if !entered.remove(&number) => recognised.push((number, &**batch)),
-            _ => new.push((number, &**batch)),
+            Some(span) if !entered.remove(&span.ids.0.0) => {
+                recognised.push((span.ids.0.0, &**batch));
+            }
+            Some(span) if is_forgotten(conn, span)? => forgotten.push(&**batch),
+            Some(span) => new.push((Some(span.ids.0.0), &**batch)),
+            None => new.push((None, &**batch)),
         }
     }
-    Ok(Entered { new, recognised })
+    Ok(Entered {
+        new,
+        recognised,
+        forgotten,
+    })
+}
+
+/// Whether a batch that was just entered is an old one whose messages are stored: its file
+/// outlived its entry. Then it is none that is new to readers of changes either.
+fn is_forgotten(conn: &mut PgConnection, span: &BatchRange) -> QueryResult<bool> {
+    #[derive(QueryableByName)]
+    struct Found {
+        #[diesel(sql_type = Bool)]
+        found: bool,
+    }
+    if Utc::now() - span.times.1 < OLD_AFTER {
+        return Ok(false);
+    }
+    let Found { found } = diesel::sql_query(include_str!("holds_messages.sql"))
+        .bind::<BigInt, _>(span.ids.0.0)
+        .bind::<BigInt, _>(span.ids.1.0)
+        .bind::<Timestamptz, _>(span.times.0)
+        .bind::<Timestamptz, _>(span.times.1)
+        .get_result(conn)?;
+    if found {
+        diesel::delete(entry(span.ids.0.0)).execute(conn)?;
+    }
+    Ok(found)
 }
 
 /// Counts what was stored, and rejected, of batches when they were new.
@@ -208,6 +250,13 @@ fn count_recognised(
         outcome.recognised += 1;
     }
     Ok(())
+}
+
+/// Counts what was stored of batches whose entries are forgotten; how many of their
+/// messages were rejected is forgotten with them.
+fn count_forgotten(forgotten: &[&Batch], outcome: &mut Outcome) {
+    outcome.stored += forgotten.iter().map(|batch| batch.rows()).sum::<usize>();
+    outcome.recognised += forgotten.len();
 }
 
 /// The entry of a batch.
@@ -251,7 +300,11 @@ fn store_in_pieces(
     origin: &WriteContext,
 ) -> Result<Outcome, DatabaseError> {
     conn.transaction(|conn| {
-        let Entered { new, recognised } = enter(conn, batches, origin)?;
+        let Entered {
+            new,
+            recognised,
+            forgotten,
+        } = enter(conn, batches, origin)?;
         let mut outcome = Outcome::default();
         for (number, batch) in &new {
             let rejected_before = outcome.rejected.len();
@@ -275,6 +328,7 @@ fn store_in_pieces(
         }
         store_sessions_in_pieces(conn, &new)?;
         count_recognised(conn, &recognised, &mut outcome)?;
+        count_forgotten(&forgotten, &mut outcome);
         Ok(outcome)
     })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::connection::SimpleConnection;
 use tetcore_analytics::config::DatabaseUrl;
 use tetcore_analytics::database::connect_writer;
@@ -24,10 +24,18 @@ fn origin(rejected_max: u64) -> WriteContext {
 }
 
 fn batch(kinds: &Kinds, ids: impl Iterator<Item = i64> + Clone) -> Arc<Batch> {
+    batch_of(Utc::now(), kinds, ids)
+}
+
+fn batch_of(
+    created_at: DateTime<Utc>,
+    kinds: &Kinds,
+    ids: impl Iterator<Item = i64> + Clone,
+) -> Arc<Batch> {
     let mut rows = RowBuffer::default();
     for _ in ids.clone() {
         let row = NewRow {
-            created_at: Utc::now(),
+            created_at,
             session: SessionId(1),
             kind: kinds.find("m"),
             node_time: NodeTime::Delta(-1_000),
@@ -165,6 +173,27 @@ fn batches_that_are_stored_together_are_recognised_each_by_its_own_number() {
     let each = "SELECT count(DISTINCT id) FROM telemetry_messages";
     assert_eq!(db.count(each), 300);
     assert_eq!(db.count("SELECT count(*) FROM telemetry_messages"), 300);
+}
+
+#[test]
+fn a_batch_whose_file_outlived_its_entry_is_recognised_by_its_messages() {
+    let db = TestDb::new();
+    let mut conn = db.connect();
+    let kinds = Kinds::new(10, Arc::new(Metrics::new().unwrap()));
+    let then = Utc::now() - TimeDelta::days(31);
+    let mut two = [
+        batch_of(then, &kinds, 1..101),
+        batch_of(then, &kinds, 101..201),
+    ];
+    let (stored, _) = two.split_at_mut(1);
+    store_batches(&mut conn, &kinds, stored, &origin(10)).unwrap();
+    // As the purge does after 30 days.
+    db.execute("DELETE FROM ingest_batches");
+    let outcome = store_batches(&mut conn, &kinds, &mut two, &origin(10)).unwrap();
+    assert_eq!((outcome.stored, outcome.recognised), (200, 1));
+    assert_eq!(db.count("SELECT count(*) FROM telemetry_messages"), 200);
+    // Readers of changes are not told of it again.
+    assert_eq!(db.count("SELECT min(id) FROM ingest_batches"), 101);
 }
 
 #[test]
