@@ -16,6 +16,7 @@ use std::time::Duration;
 use chrono::{SecondsFormat, Utc};
 use clap::Parser;
 use log::LevelFilter;
+use tetcore_analytics::application::log_output::{self, LogOutput};
 use tetcore_analytics::application::{self, health_check};
 use tetcore_analytics::config::args::{Args, Command};
 use tetcore_analytics::config::{Config, Place, effective, misspelt};
@@ -75,7 +76,15 @@ fn main() -> ExitCode {
             }
         };
     }
+    let log_output = match LogOutput::start() {
+        Ok(log_output) => log_output,
+        Err(error) => {
+            eprintln!("no thread for the log: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     env_logger::Builder::new()
+        .target(env_logger::Target::Pipe(Box::new(log_output)))
         // It has a line for each request of a stranger that is none.
         .filter_module("actix_http::h1::dispatcher", LevelFilter::Off)
         .parse_filters(&config.log_filter)
@@ -92,12 +101,14 @@ fn main() -> ExitCode {
     for line in effective(&config, &lookup) {
         log::debug!("{line}");
     }
-    match application::run(config) {
+    let ended = application::run(config);
+    if let Err(error) = &ended {
+        log::error!("{error}");
+    }
+    log_output::finish();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            log::error!("{error}");
-            ExitCode::FAILURE
-        }
+        Err(_logged) => ExitCode::FAILURE,
     }
 }
 

@@ -74,9 +74,9 @@ const finding = (level, what, advice) => ({ level, what, advice });
 const ADVICE_READY = {
   server: "The server is stopping. If that is unexpected, check its log.",
   telemetry: "Start the database, or make room: raise SPOOL_MAX_BYTES, or free the disk of SPOOL_DIR.",
-  database: "Start the database, or check DATABASE_URL and the network. The server reconnects by itself; until then messages wait on disk.",
+  database: "Start the database, or check DATABASE_URL and the network. The server reconnects by itself; until then messages wait on disk, if SPOOL_MAX_BYTES is not 0.",
   schema: "Allow the user of DATABASE_URL to migrate the schema, and check READ_DATABASE_URL if it is set.",
-  writers: "Nothing is lost until the spool is full. Check the database: is it up, is its disk full, may the user write?",
+  writers: "Nothing is lost until the spool and the memory are full. Check the database: is it up, is its disk full, may the user write?",
 };
 
 function readiness({ ready }) {

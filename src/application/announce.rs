@@ -1,12 +1,8 @@
 //! What a person reads when the server starts.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "this is the output of the program, not a log"
-)]
-
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use super::log_output::say;
 use crate::config::AccessConfig;
 
 /// The server listens; what is open stands in one line.
@@ -23,20 +19,22 @@ pub(super) fn listening(address: SocketAddr, access: &AccessConfig) {
         }
         _ => address,
     };
-    println!("tetcore-analytics {}", env!("CARGO_PKG_VERSION"));
-    println!("listening on http{tls}://{shown}/");
-    println!("give to a node: --telemetry-url 'ws{tls}://{shown}/{token}submit 1'");
+    say(format!("tetcore-analytics {}", env!("CARGO_PKG_VERSION")));
+    say(format!("listening on http{tls}://{shown}/"));
+    say(format!(
+        "give to a node: --telemetry-url 'ws{tls}://{shown}/{token}submit 1'"
+    ));
     if address.ip().is_unspecified() {
-        println!(
+        say(format!(
             "from other machines, put the name of this one in place of {}",
             shown.ip()
-        );
+        ));
     }
-    println!("access: {}", access.summary());
+    say(format!("access: {}", access.summary()));
 }
 
 /// The database is there, telemetry is stored.
 pub(super) fn ready(database_url: &str) {
-    println!("database: {database_url}");
-    println!("ready");
+    say(format!("database: {database_url}"));
+    say("ready".to_owned());
 }

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use super::ApplicationError;
 use crate::config::{Config, DatabaseUrl};
 use crate::database::{DatabaseError, Pools, migrations};
+use crate::ingest::instead_of_storing;
 use crate::metrics::Metrics;
 use crate::postgres::{EmbeddedOptions, EmbeddedPostgres};
 use crate::retention::prepare_partitions;
@@ -91,7 +92,8 @@ pub(super) async fn bring_up(parts: BringUp) -> Result<Database, ApplicationErro
                 parts.metrics.set_trouble(Some(public));
                 // Once; who asks for health is told all the time.
                 if said != error {
-                    log::error!("waiting for the database, messages go to disk: {error}");
+                    let instead = instead_of_storing(parts.config.store.spool_bytes_max > 0);
+                    log::error!("waiting for the database, messages {instead}: {error}");
                     said = error;
                 }
             }

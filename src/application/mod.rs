@@ -6,10 +6,12 @@
 mod announce;
 mod database;
 mod disk;
+mod files;
 mod identity;
 mod jobs;
 mod kinds;
 mod listen;
+pub mod log_output;
 mod panics;
 mod rebuild;
 mod stop;
@@ -32,14 +34,12 @@ use crate::projections;
 use crate::server_state::ServerState;
 use crate::store::{IdBlocks, Kinds, Spool};
 use database::BringUp;
+use files::ConnectionLimits;
 use identity::Identity;
 use jobs::Jobs;
 pub use kinds::kinds;
 pub use rebuild::rebuild;
 use stop::Stopped;
-
-/// File descriptors beside those of sockets: connections to the database, files, the log.
-const OTHER_FILES: u64 = 1_024;
 
 /// Why the application could not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -90,50 +90,22 @@ pub enum ApplicationError {
 /// # Errors
 /// If it cannot start, or if something was lost when it stopped.
 pub fn run(config: Config) -> Result<(), ApplicationError> {
-    let http_connections_max = raise_file_limit(&config);
+    let limits = files::raise_limit(&config);
     let system = System::new();
-    let outcome = system.block_on(serve(Arc::new(config), http_connections_max));
+    let outcome = system.block_on(serve(Arc::new(config), limits));
     // Dropping it would wait for threads that wait for answers of the database,
     // however long; the end of the process ends them.
     std::mem::forget(system);
     outcome
 }
 
-/// Asks the system for a file for each connection of telemetry, as many for HTTP,
-/// and those of the feed. Returns how many connections there may be for HTTP: with
-/// fewer files half of those, so that strangers leave the other half to nodes.
-fn raise_file_limit(config: &Config) -> usize {
-    let connections_max = config.http.connections_max;
-    let files = u64::try_from(connections_max).unwrap_or(u64::MAX);
-    let for_feed = u64::try_from(config.feed.connections_max).unwrap_or(u64::MAX);
-    let others = OTHER_FILES.saturating_add(for_feed);
-    let wanted = files.saturating_mul(2).saturating_add(others);
-    match rlimit::increase_nofile_limit(wanted) {
-        Ok(limit) => {
-            if limit < files && connections_max != usize::MAX {
-                log::warn!(
-                    "the system allows {limit} open files, fewer than CONNECTIONS_MAX; raise `ulimit -n`"
-                );
-            }
-            let for_connections = limit.saturating_sub(others).max(limit / 2);
-            let half = usize::try_from(for_connections / 2).unwrap_or(usize::MAX);
-            connections_max.min(half)
-        }
-        Err(error) => {
-            log::warn!("the limit of open files could not be raised: {error}");
-            connections_max
-        }
-    }
-}
-
-async fn serve(config: Arc<Config>, http_connections_max: usize) -> Result<(), ApplicationError> {
+async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), ApplicationError> {
     let metrics = Arc::new(Metrics::new()?);
     panics::install(metrics.clone());
     let identity = Identity::take(&config.store.data_dir)?;
     let kinds = Arc::new(Kinds::new(config.store.kinds_max, metrics.clone()));
     let ids = Arc::new(IdBlocks::default());
-    let (telemetry_max, feed_max) = (config.http.connections_max, config.feed.connections_max);
-    let server_state = Arc::new(ServerState::new(telemetry_max, feed_max));
+    let server_state = Arc::new(ServerState::new(limits.telemetry, limits.feed));
     let spool = Spool::open(
         &config.store.spool_dir,
         config.store.spool_bytes_max,
@@ -180,7 +152,7 @@ async fn serve(config: Arc<Config>, http_connections_max: usize) -> Result<(), A
     let tls = tls
         .map(|files| tls::start(files, &state.own_names))
         .transpose()?;
-    let (server, address) = listen::listen(tls, state.clone(), http_connections_max)?;
+    let (server, address) = listen::listen(tls, state.clone(), limits.http)?;
     announce::listening(address, &config.access);
     let handle = server.handle();
     let stopped = stop::wait(state.clone(), actix_web::rt::spawn(server));

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use actix::Arbiter;
 
+use super::log_output;
 use crate::metrics::Metrics;
 
 /// Exit code after a mistake that cannot be recovered; `EX_SOFTWARE` of sysexits.h.
@@ -31,6 +32,7 @@ pub(super) fn install(metrics: Arc<Metrics>) {
         log::error!("a mistake in the program, on thread {name}: {about}");
         if !recovers(name) {
             log::error!("nothing works without that thread: the server ends");
+            log_output::finish();
             std::process::exit(EXIT_CODE);
         }
     }));

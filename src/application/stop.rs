@@ -24,7 +24,7 @@ pub(super) enum Stopped {
     Failed(ApplicationError),
 }
 
-/// Becomes ready on SIGTERM, SIGINT, the end of the HTTP server, or when messages
+/// Becomes ready on SIGTERM, SIGINT, SIGHUP, the end of the HTTP server, or when messages
 /// can be stored no more by this process.
 pub(super) async fn wait(
     state: web::Data<AppState>,
@@ -70,7 +70,7 @@ pub(super) async fn orderly(
     // The last third is for the disk, which takes less.
     let stored = tokio::time::timeout(left() * 2 / 3, batcher.send(Drain::ToDatabase)).await;
     if !matches!(stored, Ok(Ok(()))) {
-        log::warn!("the database is too slow: what is left goes to disk");
+        log::warn!("the database is too slow: what is left goes to disk, if there is a spool");
         let on_disk = tokio::time::timeout(left(), batcher.send(Drain::ToDisk)).await;
         if !matches!(on_disk, Ok(Ok(()))) {
             let lost = metrics.pending.get() - metrics.spool_messages.get();
@@ -88,11 +88,14 @@ pub(super) async fn orderly(
     }
 }
 
-/// Waits for SIGTERM or SIGINT, and names it.
+/// Waits for SIGTERM, SIGINT or SIGHUP, and names it. Who started the server with `nohup`
+/// wants it to outlive its terminal.
 async fn signal() -> &'static str {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (
+    let is_hangup_ignored = is_hangup_ignored();
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (
         listen_for(SignalKind::terminate()),
         listen_for(SignalKind::interrupt()),
+        listen_for(SignalKind::hangup()),
     ) else {
         log::error!("signals cannot be caught here; only killing ends this server");
         return std::future::pending().await;
@@ -100,5 +103,17 @@ async fn signal() -> &'static str {
     tokio::select! {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
+        _ = hangup.recv(), if !is_hangup_ignored => "SIGHUP",
     }
+}
+
+/// Whether SIGHUP was ignored when the process started, as Linux tells.
+fn is_hangup_ignored() -> bool {
+    const SIGHUP_BIT: u64 = 1;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask & SIGHUP_BIT != 0)
 }

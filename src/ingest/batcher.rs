@@ -128,7 +128,10 @@ impl Batcher {
                 spooler: parts.spooler,
                 feed: parts.feed,
                 budget: parts.budget,
-                health: StorageHealth::new(parts.metrics.clone()),
+                health: StorageHealth::new(
+                    parts.metrics.clone(),
+                    parts.config.store.spool_bytes_max > 0,
+                ),
                 metrics: parts.metrics,
                 timer: None,
                 drain_waiters: Vec::new(),

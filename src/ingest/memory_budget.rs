@@ -105,7 +105,8 @@ impl MemoryBudget {
         reserved.unwrap_or(false)
     }
 
-    async fn wait_for(&self, reservation: Reservation) -> bool {
+    /// Reserves, however long it takes. False if there is no budget any more.
+    pub async fn wait_for(&self, reservation: Reservation) -> bool {
         let (rows, bytes) = permits(reservation);
         let Ok(row_permit) = self.rows.acquire_many(rows).await else {
             return false;

@@ -16,6 +16,7 @@ mod arrival;
 mod batcher;
 mod churn;
 mod dispatch;
+mod endings;
 mod feed_publisher;
 mod frames;
 mod handful;
@@ -41,10 +42,12 @@ use tokio::sync::watch;
 
 pub use addresses::{AddressLimits, AddressPermit, Addresses, ConnectionPermit};
 pub use batcher::{Batcher, DatabaseReady, Drain, UntilFailed};
+use endings::Endings;
 use feed_publisher::FeedPublisher;
 pub use memory_budget::MemoryBudget;
 pub use sampler::Sampler;
 pub use socket::NodeSocket;
+pub use storage_health::instead_of_storing;
 
 use crate::config::{Config, DatabaseUrl};
 use crate::feed::Hub;
@@ -71,6 +74,7 @@ pub struct Ingest {
     chain_counts: Arc<ChainCounts>,
     server: Arc<ServerState>,
     connections: AtomicI64,
+    endings: Endings,
     stop: watch::Sender<bool>,
     undecodable: Sampler,
     dropped: Sampler,
@@ -154,6 +158,7 @@ impl Ingest {
             server_id,
             server,
             connections: AtomicI64::new(0),
+            endings: Endings::default(),
             stop: watch::Sender::new(false),
             undecodable: Sampler::default(),
             dropped: Sampler::default(),

@@ -324,6 +324,15 @@ impl NodeSocket {
         })
     }
 
+    fn append_or_shed(&mut self, handful: Handful) {
+        let reservation = handful.reservation();
+        if self.ingest.budget.try_reserve(reservation) {
+            self.append(handful.group, reservation);
+        } else {
+            self.shed(handful);
+        }
+    }
+
     /// There is no budget: only sessions and introductions find some in the reserve.
     fn shed(&mut self, mut handful: Handful) {
         let all = handful.group.rows.count();
@@ -450,18 +459,14 @@ impl Actor for NodeSocket {
     fn stopped(&mut self, _ctx: &mut Self::Context) {
         self.end(DisconnectReason::ConnectionLost);
         self.show_sessions();
-        let held_back = self.held_back.take();
-        for handful in held_back
-            .into_iter()
-            .chain(self.take_handful(Instant::now()))
-        {
-            let reservation = handful.reservation();
-            if self.ingest.budget.try_reserve(reservation) {
-                self.append(handful.group, reservation);
-            } else {
-                self.shed(handful);
-            }
+        if let Some(handful) = self.held_back.take() {
+            self.append_or_shed(handful);
         }
+        if let Some(handful) = self.take_handful(Instant::now()) {
+            self.append_or_shed(handful);
+        }
+        self.ingest
+            .append_later(self.nodes.take_changes(), self.audit);
         let reason = self.ending.unwrap_or(DisconnectReason::ConnectionLost);
         self.ingest.metrics.connections.dec();
         self.ingest.metrics.connection_closed(reason);

@@ -16,6 +16,8 @@ const RECOVERY_TIME: Duration = Duration::from_secs(10);
 /// Tracks failures of writes.
 pub(super) struct StorageHealth {
     metrics: Arc<Metrics>,
+    /// What becomes of messages instead.
+    instead: &'static str,
     outage: Option<Outage>,
     batch_only: Sampler,
     too_slow: Sampler,
@@ -39,11 +41,21 @@ enum Severity {
     Refused,
 }
 
+/// What becomes of messages that cannot be stored.
+pub fn instead_of_storing(has_spool: bool) -> &'static str {
+    if has_spool {
+        "go to disk"
+    } else {
+        "are lost once the memory is full, for SPOOL_MAX_BYTES is 0"
+    }
+}
+
 impl StorageHealth {
     /// No failure yet.
-    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(metrics: Arc<Metrics>, has_spool: bool) -> Self {
         Self {
             metrics,
+            instead: instead_of_storing(has_spool),
             outage: None,
             batch_only: Sampler::default(),
             too_slow: Sampler::default(),
@@ -66,7 +78,7 @@ impl StorageHealth {
         };
         let logged = self.outage.as_ref().map(|outage| outage.logged);
         if logged < Some(severity) {
-            log::error!("messages cannot be stored and go to disk: {error}");
+            log::error!("messages cannot be stored and {}: {error}", self.instead);
         }
         let first = self.outage.as_ref().map_or(now, |outage| outage.first);
         self.outage = Some(Outage {
@@ -101,7 +113,8 @@ impl StorageHealth {
     pub(super) fn too_slow(&self, now: Instant) {
         if let Some(left_out) = self.too_slow.admit(now) {
             log::warn!(
-                "messages arrive faster than the database stores them: some go to disk ({left_out} such moments since the last such line)"
+                "messages arrive faster than the database stores them: some {} ({left_out} such moments since the last such line)",
+                self.instead
             );
         }
     }
@@ -119,7 +132,7 @@ mod tests {
     /// What is logged after each of these errors, one a second; `None` is a success.
     fn logged(errors: &[Option<DatabaseError>]) -> Vec<Option<Severity>> {
         let start = Instant::now();
-        let mut health = StorageHealth::new(Arc::new(Metrics::new().unwrap()));
+        let mut health = StorageHealth::new(Arc::new(Metrics::new().unwrap()), true);
         let mut logged = Vec::new();
         for (error, second) in errors.iter().zip(0..) {
             let now = start + Duration::from_secs(second);

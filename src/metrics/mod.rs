@@ -70,6 +70,8 @@ pub struct Metrics {
     connections_refused: IntCounterVec,
     /// Addresses that were refused for a while.
     pub addresses_blocked: IntCounter,
+    /// Sessions whose end found no place.
+    pub session_ends_lost: IntCounter,
     /// Bytes of messages that have come in part, above what is usual.
     pub part_bytes: IntGauge,
     /// Sessions (node ids on connections) that are open.
@@ -266,6 +268,7 @@ impl Metrics {
             connections_opened: make.counter("ingest_connections_opened_total", "Telemetry connections that were opened.")?,
             connections_closed: make.counters("ingest_connections_closed_total", "Telemetry connections that ended, by reason.", "reason", DisconnectReason::ALL.map(DisconnectReason::label))?,
             connections_refused: make.counters("ingest_connections_refused_total", "Telemetry connections that were not let in, by reason.", "reason", RefuseReason::ALL.map(RefuseReason::label))?,
+            session_ends_lost: make.counter("ingest_session_ends_lost_total", "Sessions whose end could not be kept, because too many waited for memory; the next start ends them.")?,
             addresses_blocked: make.counter("ingest_addresses_blocked_total", "Addresses that were refused for BLOCK_S because a connection stayed over its limits.")?,
             part_bytes: make.gauge("ingest_part_bytes", "Bytes of messages of which a large part has come and the rest has not; the limit is that of tetcore_analytics_ingest_queue_bytes.")?,
             sessions: make.gauge("ingest_sessions", "Node ids on open telemetry connections.")?,

@@ -178,7 +178,7 @@ fn a_missing_tls_handshake_is_cut_off_and_a_slow_answer_is_not() {
         .start_listening();
     let port = app.port();
     wait_until("it is ready", || {
-        get(port, &trusted, "/health/ready").starts_with("HTTP/1.1 200 ")
+        get(port, &trusted, "/nodes").starts_with("HTTP/1.1 200 ")
     });
     let mut locker = app.db.connect();
     locker

@@ -135,3 +135,18 @@ fn the_sql_of_the_readme_works() {
         assert!(rows > 0, "{view}");
     }
 }
+
+#[test]
+fn each_kind_of_the_catalogue_is_known_and_has_its_place_from_the_start() {
+    let catalogue = catalogue();
+    let mut kinds: Vec<_> = catalogue
+        .iter()
+        .map(|kind| kind["msg"].as_str().unwrap())
+        .collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    assert_eq!(kinds, tetcore_analytics::telemetry::KNOWN_KINDS);
+    let migrated = crate::support::TestDb::new()
+        .texts("SELECT msg AS value FROM message_kinds WHERE id <> 0 ORDER BY msg COLLATE \"C\"");
+    assert_eq!(kinds, migrated);
+}

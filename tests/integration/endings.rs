@@ -139,3 +139,42 @@ fn what_comes_over_a_limit_is_counted_to_the_end_of_its_connection() {
     }
     assert_eq!(received_at_the_end(&app), f64::from(sent));
 }
+
+#[test]
+fn nodes_that_leave_while_the_memory_is_full_are_offline_afterwards() {
+    let app = TestApp::builder()
+        .env("QUEUE_BYTES_MAX", 1_048_576)
+        .env("SPOOL_MAX_BYTES", 0)
+        .env("HOLD_BACK_MS", 50)
+        .start();
+    // More sessions than the part of the memory for what has priority holds.
+    let nodes: Vec<_> = (0..150)
+        .map(|number| {
+            let mut node = app.node("/submit");
+            let name = format!("node {number}");
+            let facts = json!({"msg": "system.connected", "name": name, "network_id": name});
+            node.send(json!({"id": 1, "payload": facts}).to_string());
+            node
+        })
+        .collect();
+    app.wait_stored(150);
+    app.db.refuse_connections();
+    let mut last = app.node("/submit");
+    let bytes = messages(1_000);
+    while app.metric_with("ingest_messages_dropped_total", "queue_full") == 0.0 {
+        last.send_raw(&bytes);
+    }
+    drop(nodes);
+    last.leave();
+    wait_until("nobody is connected", || {
+        app.metric("ingest_connections") == 0.0
+    });
+    app.db.allow_connections();
+    received_at_the_end(&app);
+    wait_until("all of them are offline", || {
+        app.db
+            .count("SELECT count(*) FROM peer_connections WHERE disconnected_at IS NULL")
+            == 0
+    });
+    assert_eq!(app.metric("ingest_session_ends_lost_total"), 0.0);
+}

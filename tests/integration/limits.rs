@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::hostile::{Attacked, message, push};
-use crate::support::{FakeNode, TestApp, frame, wait_until};
+use crate::support::{FakeNode, TestApp, frame, upgrade, wait_until};
 
 const BINARY: u8 = 0x82;
 
@@ -171,4 +171,37 @@ fn all_addresses_of_an_ipv6_line_are_one() {
     assert!(connect("2001:db8:0:200::1").is_some());
     drop(first);
     wait_until("a place is free", || connect("2001:db8:0:1aa::6").is_some());
+}
+
+#[test]
+fn with_more_nodes_than_files_the_server_keeps_those_that_it_needs() {
+    let app = TestApp::builder().files_max(256).start();
+    let mut nodes: Vec<_> = (0..400)
+        .filter_map(|_| {
+            let mut stream = std::net::TcpStream::connect(("127.0.0.1", app.port())).ok()?;
+            let request = upgrade(app.port(), "/submit", "");
+            std::io::Write::write_all(&mut stream, request.as_bytes()).ok()?;
+            Some(stream)
+        })
+        .collect();
+    wait_until("as many are let in as there is room for", || {
+        app.metric("ingest_connections") > 50.0
+            && app.metric_with("ingest_connections_refused_total", "too_many_connections") > 0.0
+    });
+    assert_eq!(app.get("/health/ready").status, 200);
+    assert!(app.log().contains("raise `ulimit -n`"));
+    app.db.refuse_connections();
+    let message = frame(0x82, br#"{"id":1,"payload":{"msg":"m"}}"#);
+    for stream in &mut nodes {
+        // Those that were refused are closed.
+        std::io::Write::write_all(stream, &message).ok();
+    }
+    wait_until("messages wait on disk", || {
+        app.metric("store_spool_messages") > 0.0 && app.metric("ingest_queue_messages") == 0.0
+    });
+    app.db.allow_connections();
+    wait_until("all is stored again", || {
+        app.metric("ingest_pending") == 0.0
+    });
+    assert!(app.is_well());
 }

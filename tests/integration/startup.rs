@@ -1,8 +1,9 @@
 //! The start: settings, and databases that are not there yet.
 
+use std::fs::File;
 use std::process::{Command, Output};
 
-use crate::support::{TestApp, TestDb, wait_until};
+use crate::support::{FakeNode, TestApp, TestDb, free_port, wait_until};
 
 fn run(args: &[&str], env: &[(&str, &str)]) -> Output {
     let dir = tempfile::tempdir().unwrap();
@@ -110,7 +111,7 @@ fn a_line_of_the_env_file_that_is_wrong_is_named_and_not_shown() {
 #[test]
 fn strangers_learn_no_host_port_role_or_password_of_a_database_that_is_away() {
     let [first, second] = PASSWORD_PARTS;
-    let port = crate::support::free_port();
+    let port = free_port();
     let url = format!("postgres://rolle:{first}:{second}%40@127.0.0.1:{port}/daten");
     let mut app = TestApp::builder()
         .env("DATABASE_URL", &url)
@@ -327,4 +328,57 @@ fn a_server_lives_and_waits_while_its_database_is_not_there_yet() {
     assert!(nodes.headers.contains_key("retry-after"));
     crate::support::rename_database(&hidden, &name);
     wait_until("it is ready", || app.is_well());
+}
+
+#[test]
+fn a_server_whose_output_nobody_takes_goes_on_and_ends_on_sighup() {
+    let (db, port) = (TestDb::new(), free_port());
+    let dir = tempfile::tempdir().unwrap();
+    // Nobody reads the log, and the disk of what is said is full.
+    let (_unread, log) = std::io::pipe().unwrap();
+    let mut server = Command::new(env!("CARGO_BIN_EXE_tetcore-analytics"))
+        .env("PORT", port.to_string())
+        .env("DATABASE_URL", db.url())
+        .env("DATA_DIR", dir.path())
+        .env("RUST_LOG", "trace")
+        .current_dir(dir.path())
+        .stdout(File::create("/dev/full").unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    wait_until("it listens", || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
+    let mut node = FakeNode::connect(port, "/submit");
+    for number in 0..2_000 {
+        node.send(format!(
+            r#"{{"id":1,"payload":{{"msg":"m","n":{number}}}}}"#
+        ));
+    }
+    wait_until("all is stored", || {
+        db.count("SELECT count(*) FROM telemetry_logs") == 2_000
+    });
+    let mut hangup = Command::new("kill");
+    hangup.args(["-HUP", &server.id().to_string()]);
+    assert!(hangup.status().unwrap().success());
+    assert!(server.wait().unwrap().success());
+}
+
+#[test]
+fn without_a_spool_nothing_says_that_messages_go_to_disk() {
+    let app = TestApp::builder().env("SPOOL_MAX_BYTES", 0).start();
+    app.db.refuse_connections();
+    app.node("/submit")
+        .send(r#"{"id":1,"payload":{"msg":"m"}}"#);
+    wait_until("it is noticed", || {
+        app.log().contains("messages cannot be stored and are lost")
+    });
+    for said in [app.log(), app.get("/health").body] {
+        assert!(
+            !said.contains("go to disk") && !said.contains("wait on disk"),
+            "{said}"
+        );
+    }
+    app.db.allow_connections();
+    app.wait_stored(1);
 }

@@ -20,6 +20,7 @@ pub struct TestAppBuilder {
     db: Option<TestDb>,
     env: HashMap<String, String>,
     data_dir: Option<tempfile::TempDir>,
+    files_max: Option<u32>,
 }
 
 /// A running server.
@@ -65,6 +66,12 @@ impl TestAppBuilder {
         self
     }
 
+    /// How many files it may have open.
+    pub fn files_max(mut self, files: u32) -> Self {
+        self.files_max = Some(files);
+        self
+    }
+
     /// Starts it, and waits until telemetry is stored.
     pub fn start(self) -> TestApp {
         let app = self.start_listening();
@@ -78,7 +85,15 @@ impl TestAppBuilder {
         let data_dir = self
             .data_dir
             .unwrap_or_else(|| tempfile::tempdir().unwrap());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tetcore-analytics"));
+        let program = env!("CARGO_BIN_EXE_tetcore-analytics");
+        let mut command = match self.files_max {
+            None => Command::new(program),
+            Some(files) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit -n {files} && exec {program}")]);
+                shell
+            }
+        };
         command
             .env_remove("TEST_DATABASE_URL")
             .env("PORT", "0")
@@ -143,6 +158,7 @@ impl TestApp {
             db: None,
             env: HashMap::new(),
             data_dir: None,
+            files_max: None,
         }
     }
 
@@ -357,6 +373,7 @@ impl TestApp {
             db: Some(db),
             env: std::mem::take(&mut self.env),
             data_dir: Some(data_dir),
+            files_max: None,
         }
     }
 
