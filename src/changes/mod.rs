@@ -101,7 +101,7 @@ pub fn cluster_id(conn: &mut PgConnection) -> QueryResult<String> {
 /// If the database cannot be read.
 pub fn read(conn: &mut PgConnection, from: Position) -> QueryResult<Changes> {
     // Before the batches are read: what is finished now is visible then.
-    let end = end(conn)?;
+    let end = end(conn)?.max(from);
     let batches = batches(conn, from, end, BATCHES_MAX)?;
     let (batches, next) = match cut(&batches, end) {
         Some(next) if next <= from => (batches_of(conn, from)?, Position(from.0 + 1)),

@@ -217,7 +217,7 @@ fn a_repeated_introduction_changes_nothing_and_another_peer_is_another_session()
         app.db.texts(sessions),
         ["peer-a new name 1021 replaced", "peer-b other"]
     );
-    let of_b = "SELECT count(*) FROM telemetry_logs l JOIN peer_connections p ON p.id = l.peer_connection_id WHERE peer_id = 'peer-b'";
+    let of_b = "SELECT count(*) FROM telemetry_logs l JOIN peer_connections p ON p.id = l.peer_connection_id WHERE p.peer_id = 'peer-b'";
     assert_eq!(app.db.count(of_b), 2);
 }
 

@@ -259,6 +259,12 @@ fn the_lag_grows_while_a_transaction_holds_the_change_stream_back() {
     introduce(&mut node, "peer");
     app.wait_stored(1);
     app.wait_projected();
+    let lags = || {
+        ["nodes", "node_hours"].map(|name| {
+            app.metric_with("projection_lag_seconds", &format!("projection=\"{name}\""))
+        })
+    };
+    wait_until("the lag of the build is over", || lags() == [0.0, 0.0]);
     let mut writer = app.db.connect();
     diesel::connection::SimpleConnection::batch_execute(
         &mut writer,
@@ -267,11 +273,6 @@ fn the_lag_grows_while_a_transaction_holds_the_change_stream_back() {
     .unwrap();
     interval(&mut node, 100);
     app.wait_stored(3);
-    let lags = || {
-        ["nodes", "node_hours"].map(|name| {
-            app.metric_with("projection_lag_seconds", &format!("projection=\"{name}\""))
-        })
-    };
     wait_until("the lag grows", || lags().iter().all(|lag| *lag > 0.0));
     let first = lags();
     wait_until("the lag goes on growing", || {

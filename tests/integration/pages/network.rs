@@ -11,7 +11,7 @@ fn newest(app: &TestApp, network: &Network, node: usize, msg: &str, field: &str)
     let peer = &network.node(node).peer_id;
     let number = app.db.count(&format!(
         "SELECT logs ->> '{field}' FROM telemetry_logs l JOIN peer_connections p ON p.id = peer_connection_id \
-         WHERE peer_id = '{peer}' AND msg = '{msg}' AND logs ? '{field}' ORDER BY l.id DESC LIMIT 1"
+         WHERE p.peer_id = '{peer}' AND msg = '{msg}' AND logs ? '{field}' ORDER BY l.id DESC LIMIT 1"
     ));
     number.try_into().unwrap()
 }

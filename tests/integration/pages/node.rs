@@ -44,7 +44,7 @@ fn first(app: &TestApp, query: &str) -> String {
 fn stored(app: &TestApp, peer: &str, condition: &str) -> usize {
     let count = app.db.count(&format!(
         "SELECT count(*) FROM telemetry_logs l JOIN peer_connections p ON p.id = peer_connection_id \
-         WHERE peer_id = '{peer}' AND {condition}"
+         WHERE p.peer_id = '{peer}' AND {condition}"
     ));
     usize::try_from(count).unwrap()
 }
@@ -115,7 +115,7 @@ fn the_page_of_a_node_shows_what_the_database_has() {
             &app,
             &format!(
                 "SELECT logs ->> '{field}' AS value FROM telemetry_logs l JOIN peer_connections p ON p.id = peer_connection_id \
-                 WHERE peer_id = '{peer}' AND msg = '{msg}' AND logs ? '{field}' ORDER BY l.id DESC LIMIT 1"
+                 WHERE p.peer_id = '{peer}' AND msg = '{msg}' AND logs ? '{field}' ORDER BY l.id DESC LIMIT 1"
             ),
         )
     };
@@ -131,7 +131,7 @@ fn the_page_of_a_node_shows_what_the_database_has() {
     browser.wait_for_text("#filters option", &format!("All kinds ({all})"));
     let kinds = app.db.texts(&format!(
         "SELECT msg AS value FROM telemetry_logs l JOIN peer_connections p ON p.id = peer_connection_id \
-         WHERE peer_id = '{peer}' ORDER BY l.created_at DESC, l.id DESC"
+         WHERE p.peer_id = '{peer}' ORDER BY l.created_at DESC, l.id DESC"
     ));
     assert_eq!(browser.texts(".message-kind"), kinds);
     let height = json!(format!("latest {}.", node.height));
