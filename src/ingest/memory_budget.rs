@@ -53,7 +53,7 @@ impl MemoryBudget {
         }
     }
 
-    /// Whether more than [`PRIORITY_FRACTION`] of it is free: with less, what a socket
+    /// Whether more than `PRIORITY_FRACTION` of it is free: with less, what a socket
     /// reads at once may not fit.
     pub fn has_room(&self) -> bool {
         let is_free =
