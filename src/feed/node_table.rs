@@ -118,7 +118,7 @@ struct Entry {
 pub(super) struct NodeTable {
     nodes: HashMap<Arc<str>, Entry>,
     changed: HashSet<Arc<str>>,
-    /// Some of those that changed are new.
+    /// Some of those that changed are new, or have values from the database.
     has_new: bool,
     blocks: Blocks,
 }
@@ -129,7 +129,7 @@ impl NodeTable {
         self.nodes.len()
     }
 
-    /// Whether there are nodes that nobody has been shown yet.
+    /// Whether there are nodes, or values from the database, that have not been shown yet.
     pub(super) fn has_new(&self) -> bool {
         self.has_new
     }
@@ -224,6 +224,7 @@ impl NodeTable {
             ..Parts::ALL
         };
         self.changed.insert(peer_id.into());
+        self.has_new = true;
     }
 
     /// Whether messages of a kind change the table.

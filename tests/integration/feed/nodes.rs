@@ -177,6 +177,33 @@ fn nodes_come_and_go() {
     );
 }
 
+#[test]
+fn a_reader_has_what_nodes_reported_before_when_it_is_complete() {
+    let app = TestApp::start();
+    let mut node = app.node("/submit");
+    introduce(&mut node, 1, "one", "A");
+    say(
+        &mut node,
+        1,
+        json!({"msg": "block.import", "height": 7, "best": "0x07", "origin": "Own"}),
+    );
+    app.wait_stored(2);
+    app.wait_projected();
+    let mut feed = FeedClient::connect(&app);
+    feed.ask(&json!({"topic": "nodes", "interest": "subscribe"}));
+    let mut height = Value::Null;
+    loop {
+        let answer = feed.next_with("nodes");
+        for row in answer["nodes"].as_array().unwrap() {
+            height = row.get("height").cloned().unwrap_or(height);
+        }
+        if answer["complete"] == json!(true) {
+            break;
+        }
+    }
+    assert_eq!(height, json!(7));
+}
+
 /// So many that the table is filled in several steps.
 #[test]
 fn four_readers_at_once_have_all_nodes_when_they_are_told_so() {
