@@ -8,19 +8,20 @@
 -- Cost: one row of span_hours for each hour, node, target and name, and the spans of
 --   less than two hours.
 -- Order: the costliest first, or the oldest bucket; target and name are unique in one.
-WITH parts AS MATERIALIZED (
+-- The hours are read twice, which costs less than to keep their histograms for the second time.
+WITH hours AS NOT MATERIALIZED (
     SELECT CASE WHEN $6 IS NULL THEN 'epoch' ELSE date_bin(make_interval(secs => $6), hour, 'epoch') END AS bucket_at,
            target COLLATE "default" AS target, name COLLATE "default" AS name,
-           count, total_ns, min_ns::numeric AS min_ns, max_ns::numeric AS max_ns, buckets, counts
+           count, total_ns, min_ns, max_ns, buckets, counts
     FROM span_hours
     WHERE hour >= $3 AND hour < $4
       AND ($8::text IS NULL OR peer_id = $8)
       AND ($9::text IS NULL OR target = $9)
       AND ($10::text IS NULL OR name = $10)
-    UNION ALL
-    SELECT CASE WHEN $6 IS NULL THEN 'epoch' ELSE date_bin(make_interval(secs => $6), created_at, 'epoch') END,
-           coalesce(target, ''), coalesce(name, ''), 1, time, time, time,
-           ARRAY[width_bucket(round(least(time, 1e18))::bigint, (SELECT telemetry_span_bounds()))::smallint], ARRAY[1::bigint]
+), spans AS MATERIALIZED (
+    SELECT CASE WHEN $6 IS NULL THEN 'epoch' ELSE date_bin(make_interval(secs => $6), created_at, 'epoch') END AS bucket_at,
+           coalesce(target, '') AS target, coalesce(name, '') AS name, time,
+           width_bucket(round(least(time, 1e18))::bigint, (SELECT telemetry_span_bounds()))::smallint AS bucket
     FROM (
         SELECT created_at, target, logs ->> 'name' AS name, telemetry_number(logs, 'time') AS time
         FROM (
@@ -32,28 +33,41 @@ WITH parts AS MATERIALIZED (
         ) AS messages
         -- The time is read once.
         OFFSET 0
-    ) AS spans
+    ) AS times
     WHERE time IS NOT NULL
       AND ($9::text IS NULL OR target = $9)
       AND ($10::text IS NULL OR name = $10)
-), totals AS (
-    SELECT bucket_at, target, name, sum(count)::bigint AS count, sum(total_ns) AS total, min(min_ns) AS min, max(max_ns) AS max
-    FROM parts
-    GROUP BY bucket_at, target, name
-    ORDER BY CASE WHEN $12 THEN sum(total_ns) END DESC, bucket_at, nullif(target, ''), nullif(name, '')
-    LIMIT $13
-), histograms AS (
-    SELECT bucket_at, target, name, array_agg(bucket ORDER BY bucket) AS buckets, array_agg(n ORDER BY bucket) AS counts
+), totals AS MATERIALIZED (
+    SELECT row_number() OVER (ORDER BY CASE WHEN $12 THEN sum(total) END DESC, bucket_at, nullif(target, ''), nullif(name, '')) AS place,
+           bucket_at, target, name, sum(count)::bigint AS count, sum(total) AS total, min(min) AS min, max(max) AS max
     FROM (
-        SELECT bucket_at, target, name, bucket, sum(n)::bigint AS n
-        -- Quicker than a lateral join.
-        FROM (SELECT bucket_at, target, name, unnest(buckets) AS bucket, unnest(counts) AS n FROM parts WHERE $11) AS h
-        GROUP BY bucket_at, target, name, bucket
-    ) AS added
+        SELECT bucket_at, target, name, sum(count) AS count, sum(total_ns) AS total, min(min_ns) AS min, max(max_ns) AS max
+        FROM hours GROUP BY bucket_at, target, name
+        UNION ALL
+        SELECT bucket_at, target, name, count(*), sum(time), min(time), max(time)
+        FROM spans GROUP BY bucket_at, target, name
+    ) AS parts
     GROUP BY bucket_at, target, name
+    ORDER BY place
+    LIMIT $13
+), cells AS MATERIALIZED (
+    SELECT place, bucket, sum(n)::bigint AS n
+    FROM (
+        SELECT place, unnest(buckets) AS bucket, unnest(counts) AS n
+        -- An inner join is taken for one of few rows, which would be sorted instead of hashed.
+        FROM hours LEFT JOIN totals USING (bucket_at, target, name)
+        UNION ALL
+        SELECT place, bucket, 1 FROM spans JOIN totals USING (bucket_at, target, name)
+    ) AS parts
+    WHERE $11
+    GROUP BY place, bucket
+), histograms AS (
+    SELECT place, array_agg(bucket ORDER BY bucket) AS buckets, array_agg(n ORDER BY bucket) AS counts
+    FROM cells
+    GROUP BY place
 )
 SELECT bucket_at AS created_at, nullif(target, '') AS target, nullif(name, '') AS name, count,
        total::float8 AS total, (total / count)::float8 AS mean, min::float8 AS min, max::float8 AS max,
        coalesce(buckets, '{}') AS buckets, coalesce(counts, '{}') AS counts
-FROM totals LEFT JOIN histograms USING (bucket_at, target, name)
-ORDER BY CASE WHEN $12 THEN totals.total END DESC, 1, 2, 3
+FROM totals LEFT JOIN histograms USING (place)
+ORDER BY place
