@@ -21,7 +21,8 @@ pub(super) struct ConnectionLimits {
 
 /// Asks the system for a file for each connection of telemetry, as many for HTTP, those of
 /// the feed and its own. With fewer files the server keeps its own, so that spool, database
-/// and health work, and half of the others are for nodes at least.
+/// and health work, and three quarters of the others but the feed's are for nodes at least: a
+/// node has an HTTP connection only until its upgrade.
 pub(super) fn raise_limit(config: &Config) -> ConnectionLimits {
     let (connections, feed) = (config.http.connections_max, config.feed.connections_max);
     let wanted = ConnectionLimits {
@@ -59,8 +60,9 @@ impl ConnectionLimits {
         let own = OWN_FILES.min(allowed / OWN_FRACTION);
         let for_connections = usize::try_from(allowed.saturating_sub(own)).unwrap_or(usize::MAX);
         let feed = self.feed.min(for_connections / 8);
-        let http = self.http.min((for_connections - feed) / 2);
-        let telemetry = self.telemetry.min(for_connections - feed - http);
+        let rest = for_connections - feed;
+        let telemetry = self.telemetry.min(rest - self.http.min(rest / 4));
+        let http = self.http.min(rest - telemetry);
         Self {
             telemetry,
             feed,
@@ -85,11 +87,11 @@ mod tests {
     fn the_server_keeps_files_for_itself() {
         let wanted = limits(8_192, 1_000, 8_192);
         assert_eq!(wanted.within(wanted.files()), wanted);
-        assert_eq!(wanted.within(1_024), limits(336, 96, 336));
-        assert_eq!(wanted.within(256), limits(84, 24, 84));
+        assert_eq!(wanted.within(1_024), limits(504, 96, 168));
+        assert_eq!(wanted.within(256), limits(126, 24, 42));
         assert_eq!(limits(10, 5, 10).within(1_024), limits(10, 5, 10));
         let unlimited = limits(usize::MAX, 1_000, usize::MAX);
         assert_eq!(unlimited.files(), u64::MAX);
-        assert_eq!(unlimited.within(1_048_576), limits(523_276, 1_000, 523_276));
+        assert_eq!(unlimited.within(1_048_576), limits(784_914, 1_000, 261_638));
     }
 }
