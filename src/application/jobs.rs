@@ -11,6 +11,7 @@ use super::database::Database;
 use super::disk;
 use crate::cluster::{Activity, Member, MemberParts};
 use crate::config::Config;
+use crate::messages::Recent;
 use crate::metrics::Metrics;
 use crate::projections::{Runner, RunnerParts};
 use crate::retention::Purger;
@@ -30,6 +31,7 @@ impl Jobs {
         metrics: &Arc<Metrics>,
         server_id: &Arc<str>,
         database: &Database,
+        recent: Arc<Recent>,
     ) -> Result<Self, ApplicationError> {
         let counters = metrics.clone();
         let member = Member::start(MemberParts {
@@ -48,6 +50,7 @@ impl Jobs {
         let projections = Runner::start(RunnerParts {
             url: database.url.clone(),
             leases: leases.clone(),
+            recent,
             metrics: metrics.clone(),
         })?;
         Purger::new(

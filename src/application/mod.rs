@@ -29,6 +29,7 @@ use crate::config::Config;
 use crate::feed::{self, Hub, HubParts, RemoteParts};
 use crate::http::{AppState, StoreHandle};
 use crate::ingest::{Ingest, IngestParts};
+use crate::messages::Recent;
 use crate::metrics::Metrics;
 use crate::projections;
 use crate::server_state::ServerState;
@@ -104,7 +105,7 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
     panics::install(metrics.clone());
     let identity = Identity::take(&config.store.data_dir)?;
     let kinds = Arc::new(Kinds::new(config.store.kinds_max, metrics.clone()));
-    let ids = Arc::new(IdBlocks::default());
+    let (ids, recent) = (Arc::new(IdBlocks::default()), Arc::new(Recent::default()));
     let server_state = Arc::new(ServerState::new(limits.telemetry, limits.feed));
     let spool = Spool::open(
         &config.store.spool_dir,
@@ -134,6 +135,7 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
             metrics: metrics.clone(),
             kinds: kinds.clone(),
             ids: ids.clone(),
+            recent: recent.clone(),
             spool,
             hub: hub.clone(),
             server_id: identity.server_id.clone(),
@@ -169,7 +171,7 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
     let (database, stopped) = tokio::select! {
         up = up => match up {
             Ok(database) => {
-                jobs = Some(Jobs::start(&config, &metrics, &identity.server_id, &database)?);
+                jobs = Some(Jobs::start(&config, &metrics, &identity.server_id, &database, recent)?);
                 actix_web::rt::spawn(kinds::keep_up(kinds, database.pools.clone()));
                 let remote = RemoteParts {
                     server_id: identity.server_id.clone(),

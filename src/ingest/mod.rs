@@ -52,6 +52,7 @@ pub use storage_health::instead_of_storing;
 use crate::config::{Config, DatabaseUrl};
 use crate::feed::Hub;
 use crate::ids::ConnectionId;
+use crate::messages::Recent;
 use crate::metrics::{ChainCounts, KindCounts, Metrics, RefuseReason};
 use crate::server_state::{Permit, ServerState};
 use crate::store::{IdBlocks, Kinds, Spool, WriteContext};
@@ -92,6 +93,8 @@ pub struct IngestParts {
     pub kinds: Arc<Kinds>,
     /// Numbers for messages and sessions.
     pub ids: Arc<IdBlocks>,
+    /// Takes the batches that were stored.
+    pub recent: Arc<Recent>,
     /// Where batches wait that cannot be stored.
     pub spool: Spool,
     /// The live feed.
@@ -110,6 +113,7 @@ impl Ingest {
             metrics,
             kinds,
             ids,
+            recent,
             spool,
             hub,
             server_id,
@@ -128,6 +132,7 @@ impl Ingest {
                 rejected_max: config.store.rejected_max,
                 audit_months: Arc::default(),
             },
+            recent,
         };
         let batcher_parts = BatcherParts {
             config: config.clone(),

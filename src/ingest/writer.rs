@@ -9,6 +9,7 @@ use diesel::PgConnection;
 
 use crate::config::DatabaseUrl;
 use crate::database::{DatabaseError, connect_writer};
+use crate::messages::Recent;
 use crate::store::{Batch, IdBlocks, Kinds, Outcome, WriteContext, store_batches};
 
 /// What writers need from outside.
@@ -22,6 +23,8 @@ pub(super) struct WriterParts {
     pub(super) kinds: Arc<Kinds>,
     pub(super) ids: Arc<IdBlocks>,
     pub(super) origin: WriteContext,
+    /// Takes what was stored.
+    pub(super) recent: Arc<Recent>,
 }
 
 /// Stores one batch after the other.
@@ -114,6 +117,9 @@ impl Writer {
         self.parts.ids.refill(&mut conn)?;
         let outcome = store_batches(&mut conn, &self.parts.kinds, batches, &self.parts.origin)?;
         self.conn = Some(conn);
+        if outcome.rejected.is_empty() && outcome.recognised == 0 {
+            self.parts.recent.keep(batches);
+        }
         Ok(outcome)
     }
 }

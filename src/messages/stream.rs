@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Timestamptz};
 
-use super::MessageRow;
+use super::{MessageRow, Recent};
 use crate::store::{StoredBatch, partitions};
 
 /// Increment of `telemetry_messages_id_seq`.
@@ -29,8 +29,8 @@ struct Here {
     has_messages: bool,
 }
 
-/// The messages of some batches; fields only of `kinds`. Index:
-/// `telemetry_messages_time_idx`.
+/// The messages of some batches, from memory where they still are; fields only of
+/// `kinds`. Index: `telemetry_messages_time_idx`.
 ///
 /// # Errors
 /// If the database cannot be read.
@@ -38,9 +38,17 @@ pub fn of_batches(
     conn: &mut PgConnection,
     batches: &[StoredBatch],
     kinds: &[i16],
+    recent: &Recent,
 ) -> QueryResult<Vec<MessageRow>> {
     let mut rows = Vec::new();
-    for together in runs(batches).chunk_by(near) {
+    let mut others = Vec::new();
+    for batch in batches {
+        match recent.take(batch, kinds) {
+            Some(taken) => rows.extend(taken),
+            None => others.push(batch.clone()),
+        }
+    }
+    for together in runs(&others).chunk_by(near) {
         let ids = |id: fn(&Run) -> i64| together.iter().map(id).collect::<Vec<i64>>();
         let from = together.iter().map(|run| run.arrival.0).min();
         let until = together.iter().map(|run| run.arrival.1).max();

@@ -26,6 +26,18 @@
 //! | `retention` | what goes, with sessions or with time |
 //! | `span_hours` | how long the spans of a node took in each hour |
 
+/// A statement with the columns of rows as arrays, which the database reads in a tenth of
+/// the time that it takes for the rows as JSON.
+macro_rules! with_columns {
+    ($sql:expr, $rows:expr, |$row:ident| $($value:expr => $type:ty),+ $(,)?) => {{
+        let query = diesel::sql_query($sql).into_boxed::<diesel::pg::Pg>();
+        $(let query = query.bind::<diesel::sql_types::Array<$type>, _>(
+            $rows.iter().map(|$row| $value).collect::<Vec<_>>(),
+        );)+
+        query
+    }};
+}
+
 mod histogram;
 mod hours;
 mod identities;
@@ -53,6 +65,7 @@ pub use state::{Covered, Progress, contains, covered, covers, progress, request_
 use crate::cluster::Job;
 use crate::ids::SessionId;
 use crate::store::SessionRow;
+use crate::telemetry::Reading;
 
 /// A message, as a projection sees it.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +82,8 @@ pub struct Message<'a> {
     pub target: Option<&'a str>,
     /// Fields as JSON; empty for other kinds.
     pub fields: &'a str,
+    /// What the node reported of itself in it.
+    pub reading: Option<&'a Reading>,
 }
 
 /// A table that is maintained from the messages.
@@ -95,6 +110,9 @@ pub trait Projection: Send {
 
     /// Rows that wait to be written; a measure of memory.
     fn pending(&self) -> usize;
+
+    /// Those among them that messages made, which come again as long as nodes report.
+    fn reported(&self) -> usize;
 
     /// Writes what was folded, in the transaction that moves the position.
     ///

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Double, Nullable, Text, Timestamptz};
 use serde::{Deserialize, Serialize};
 
 use super::hours::{self, Hour, hour_of};
@@ -72,15 +72,6 @@ struct Values {
     transactions_sum: i64,
     transactions_count: i64,
     transactions_max: Option<i64>,
-}
-
-#[derive(Debug, Serialize)]
-struct NodeHourRow<'a> {
-    peer_id: &'a str,
-    genesis_hash: &'a str,
-    hour: Hour,
-    #[serde(flatten)]
-    values: Values,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -161,6 +152,10 @@ impl Projection for NodeHours {
         self.hours.len() + self.changed.len() + self.online.len()
     }
 
+    fn reported(&self) -> usize {
+        self.hours.len()
+    }
+
     fn write(&mut self, conn: &mut PgConnection) -> QueryResult<()> {
         let hours = std::mem::take(&mut self.hours);
         let changed = std::mem::take(&mut self.changed);
@@ -187,17 +182,8 @@ impl Projection for NodeHours {
                 nodes.entry(key).or_default().merge(&row.values);
             }
         }
-        let rows: Vec<NodeHourRow<'_>> = nodes
-            .iter()
-            .map(|((node, hour), values)| NodeHourRow {
-                peer_id: &node.peer_id,
-                genesis_hash: &node.genesis_hash,
-                hour: *hour,
-                values: values.clone(),
-            })
-            .collect();
-        add(conn, include_str!("node_hours_add.sql"), &rows)?;
-        add(conn, include_str!("node_hours_wait.sql"), &waiting)?;
+        add(conn, &nodes.into_iter().collect::<Vec<_>>())?;
+        wait(conn, &waiting)?;
         look_up_online(conn, std::mem::take(&mut self.online), self.since)
     }
 
@@ -265,7 +251,7 @@ impl Values {
             (said.ready, said.future) = (pool.ready, pool.future);
             (said.txpool_at, said.txpool_message) = (at, id);
         }
-        if let Some(reading) = Reading::from_fields(message.kind, fields) {
+        if let Some(reading) = message.reading {
             if let Some(best) = &reading.best {
                 (said.best_height, said.best_at, said.best_message) = (Some(best.height), at, id);
             }
@@ -416,11 +402,65 @@ fn whole(value: f64) -> Option<i64> {
     sane(value.round() as i64)
 }
 
-fn add(conn: &mut PgConnection, sql: &str, rows: &[impl Serialize]) -> QueryResult<()> {
+fn add(conn: &mut PgConnection, rows: &[((NodeKey, Hour), Values)]) -> QueryResult<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    diesel::sql_query(sql)
+    with_columns!(include_str!("node_hours_add.sql"), rows, |row|
+        row.0.0.peer_id.as_str() => Text,
+        row.0.0.genesis_hash.as_str() => Text,
+        row.0.1 => Timestamptz,
+        row.1.messages => BigInt,
+        row.1.intervals => BigInt,
+        row.1.best_height => Nullable<BigInt>,
+        row.1.best_at => Nullable<Timestamptz>,
+        row.1.best_message => Nullable<BigInt>,
+        row.1.finalized_height => Nullable<BigInt>,
+        row.1.finalized_at => Nullable<Timestamptz>,
+        row.1.finalized_message => Nullable<BigInt>,
+        row.1.peers => Nullable<BigInt>,
+        row.1.download_bytes_per_s => Nullable<Double>,
+        row.1.upload_bytes_per_s => Nullable<Double>,
+        row.1.network_at => Nullable<Timestamptz>,
+        row.1.network_message => Nullable<BigInt>,
+        row.1.transactions => Nullable<BigInt>,
+        row.1.state_cache_bytes => Nullable<Double>,
+        row.1.pool_at => Nullable<Timestamptz>,
+        row.1.pool_message => Nullable<BigInt>,
+        row.1.ready => Nullable<BigInt>,
+        row.1.future => Nullable<BigInt>,
+        row.1.txpool_at => Nullable<Timestamptz>,
+        row.1.txpool_message => Nullable<BigInt>,
+        row.1.lag_min => Nullable<BigInt>,
+        row.1.lag_sum => BigInt,
+        row.1.lag_count => BigInt,
+        row.1.lag_max => Nullable<BigInt>,
+        row.1.peers_min => Nullable<BigInt>,
+        row.1.peers_sum => BigInt,
+        row.1.peers_count => BigInt,
+        row.1.peers_max => Nullable<BigInt>,
+        row.1.download_min => Nullable<BigInt>,
+        row.1.download_sum => BigInt,
+        row.1.download_count => BigInt,
+        row.1.download_max => Nullable<BigInt>,
+        row.1.upload_min => Nullable<BigInt>,
+        row.1.upload_sum => BigInt,
+        row.1.upload_count => BigInt,
+        row.1.upload_max => Nullable<BigInt>,
+        row.1.transactions_min => Nullable<BigInt>,
+        row.1.transactions_sum => BigInt,
+        row.1.transactions_count => BigInt,
+        row.1.transactions_max => Nullable<BigInt>,
+    )
+    .execute(conn)?;
+    Ok(())
+}
+
+fn wait(conn: &mut PgConnection, rows: &[SessionHourRow]) -> QueryResult<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    diesel::sql_query(include_str!("node_hours_wait.sql"))
         .bind::<Text, _>(json(&rows)?)
         .execute(conn)?;
     Ok(())

@@ -1,30 +1,46 @@
 -- Does: adds what was reported to the hours of nodes.
--- Params: $1 JSON array of objects with the columns of node_hours.
+-- Params: $1 to $44 columns of node_hours as arrays, in the order of the first list.
 -- Index: node_hours_pkey.
--- Cost: one row for each hour of a node.
+-- Cost: one row for each hour of a node, about 10 us.
 -- Order: by key, so that two transactions never wait for each other in a circle.
-INSERT INTO node_hours AS n (peer_id, genesis_hash, hour, messages, intervals, best_height, best_at, best_message, finalized_height, finalized_at, finalized_message, peers, download_bytes_per_s, upload_bytes_per_s, network_at, network_message, transactions, state_cache_bytes, pool_at, pool_message, ready, future, txpool_at, txpool_message, lag_min, lag_sum, lag_count, lag_max, peers_min, peers_sum, peers_count, peers_max, download_min, download_sum, download_count, download_max, upload_min, upload_sum, upload_count, upload_max, transactions_min, transactions_sum, transactions_count, transactions_max)
-SELECT peer_id, genesis_hash, hour, messages, intervals, best_height, best_at, best_message, finalized_height, finalized_at, finalized_message, peers, download_bytes_per_s, upload_bytes_per_s, network_at, network_message, transactions, state_cache_bytes, pool_at, pool_message, ready, future, txpool_at, txpool_message, lag_min, lag_sum, lag_count, lag_max, peers_min, peers_sum, peers_count, peers_max, download_min, download_sum, download_count, download_max, upload_min, upload_sum, upload_count, upload_max, transactions_min, transactions_sum, transactions_count, transactions_max
-FROM json_populate_recordset(NULL::node_hours, $1::json)
+INSERT INTO node_hours AS n (
+    peer_id, genesis_hash, hour, messages, intervals, best_height, best_at, best_message,
+    finalized_height, finalized_at, finalized_message, peers, download_bytes_per_s,
+    upload_bytes_per_s, network_at, network_message, transactions, state_cache_bytes, pool_at,
+    pool_message, ready, future, txpool_at, txpool_message, lag_min, lag_sum, lag_count, lag_max,
+    peers_min, peers_sum, peers_count, peers_max, download_min, download_sum, download_count,
+    download_max, upload_min, upload_sum, upload_count, upload_max, transactions_min,
+    transactions_sum, transactions_count, transactions_max
+)
+SELECT *
+FROM unnest(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
+    $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40,
+    $41, $42, $43, $44
+) AS v (peer_id, genesis_hash, hour)
 ORDER BY peer_id, genesis_hash, hour
 ON CONFLICT (peer_id, genesis_hash, hour) DO UPDATE SET
     messages = n.messages + excluded.messages,
     intervals = n.intervals + excluded.intervals,
-    (best_height, best_at, best_message) = (
-        SELECT l.* FROM (VALUES (n.best_height, n.best_at, n.best_message), (excluded.best_height, excluded.best_at, excluded.best_message)) AS l (c0, at, message)
-        ORDER BY l.at DESC NULLS LAST, l.message DESC LIMIT 1),
-    (finalized_height, finalized_at, finalized_message) = (
-        SELECT l.* FROM (VALUES (n.finalized_height, n.finalized_at, n.finalized_message), (excluded.finalized_height, excluded.finalized_at, excluded.finalized_message)) AS l (c0, at, message)
-        ORDER BY l.at DESC NULLS LAST, l.message DESC LIMIT 1),
-    (peers, download_bytes_per_s, upload_bytes_per_s, network_at, network_message) = (
-        SELECT l.* FROM (VALUES (n.peers, n.download_bytes_per_s, n.upload_bytes_per_s, n.network_at, n.network_message), (excluded.peers, excluded.download_bytes_per_s, excluded.upload_bytes_per_s, excluded.network_at, excluded.network_message)) AS l (c0, c1, c2, at, message)
-        ORDER BY l.at DESC NULLS LAST, l.message DESC LIMIT 1),
-    (transactions, state_cache_bytes, pool_at, pool_message) = (
-        SELECT l.* FROM (VALUES (n.transactions, n.state_cache_bytes, n.pool_at, n.pool_message), (excluded.transactions, excluded.state_cache_bytes, excluded.pool_at, excluded.pool_message)) AS l (c0, c1, at, message)
-        ORDER BY l.at DESC NULLS LAST, l.message DESC LIMIT 1),
-    (ready, future, txpool_at, txpool_message) = (
-        SELECT l.* FROM (VALUES (n.ready, n.future, n.txpool_at, n.txpool_message), (excluded.ready, excluded.future, excluded.txpool_at, excluded.txpool_message)) AS l (c0, c1, at, message)
-        ORDER BY l.at DESC NULLS LAST, l.message DESC LIMIT 1),
+    best_height = CASE WHEN n.best_at IS NULL OR (excluded.best_at, excluded.best_message) > (n.best_at, n.best_message) THEN excluded.best_height ELSE n.best_height END,
+    best_at = CASE WHEN n.best_at IS NULL OR (excluded.best_at, excluded.best_message) > (n.best_at, n.best_message) THEN excluded.best_at ELSE n.best_at END,
+    best_message = CASE WHEN n.best_at IS NULL OR (excluded.best_at, excluded.best_message) > (n.best_at, n.best_message) THEN excluded.best_message ELSE n.best_message END,
+    finalized_height = CASE WHEN n.finalized_at IS NULL OR (excluded.finalized_at, excluded.finalized_message) > (n.finalized_at, n.finalized_message) THEN excluded.finalized_height ELSE n.finalized_height END,
+    finalized_at = CASE WHEN n.finalized_at IS NULL OR (excluded.finalized_at, excluded.finalized_message) > (n.finalized_at, n.finalized_message) THEN excluded.finalized_at ELSE n.finalized_at END,
+    finalized_message = CASE WHEN n.finalized_at IS NULL OR (excluded.finalized_at, excluded.finalized_message) > (n.finalized_at, n.finalized_message) THEN excluded.finalized_message ELSE n.finalized_message END,
+    peers = CASE WHEN n.network_at IS NULL OR (excluded.network_at, excluded.network_message) > (n.network_at, n.network_message) THEN excluded.peers ELSE n.peers END,
+    download_bytes_per_s = CASE WHEN n.network_at IS NULL OR (excluded.network_at, excluded.network_message) > (n.network_at, n.network_message) THEN excluded.download_bytes_per_s ELSE n.download_bytes_per_s END,
+    upload_bytes_per_s = CASE WHEN n.network_at IS NULL OR (excluded.network_at, excluded.network_message) > (n.network_at, n.network_message) THEN excluded.upload_bytes_per_s ELSE n.upload_bytes_per_s END,
+    network_at = CASE WHEN n.network_at IS NULL OR (excluded.network_at, excluded.network_message) > (n.network_at, n.network_message) THEN excluded.network_at ELSE n.network_at END,
+    network_message = CASE WHEN n.network_at IS NULL OR (excluded.network_at, excluded.network_message) > (n.network_at, n.network_message) THEN excluded.network_message ELSE n.network_message END,
+    transactions = CASE WHEN n.pool_at IS NULL OR (excluded.pool_at, excluded.pool_message) > (n.pool_at, n.pool_message) THEN excluded.transactions ELSE n.transactions END,
+    state_cache_bytes = CASE WHEN n.pool_at IS NULL OR (excluded.pool_at, excluded.pool_message) > (n.pool_at, n.pool_message) THEN excluded.state_cache_bytes ELSE n.state_cache_bytes END,
+    pool_at = CASE WHEN n.pool_at IS NULL OR (excluded.pool_at, excluded.pool_message) > (n.pool_at, n.pool_message) THEN excluded.pool_at ELSE n.pool_at END,
+    pool_message = CASE WHEN n.pool_at IS NULL OR (excluded.pool_at, excluded.pool_message) > (n.pool_at, n.pool_message) THEN excluded.pool_message ELSE n.pool_message END,
+    ready = CASE WHEN n.txpool_at IS NULL OR (excluded.txpool_at, excluded.txpool_message) > (n.txpool_at, n.txpool_message) THEN excluded.ready ELSE n.ready END,
+    future = CASE WHEN n.txpool_at IS NULL OR (excluded.txpool_at, excluded.txpool_message) > (n.txpool_at, n.txpool_message) THEN excluded.future ELSE n.future END,
+    txpool_at = CASE WHEN n.txpool_at IS NULL OR (excluded.txpool_at, excluded.txpool_message) > (n.txpool_at, n.txpool_message) THEN excluded.txpool_at ELSE n.txpool_at END,
+    txpool_message = CASE WHEN n.txpool_at IS NULL OR (excluded.txpool_at, excluded.txpool_message) > (n.txpool_at, n.txpool_message) THEN excluded.txpool_message ELSE n.txpool_message END,
     lag_min = least(n.lag_min, excluded.lag_min),
     lag_sum = n.lag_sum + excluded.lag_sum,
     lag_count = n.lag_count + excluded.lag_count,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Double, Nullable, Text, Timestamptz};
 use serde::{Deserialize, Serialize};
 
 use super::identities::{Identities, NodeKey};
@@ -77,9 +77,9 @@ struct ValuesRow {
     finalized_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<BigInt>)]
     peers: Option<i64>,
-    #[diesel(sql_type = Nullable<diesel::sql_types::Double>)]
+    #[diesel(sql_type = Nullable<Double>)]
     download_bytes_per_s: Option<f64>,
-    #[diesel(sql_type = Nullable<diesel::sql_types::Double>)]
+    #[diesel(sql_type = Nullable<Double>)]
     upload_bytes_per_s: Option<f64>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     network_at: Option<DateTime<Utc>>,
@@ -87,23 +87,12 @@ struct ValuesRow {
     network_message: Option<i64>,
     #[diesel(sql_type = Nullable<BigInt>)]
     transactions: Option<i64>,
-    #[diesel(sql_type = Nullable<diesel::sql_types::Double>)]
+    #[diesel(sql_type = Nullable<Double>)]
     state_cache_bytes: Option<f64>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pool_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<BigInt>)]
     pool_message: Option<i64>,
-}
-
-/// A row of `nodes` to be updated.
-#[derive(Debug, Serialize)]
-struct NodeRow<'a> {
-    peer_id: &'a str,
-    genesis_hash: &'a str,
-    best_session_at: Option<DateTime<Utc>>,
-    finalized_session_at: Option<DateTime<Utc>>,
-    #[serde(flatten)]
-    values: ValuesRow,
 }
 
 /// The projection.
@@ -133,7 +122,7 @@ impl Projection for Nodes {
     }
 
     fn fold(&mut self, message: Message<'_>) {
-        let Some(reading) = Reading::from_fields(message.kind, message.fields.as_bytes()) else {
+        let Some(reading) = message.reading else {
             return;
         };
         let values = Values::of(reading, &message);
@@ -148,6 +137,10 @@ impl Projection for Nodes {
 
     fn pending(&self) -> usize {
         self.values.len() + self.changed.len()
+    }
+
+    fn reported(&self) -> usize {
+        self.values.len()
     }
 
     fn write(&mut self, conn: &mut PgConnection) -> QueryResult<()> {
@@ -213,11 +206,11 @@ impl Projection for Nodes {
 }
 
 impl Values {
-    fn of(reading: Reading, message: &Message<'_>) -> Self {
+    fn of(reading: &Reading, message: &Message<'_>) -> Self {
         let at = message.created_at;
-        let reported = |block: Block| Reported {
+        let reported = |block: &Block| Reported {
             height: block.height,
-            hash: block.hash,
+            hash: block.hash.clone(),
             at,
             session_at: None,
         };
@@ -229,8 +222,8 @@ impl Values {
         let pool = (reading.transactions, reading.state_cache_bytes);
         Self {
             seen_at: Some(at),
-            best: reading.best.map(reported),
-            finalized: reading.finalized.map(reported),
+            best: reading.best.as_ref().map(reported),
+            finalized: reading.finalized.as_ref().map(reported),
             network: (network != (None, None, None)).then_some(Latest {
                 values: network,
                 at,
@@ -370,19 +363,38 @@ fn update(conn: &mut PgConnection, nodes: &HashMap<NodeKey, Values>) -> QueryRes
     if nodes.is_empty() {
         return Ok(());
     }
-    let rows: Vec<NodeRow<'_>> = nodes
+    let rows: Vec<_> = nodes
         .iter()
-        .map(|(node, values)| NodeRow {
-            peer_id: &node.peer_id,
-            genesis_hash: &node.genesis_hash,
-            best_session_at: values.best.as_ref().and_then(|block| block.session_at),
-            finalized_session_at: values.finalized.as_ref().and_then(|block| block.session_at),
-            values: values.clone().into_row(None),
+        .map(|(node, values)| {
+            let began =
+                |block: &Option<Reported>| block.as_ref().and_then(|block| block.session_at);
+            let began = (began(&values.best), began(&values.finalized));
+            (node, began, values.clone().into_row(None))
         })
         .collect();
-    diesel::sql_query(include_str!("nodes_update.sql"))
-        .bind::<Text, _>(json(&rows)?)
-        .execute(conn)?;
+    with_columns!(include_str!("nodes_update.sql"), rows, |row|
+        row.0.peer_id.as_str() => Text,
+        row.0.genesis_hash.as_str() => Text,
+        row.2.seen_at => Nullable<Timestamptz>,
+        row.2.best_height => Nullable<BigInt>,
+        row.2.best_hash.as_deref() => Nullable<Text>,
+        row.2.best_at => Nullable<Timestamptz>,
+        row.1.0 => Nullable<Timestamptz>,
+        row.2.finalized_height => Nullable<BigInt>,
+        row.2.finalized_hash.as_deref() => Nullable<Text>,
+        row.2.finalized_at => Nullable<Timestamptz>,
+        row.1.1 => Nullable<Timestamptz>,
+        row.2.peers => Nullable<BigInt>,
+        row.2.download_bytes_per_s => Nullable<Double>,
+        row.2.upload_bytes_per_s => Nullable<Double>,
+        row.2.network_at => Nullable<Timestamptz>,
+        row.2.network_message => Nullable<BigInt>,
+        row.2.transactions => Nullable<BigInt>,
+        row.2.state_cache_bytes => Nullable<Double>,
+        row.2.pool_at => Nullable<Timestamptz>,
+        row.2.pool_message => Nullable<BigInt>,
+    )
+    .execute(conn)?;
     Ok(())
 }
 

@@ -2,15 +2,19 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use diesel::PgConnection;
 use diesel::result::QueryResult;
 
+use super::Message;
 use crate::changes::{self, Changes, Position};
-use crate::messages::{self, MessageRow};
+use crate::ids::SessionId;
+use crate::messages::{self, MessageRow, Recent};
 use crate::store::partitions;
+use crate::telemetry::Reading;
 
 /// How often the index on time is brought up to date: what it lacks is read as a whole.
 const SUMMARIZE_INTERVAL: Duration = Duration::from_secs(10);
@@ -19,9 +23,40 @@ const SUMMARIZE_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Read {
     pub(super) changes: Changes,
-    pub(super) rows: Vec<MessageRow>,
-    /// The kinds whose fields were read, by number.
-    pub(super) kinds: HashMap<i16, &'static str>,
+    pub(super) messages: Vec<ReadMessage>,
+}
+
+/// A stored message, and what it means.
+#[derive(Debug)]
+pub(super) struct ReadMessage {
+    row: MessageRow,
+    kind: &'static str,
+    reading: Option<Reading>,
+}
+
+impl ReadMessage {
+    /// Reads the fields of messages of some kinds, by number.
+    pub(super) fn all(rows: Vec<MessageRow>, kinds: &HashMap<i16, &'static str>) -> Vec<Self> {
+        let rows = rows.into_iter().map(|row| {
+            let kind = kinds.get(&row.kind_id).copied().unwrap_or_default();
+            let reading = Reading::from_fields(kind, row.fields().as_bytes());
+            Self { row, kind, reading }
+        });
+        rows.collect()
+    }
+
+    /// As a projection sees it.
+    pub(super) fn message(&self) -> Message<'_> {
+        Message {
+            id: self.row.id,
+            created_at: self.row.created_at,
+            session: SessionId(self.row.peer_connection_id),
+            kind: self.kind,
+            target: self.row.target.as_deref(),
+            fields: self.row.fields(),
+            reading: self.reading.as_ref(),
+        }
+    }
 }
 
 /// What the projections of one connection share.
@@ -29,6 +64,9 @@ pub(super) struct Read {
 pub(super) struct Reader {
     /// Kinds of which any projection needs the fields.
     kinds: Vec<&'static str>,
+    /// Their numbers, once all have one.
+    numbers: HashMap<i16, &'static str>,
+    recent: Arc<Recent>,
     /// What was read last in this round, and from where.
     last: Option<(Position, Rc<Read>)>,
     cluster_id: Option<String>,
@@ -37,11 +75,12 @@ pub(super) struct Reader {
 
 impl Reader {
     /// For projections that need the fields of `kinds`.
-    pub(super) fn new(mut kinds: Vec<&'static str>) -> Self {
+    pub(super) fn new(mut kinds: Vec<&'static str>, recent: Arc<Recent>) -> Self {
         kinds.sort_unstable();
         kinds.dedup();
         Self {
             kinds,
+            recent,
             ..Self::default()
         }
     }
@@ -55,6 +94,7 @@ impl Reader {
     pub(super) fn reconnect(&mut self) {
         self.last = None;
         self.cluster_id = None;
+        self.numbers.clear();
     }
 
     /// Names the database cluster of the connection.
@@ -78,18 +118,17 @@ impl Reader {
             return Ok(read.clone());
         }
         let changes = changes::read(conn, from)?;
-        let (mut rows, mut kinds) = (Vec::new(), HashMap::new());
+        let mut messages = Vec::new();
         if !changes.batches.is_empty() {
             self.summarize(conn)?;
-            kinds = messages::numbers(conn, &self.kinds)?;
-            let numbers: Vec<i16> = kinds.keys().copied().collect();
-            rows = messages::of_batches(conn, &changes.batches, &numbers)?;
+            if self.numbers.len() < self.kinds.len() {
+                self.numbers = messages::numbers(conn, &self.kinds)?;
+            }
+            let numbers: Vec<i16> = self.numbers.keys().copied().collect();
+            let rows = messages::of_batches(conn, &changes.batches, &numbers, &self.recent)?;
+            messages = ReadMessage::all(rows, &self.numbers);
         }
-        let read = Rc::new(Read {
-            changes,
-            rows,
-            kinds,
-        });
+        let read = Rc::new(Read { changes, messages });
         self.last = Some((from, read.clone()));
         Ok(read)
     }

@@ -1,7 +1,7 @@
 //! The thread that maintains the projections of which this server holds the
 //! leases, on a connection of its own.
 
-use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -9,19 +9,20 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::PgConnection;
 
-use super::reader::Reader;
+use super::reader::{ReadMessage, Reader};
 use super::state::{self, Progress};
 use super::{Message, Projection, all};
 use crate::changes::{self, Position};
 use crate::cluster::{Lease, LeaseError, Leases};
 use crate::config::DatabaseUrl;
 use crate::database::connect;
-use crate::ids::SessionId;
-use crate::messages::{self, MessageRow};
+use crate::messages::{self, Recent};
 use crate::metrics::Metrics;
 
-/// Pause between looks for changes.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Pause between looks for changes: a tenth of the longest time until they are written,
+/// within this range.
+const POLL_INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(1);
+const POLL_SHARE: u32 = 10;
 
 /// After a round comes a pause of so many times its length, up to the longest: during
 /// a flood projections lag, and leave the processors to ingestion.
@@ -40,13 +41,15 @@ const STOP_MAX: Duration = Duration::from_secs(1);
 /// Rows that may wait to be written.
 const PENDING_MAX: usize = 50_000;
 
-/// Writing takes at most one part in so many of the time, up to the longest interval
-/// of the projection, so that the cost of a large network stays bounded and a small one
-/// is up to date at once.
-const WRITE_SHARE: u32 = 20;
+/// So many rows are written once in the longest interval of their projection, fewer the more
+/// often: the cost of a large network stays bounded, and a small one is up to date at once.
+const ROWS_PER_INTERVAL: u32 = 10_000;
 
 /// How often the lag is looked up.
 const LAG_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A build goes on so far into the future: clocks of servers differ.
+const BUILD_PAST_NOW: TimeDelta = TimeDelta::hours(1);
 
 /// Span of messages that a build reads at once: from the first to the longest.
 const SPAN_FIRST: TimeDelta = TimeDelta::seconds(10);
@@ -63,6 +66,8 @@ pub struct RunnerParts {
     pub url: DatabaseUrl,
     /// The leases of this server.
     pub leases: Leases,
+    /// Batches of this server that need not be read back.
+    pub recent: Arc<Recent>,
     /// All metrics.
     pub metrics: Arc<Metrics>,
 }
@@ -89,7 +94,8 @@ impl Runner {
                 let _has_stopped = has_stopped;
                 let mut conn = None;
                 let kinds = followers.iter().map(|one| one.projection.kinds());
-                let mut reader = Reader::new(kinds.flatten().copied().collect());
+                let mut reader =
+                    Reader::new(kinds.flatten().copied().collect(), parts.recent.clone());
                 loop {
                     let started_at = Instant::now();
                     let pause = match run(&parts, &mut conn, &mut reader, &mut followers) {
@@ -131,7 +137,7 @@ fn run(
     followers: &mut [Follower],
 ) -> Result<Duration, LeaseError> {
     reader.begin_round();
-    let mut pause = POLL_INTERVAL;
+    let mut pause = Some(*POLL_INTERVAL.start());
     for follower in followers {
         let Some(lease) = parts.leases.held(follower.projection.job()) else {
             follower.forget();
@@ -143,14 +149,17 @@ fn run(
             None => conn.insert(connect(&parts.url, "projections", STATEMENT_TIMEOUT)?),
         };
         match follower.step(conn, reader, &lease, &parts.metrics) {
-            Ok(true) => pause = Duration::ZERO,
-            Ok(false) => {}
+            Ok(true) => pause = None,
+            Ok(false) => {
+                let due = (follower.pace() / POLL_SHARE).min(*POLL_INTERVAL.end());
+                pause = pause.map(|pause| pause.max(due));
+            }
             // Somebody else goes on with it.
             Err(LeaseError::Lost(_)) => follower.forget(),
             Err(error) => return Err(error),
         }
     }
-    Ok(pause)
+    Ok(pause.unwrap_or_default())
 }
 
 /// One projection, and how far this server has read for it.
@@ -163,7 +172,6 @@ struct Follower {
     /// Something was read since the last write.
     has_read: bool,
     written_at: Instant,
-    write_took: Duration,
     span: TimeDelta,
     lag_shown_at: Option<Instant>,
 }
@@ -176,10 +184,15 @@ impl Follower {
             read: Position(0),
             has_read: false,
             written_at: Instant::now(),
-            write_took: Duration::ZERO,
             span: SPAN_FIRST,
             lag_shown_at: None,
         }
+    }
+
+    /// How long after the last write the next one is due.
+    fn pace(&self) -> Duration {
+        let rows = u32::try_from(self.projection.reported()).unwrap_or(u32::MAX);
+        self.projection.interval_max() * rows.min(ROWS_PER_INTERVAL) / ROWS_PER_INTERVAL
     }
 
     /// What was not written is read again.
@@ -237,11 +250,11 @@ impl Follower {
         for session in &changes.sessions {
             self.projection.session(session, None);
         }
-        self.fold(&read.rows, &read.kinds, |_| true);
+        self.fold(&read.messages, |_| true);
         self.read = changes.next;
         self.has_read |= is_new;
-        let pace = (self.write_took * WRITE_SHARE).min(self.projection.interval_max());
-        let is_due = self.written_at.elapsed() >= pace || self.projection.pending() >= PENDING_MAX;
+        let is_due =
+            self.written_at.elapsed() >= self.pace() || self.projection.pending() >= PENDING_MAX;
         if self.has_read && is_due {
             let after = found.at(self.read, cluster_id);
             self.write(conn, lease, &found, after)?;
@@ -279,7 +292,7 @@ impl Follower {
             return Ok(true);
         };
         let from = found.built_until.unwrap_or_else(Utc::now);
-        if from > Utc::now() + TimeDelta::hours(1) {
+        if from > Utc::now() + BUILD_PAST_NOW {
             log::info!("projection {name}: built");
             let after = found.at(Position(build_end), cluster_id);
             self.write(conn, lease, found, after)?;
@@ -302,14 +315,22 @@ impl Follower {
             let before = after.checked_sub(1).and_then(|place| later.get(place));
             before.is_some_and(|(_, last)| id <= *last)
         };
-        self.fold(&rows, &kinds, |row| !comes_later(row.id));
-        if rows.len() > SPAN_MESSAGES {
+        let count = rows.len();
+        self.fold(&ReadMessage::all(rows, &kinds), |message| {
+            !comes_later(message.id)
+        });
+        if count > SPAN_MESSAGES {
             self.span = (self.span / 2).max(TimeDelta::milliseconds(100));
-        } else if rows.len() < SPAN_MESSAGES / 4 {
+        } else if count < SPAN_MESSAGES / 4 {
             self.span = (self.span * 2).min(SPAN_MAX);
         }
+        // A log with long gaps is built as quickly as one without.
+        let built_until = match count {
+            0 => messages::earliest(conn, Some(until))?,
+            _ => Some(until),
+        };
         let after = Progress {
-            built_until: Some(until),
+            built_until: built_until.or(Some(Utc::now() + BUILD_PAST_NOW * 2)),
             ..found.clone()
         };
         self.write(conn, lease, found, after)?;
@@ -341,24 +362,10 @@ impl Follower {
         }
     }
 
-    fn fold(
-        &mut self,
-        rows: &[MessageRow],
-        kinds: &HashMap<i16, &'static str>,
-        admits: impl Fn(&MessageRow) -> bool,
-    ) {
-        for row in rows {
-            let kind = kinds.get(&row.kind_id).copied().unwrap_or_default();
-            let fields = row.logs.as_deref().unwrap_or_default();
-            if admits(row) {
-                self.projection.fold(Message {
-                    id: row.id,
-                    created_at: row.created_at,
-                    session: SessionId(row.peer_connection_id),
-                    kind,
-                    target: row.target.as_deref(),
-                    fields,
-                });
+    fn fold(&mut self, messages: &[ReadMessage], admits: impl Fn(&Message<'_>) -> bool) {
+        for message in messages.iter().map(ReadMessage::message) {
+            if admits(&message) {
+                self.projection.fold(message);
             }
         }
     }
@@ -370,13 +377,11 @@ impl Follower {
         before: &Progress,
         after: Progress,
     ) -> Result<(), LeaseError> {
-        let started_at = Instant::now();
         let projection = &mut self.projection;
         lease.transaction(conn, |conn| {
             state::advance(conn, projection.name(), lease, before, &after)?;
             Ok(projection.write(conn)?)
         })?;
-        self.write_took = started_at.elapsed();
         self.written_at = Instant::now();
         self.has_read = false;
         self.written = Some(after);

@@ -163,6 +163,10 @@ impl Projection for SpanHours {
         self.rows + self.changed.len()
     }
 
+    fn reported(&self) -> usize {
+        self.rows
+    }
+
     fn write(&mut self, conn: &mut PgConnection) -> QueryResult<()> {
         let hours = std::mem::take(&mut self.hours);
         let changed = std::mem::take(&mut self.changed);

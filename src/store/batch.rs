@@ -97,6 +97,11 @@ impl Batch {
         Some(span)
     }
 
+    /// Numbers of its first and its last message; none if it has no messages.
+    pub fn ids(&self) -> Option<(i64, i64)> {
+        self.span().map(|span| (span.ids.0.0, span.ids.1.0))
+    }
+
     /// Number of messages.
     pub fn rows(&self) -> usize {
         self.groups.iter().map(|group| group.rows.count()).sum()

@@ -131,7 +131,7 @@ impl Reading {
         if !Self::KINDS.contains(&kind) {
             return None;
         }
-        let fields: Fields<'_> = serde_json::from_slice(fields).ok()?;
+        let fields: Fields<'_> = parse(fields)?;
         let block = |height: &Value, hash: Option<Cow<'_, str>>| {
             Some(Block {
                 height: integer(height)?,
@@ -189,10 +189,17 @@ impl PoolImport {
         if kind != Self::KIND {
             return None;
         }
-        let fields: Fields = serde_json::from_slice(fields).ok()?;
+        let fields: Fields = parse(fields)?;
         let (ready, future) = (integer(&fields.ready), integer(&fields.future));
         (ready.is_some() || future.is_some()).then_some(Self { ready, future })
     }
+}
+
+/// Reads fields from JSON. A key that comes twice has its last value, as in `jsonb`.
+fn parse<'a, T: Deserialize<'a>>(fields: &'a [u8]) -> Option<T> {
+    let parsed = serde_json::from_slice(fields);
+    let parsed = parsed.or_else(|_| T::deserialize(serde_json::from_slice::<Value>(fields)?));
+    parsed.ok()
 }
 
 /// A fact that nodes of all times report: fields by `msg`.
@@ -236,7 +243,7 @@ impl Span {
         if kind != Self::KIND {
             return None;
         }
-        let fields: Fields = serde_json::from_slice(fields).ok()?;
+        let fields: Fields = parse(fields)?;
         let name = match fields.name {
             Value::Null => String::new(),
             Value::String(name) => name,
