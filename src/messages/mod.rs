@@ -12,6 +12,7 @@ mod last_values;
 mod pages;
 mod recent;
 mod selected;
+mod spans;
 mod stream;
 mod targets;
 mod window;
@@ -26,6 +27,7 @@ pub use last_values::{LastMessage, LastTime, Lookup, Rare, last_messages, last_t
 pub use pages::{KindCount, Newest, Oldest, Position, count_by_kind, newest, oldest};
 pub use recent::Recent;
 pub use selected::{Selection, selected};
+pub use spans::{SpanCost, SpanFilter, SpanTime, span_ranking, span_times, with_spans_beside};
 pub use stream::{begin, complete_since, earliest, of_batches, of_span};
 pub use targets::{TargetCount, count_by_target};
 pub use window::{Window, windows};

@@ -5,7 +5,6 @@ use std::ops::RangeInclusive;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Double, Nullable, SmallInt, Text, Timestamptz};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -15,7 +14,7 @@ use super::params::{self, TimeRange};
 use super::profiling_hours::{self, Asked, Sum};
 use super::time_windows;
 use crate::feed::AggregateKind;
-use crate::messages;
+use crate::messages::{self, SpanCost, SpanFilter};
 use crate::telemetry::Span;
 
 /// Without `start_time`.
@@ -225,58 +224,44 @@ fn aggregate(value: Option<&str>) -> Result<AggregateKind, QueryError> {
 }
 
 /// The spans of one target and name in a bucket of time.
-#[derive(Debug, Serialize, QueryableByName, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Spans {
     /// Start of the bucket: a multiple of its length since 1970, in UTC.
-    #[diesel(sql_type = Timestamptz)]
     pub created_at: DateTime<Utc>,
     /// Target of the spans.
-    #[diesel(sql_type = Nullable<Text>)]
     #[schema(example = "pallet_babe")]
     pub target: Option<String>,
     /// Name of the spans.
-    #[diesel(sql_type = Nullable<Text>)]
     #[schema(example = "on_initialize")]
     pub name: Option<String>,
     /// Spans.
-    #[diesel(sql_type = BigInt)]
     pub count: i64,
     /// How long they took, as `aggregate` says, nanoseconds.
-    #[diesel(sql_type = Double)]
     pub time: f64,
 }
 
 /// All spans of one target and name.
-#[derive(Debug, Serialize, QueryableByName, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Cost {
     /// Target of the spans.
-    #[diesel(sql_type = Nullable<Text>)]
     #[schema(example = "pallet_babe")]
     pub target: Option<String>,
     /// Name of the spans.
-    #[diesel(sql_type = Nullable<Text>)]
     #[schema(example = "on_initialize")]
     pub name: Option<String>,
     /// Spans.
-    #[diesel(sql_type = BigInt)]
     pub count: i64,
     /// How long they took altogether, nanoseconds.
-    #[diesel(sql_type = Double)]
     pub total: f64,
     /// How long they took in the mean, nanoseconds.
-    #[diesel(sql_type = Double)]
     pub mean: f64,
     /// How long the middle one took, nanoseconds; in ranges with whole hours at most 3.2 % off.
-    #[diesel(sql_type = Double)]
     pub median: f64,
     /// How long nine tenths took at most, nanoseconds; in ranges with whole hours at most 3.2 % off.
-    #[diesel(sql_type = Double)]
     pub percentile90: f64,
     /// How long the quickest took, nanoseconds.
-    #[diesel(sql_type = Double)]
     pub min: f64,
     /// How long the slowest took, nanoseconds.
-    #[diesel(sql_type = Double)]
     pub max: f64,
 }
 
@@ -349,17 +334,23 @@ fn of_messages(
     query: &ProfilingQuery,
     place: &Place,
 ) -> QueryResult<Vec<Spans>> {
-    diesel::sql_query(include_str!("profiling.sql"))
-        .bind::<SmallInt, _>(place.kind)
-        .bind::<Timestamptz, _>(place.span.start)
-        .bind::<Timestamptz, _>(place.span.end)
-        .bind::<BigInt, _>(query.interval_s)
-        .bind::<Nullable<Double>, _>(quantile(query.aggregate))
-        .bind::<Nullable<Array<BigInt>>, _>(&place.sessions)
-        .bind::<Nullable<Text>, _>(&query.target)
-        .bind::<Nullable<Text>, _>(&query.name)
-        .bind::<BigInt, _>(ROWS_MAX + 1)
-        .load(conn)
+    let filter = SpanFilter {
+        kind: place.kind,
+        window: place.span.into(),
+        sessions: place.sessions.as_deref(),
+        target: query.target.as_deref(),
+        name: query.name.as_deref(),
+    };
+    let quantile = quantile(query.aggregate);
+    let times = messages::span_times(conn, &filter, query.interval_s, quantile, ROWS_MAX + 1)?;
+    let spans = times.into_iter().map(|found| Spans {
+        created_at: found.created_at,
+        target: found.target,
+        name: found.name,
+        count: found.count,
+        time: found.time,
+    });
+    Ok(spans.collect())
 }
 
 /// Quantiles.
@@ -410,12 +401,18 @@ pub fn fetch_ranking(
     if let Some(sums) = profiling_hours::fetch(conn, &asked)? {
         return Ok(sums.into_iter().map(cost).collect());
     }
-    let costs = diesel::sql_query(include_str!("profiling_ranking.sql"))
-        .bind::<SmallInt, _>(place.kind)
-        .bind::<Timestamptz, _>(place.span.start)
-        .bind::<Timestamptz, _>(place.span.end)
-        .bind::<Nullable<Array<BigInt>>, _>(&place.sessions)
-        .bind::<BigInt, _>(query.limit)
-        .load(conn)?;
-    Ok(costs)
+    let kind = (place.kind, place.span.into());
+    let costs = messages::span_ranking(conn, kind, place.sessions.as_deref(), query.limit)?;
+    let cost = |found: SpanCost| Cost {
+        count: found.count,
+        total: found.total,
+        mean: found.mean,
+        median: found.median,
+        percentile90: found.percentile90,
+        min: found.min,
+        max: found.max,
+        target: found.target,
+        name: found.name,
+    };
+    Ok(costs.into_iter().map(cost).collect())
 }

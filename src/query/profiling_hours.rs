@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Double, Nullable, SmallInt, Text, Timestamptz};
 
 use super::buckets::Period;
+use crate::messages;
 use crate::projections::{self, Histogram};
 
 /// Which spans, and what of them.
@@ -73,14 +74,14 @@ pub(super) fn fetch(conn: &mut PgConnection, asked: &Asked<'_>) -> QueryResult<O
     if hides_some(conn, asked, hours)? {
         return Ok(None);
     }
-    let sums = diesel::sql_query(include_str!("profiling_hours.sql"))
-        .bind::<SmallInt, _>(asked.kind)
-        .bind::<Timestamptz, _>(asked.span.start)
-        .bind::<Timestamptz, _>(hours.start)
-        .bind::<Timestamptz, _>(hours.end)
-        .bind::<Timestamptz, _>(asked.span.end)
+    let statement = messages::with_spans_beside(
+        (asked.kind, asked.span.into()),
+        hours.into(),
+        asked.sessions,
+        include_str!("profiling_hours.sql"),
+    );
+    let sums = statement
         .bind::<Nullable<BigInt>, _>(asked.interval_s)
-        .bind::<Nullable<Array<BigInt>>, _>(asked.sessions)
         .bind::<Nullable<Text>, _>(asked.peer_id)
         .bind::<Nullable<Text>, _>(asked.target)
         .bind::<Nullable<Text>, _>(asked.name)

@@ -1,16 +1,17 @@
 -- Does: adds up the spans of each target and name: whole hours from span_hours, what
---   lies beside them from the messages (tracing.profiling).
--- Params: $1 kind, $2 start, $3 first hour, $4 end of the hours, $5 end, $6 seconds of a
---   bucket or NULL for one bucket, $7 sessions or NULL for all, $8 peer id or NULL,
---   $9 target or NULL, $10 name or NULL, $11 whether histograms are wanted, $12 whether
---   the costliest come first, $13 rows.
--- Index: span_hours_pkey with a peer id, else span_hours_hour_idx; those of profiling.sql.
+--   lies beside them from spans_beside; continues the statement that begins with it
+--   (messages/spans_beside.sql).
+-- Params: $1 to $6 those of spans_beside, the whole hours being its inner range; $7
+--   seconds of a bucket or NULL for one bucket, $8 peer id or NULL, $9 target or NULL,
+--   $10 name or NULL, $11 whether histograms are wanted, $12 whether the costliest come
+--   first, $13 rows.
+-- Index: span_hours_pkey with a peer id, else span_hours_hour_idx.
 -- Cost: one row of span_hours for each hour, node, target and name, and the spans of
 --   less than two hours.
 -- Order: the costliest first, or the oldest bucket; target and name are unique in one.
 -- The hours are read twice, which costs less than to keep their histograms for the second time.
-WITH hours AS NOT MATERIALIZED (
-    SELECT CASE WHEN $6 IS NULL THEN 'epoch' ELSE date_bin(make_interval(secs => $6), hour, 'epoch') END AS bucket_at,
+hours AS NOT MATERIALIZED (
+    SELECT CASE WHEN $7 IS NULL THEN 'epoch' ELSE date_bin(make_interval(secs => $7), hour, 'epoch') END AS bucket_at,
            target COLLATE "default" AS target, name COLLATE "default" AS name,
            count, total_ns, min_ns, max_ns, buckets, counts
     FROM span_hours
@@ -19,21 +20,10 @@ WITH hours AS NOT MATERIALIZED (
       AND ($9::text IS NULL OR target = $9)
       AND ($10::text IS NULL OR name = $10)
 ), spans AS MATERIALIZED (
-    SELECT CASE WHEN $6 IS NULL THEN 'epoch' ELSE date_bin(make_interval(secs => $6), created_at, 'epoch') END AS bucket_at,
+    SELECT CASE WHEN $7 IS NULL THEN 'epoch' ELSE date_bin(make_interval(secs => $7), created_at, 'epoch') END AS bucket_at,
            coalesce(target, '') AS target, coalesce(name, '') AS name, time,
            width_bucket(round(least(time, 1e18))::bigint, (SELECT telemetry_span_bounds()))::smallint AS bucket
-    FROM (
-        SELECT created_at, target, logs ->> 'name' AS name, telemetry_number(logs, 'time') AS time
-        FROM (
-            SELECT created_at, target, logs FROM telemetry_rows
-            WHERE kind_id = $1 AND created_at >= $2 AND created_at < $3 AND ($7::bigint[] IS NULL OR peer_connection_id = ANY($7))
-            UNION ALL
-            SELECT created_at, target, logs FROM telemetry_rows
-            WHERE kind_id = $1 AND created_at >= $4 AND created_at < $5 AND ($7::bigint[] IS NULL OR peer_connection_id = ANY($7))
-        ) AS messages
-        -- The time is read once.
-        OFFSET 0
-    ) AS times
+    FROM spans_beside
     WHERE time IS NOT NULL
       AND ($9::text IS NULL OR target = $9)
       AND ($10::text IS NULL OR name = $10)

@@ -154,20 +154,20 @@ fn about_charts() -> Vec<Statement> {
         ),
         (
             "profiling",
-            include_str!("../../src/query/profiling.sql"),
+            include_str!("../../src/messages/span_times.sql"),
             format!("smallint, {TIMES}, bigint, double precision, bigint[], text, text, bigint"),
             "201, now() - interval '5 days', now(), 60, 0.9, NULL, NULL, NULL, 20001".to_owned(),
         ),
         (
             "profiling of a node",
-            include_str!("../../src/query/profiling.sql"),
+            include_str!("../../src/messages/span_times.sql"),
             format!("smallint, {TIMES}, bigint, double precision, bigint[], text, text, bigint"),
             "201, now() - interval '5 days', now(), 60, NULL, '{7,207}', NULL, 'span', 20001"
                 .to_owned(),
         ),
         (
             "profiling_ranking",
-            include_str!("../../src/query/profiling_ranking.sql"),
+            include_str!("../../src/messages/span_ranking.sql"),
             format!("smallint, {TIMES}, bigint[], bigint"),
             "201, now() - interval '5 days', now(), NULL, 50".to_owned(),
         ),

@@ -104,13 +104,6 @@ const LOG: [&str; 8] = [
 /// Rooms that may name them: one reads, one writes and has the partitions.
 const LOG_ROOMS: [&str; 2] = ["messages", "store"];
 
-/// Spans are added up by the database, beside those of `span_hours`.
-const LOG_EXCEPTIONS: [&str; 3] = [
-    "query/profiling.sql",
-    "query/profiling_hours.sql",
-    "query/profiling_ranking.sql",
-];
-
 #[test]
 fn stored_messages_are_read_in_one_room() {
     let src = root().join("src");
@@ -119,10 +112,7 @@ fn stored_messages_are_read_in_one_room() {
     let mut violations = Vec::new();
     for file in files {
         let relative = file.strip_prefix(&src).unwrap();
-        let is_allowed = LOG_ROOMS.iter().any(|room| relative.starts_with(room))
-            || LOG_EXCEPTIONS
-                .iter()
-                .any(|name| relative == Path::new(name));
+        let is_allowed = LOG_ROOMS.iter().any(|room| relative.starts_with(room));
         let text = fs::read_to_string(&file).unwrap();
         for name in LOG {
             if !is_allowed && has_word(&text, name) {
