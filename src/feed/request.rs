@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::cursor::{CURSOR_BYTES_MAX, Cursor, is_plausible};
 use super::filter::Filter;
 use super::windows::{Aggregate, AggregateKind};
+use crate::telemetry::parse_time;
 
 /// Longest text of a field, bytes, as for parameters of queries.
 const TEXT_BYTES_MAX: usize = 1_024;
@@ -235,12 +236,15 @@ fn since(fields: &Fields) -> Result<Since, RequestError> {
     let cursor = limited("cursor", &fields.cursor, CURSOR_BYTES_MAX)?;
     match (time, cursor) {
         (None, None) => Ok(Since::Now),
-        (Some(time), None) => read_time(&time).map(Since::Time).ok_or_else(|| {
-            RequestError::field(
-                "start_time",
-                "must be a time as 2019-01-01T00:00:00Z, or 2019-01-01T00:00:00[.ffffff] in UTC",
-            )
-        }),
+        (Some(time), None) => {
+            let time = parse_time(&time).filter(|time| is_plausible(*time));
+            time.map(Since::Time).ok_or_else(|| {
+                RequestError::field(
+                    "start_time",
+                    "must be a time as 2019-01-01T00:00:00Z, or 2019-01-01T00:00:00[.ffffff] in UTC",
+                )
+            })
+        }
         (None, Some(cursor)) => cursor
             .parse()
             .map(Since::Cursor)
@@ -250,13 +254,6 @@ fn since(fields: &Fields) -> Result<Since, RequestError> {
             "and start_time exclude each other",
         )),
     }
-}
-
-fn read_time(text: &str) -> Option<DateTime<Utc>> {
-    let zoned = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc());
-    let naive = || NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f");
-    let time = zoned.or_else(|_| naive().map(|time| time.and_utc())).ok();
-    time.filter(|time| is_plausible(*time))
 }
 
 fn aggregate(fields: &Fields) -> Result<Option<Aggregate>, RequestError> {

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
+use crate::telemetry::number;
+
 /// Values that open windows hold together; 8 MiB. What comes on top is left out
 /// and counted.
 const VALUES_MAX: usize = 1 << 20;
@@ -200,16 +202,6 @@ impl Windows {
 fn series_bytes((target, name): &Series) -> usize {
     let bytes = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     SERIES_BYTES + bytes(target) + bytes(name)
-}
-
-/// Nodes write numbers as numbers or as texts.
-fn number(value: &Value) -> Option<f64> {
-    let number = match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(digits) => digits.parse().ok(),
-        _ => None,
-    };
-    number.filter(|number| number.is_finite())
 }
 
 /// The value below which so many tenths lie, on a straight line between neighbours.

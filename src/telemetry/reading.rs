@@ -2,6 +2,7 @@
 //! `block.import` and `notify.finalized`, old format and new.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -258,23 +259,38 @@ fn short(hash: Cow<'_, str>) -> Option<String> {
     (hash.len() <= HASH_BYTES_MAX).then(|| hash.into_owned())
 }
 
-/// A whole number, whether the node sent a number or a string.
+/// A whole number from -(10^17) to 10^18, both exclusive, whether the node sent a
+/// number or a string. `telemetry_integer` in SQL reads the same.
 pub fn integer(value: &Value) -> Option<i64> {
-    match value {
-        Value::Number(number) => number.as_i64(),
-        Value::String(digits) => digits.parse().ok(),
-        _ => None,
-    }
-}
-
-/// A finite number, whether the node sent a number or a string.
-pub(super) fn number(value: &Value) -> Option<f64> {
     let number = match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(digits) => digits.parse().ok(),
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) if is_number(text, |c| c.is_ascii_digit()) => text.parse().ok(),
         _ => None,
     };
-    number.filter(|number| number.is_finite())
+    number.filter(|number| INTEGERS.contains(number))
+}
+
+/// A number below 10^86, whether the node sent a number or a string, there below
+/// 10^100. `telemetry_number` in SQL reads the same.
+pub fn number(value: &Value) -> Option<f64> {
+    let is_part = |c: char| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-');
+    let (number, max) = match value {
+        Value::Number(number) => (number.as_f64(), 1e86),
+        Value::String(text) if is_number(text, is_part) => (text.parse().ok(), 1e100),
+        _ => (None, 0.0),
+    };
+    number.filter(|number| number.abs() < max)
+}
+
+/// What fits into 18 characters.
+const INTEGERS: RangeInclusive<i64> = -99_999_999_999_999_999..=999_999_999_999_999_999;
+
+/// Whether a text is made of these characters, and begins and ends with a digit but
+/// for a minus in front.
+fn is_number(text: &str, is_part: impl Fn(char) -> bool) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_digit = |c: char| c.is_ascii_digit();
+    digits.starts_with(is_digit) && digits.ends_with(is_digit) && digits.chars().all(is_part)
 }
 
 /// The nearest whole number.
@@ -339,7 +355,8 @@ mod tests {
         };
         assert_eq!(read(r#"{"name":"a","time":"235760"}"#), span("a", 235_760));
         assert_eq!(read(r#"{"time":1.5,"name":7}"#), span("7", 2));
-        assert_eq!(read(r#"{"time":1e300}"#), span("", i64::MAX));
+        assert_eq!(read(r#"{"time":1e30}"#), span("", i64::MAX));
+        assert_eq!(read(r#"{"time":1e300}"#), None);
         assert_eq!(read(r#"{"name":"a","time":"soon"}"#), None);
         assert_eq!(Span::from_fields("other", br#"{"time":1}"#), None);
     }

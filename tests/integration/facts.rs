@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use tetcore_analytics::telemetry::{
-    Fact, Formats, HardwareBenchmark, JsonType, NodeFacts, PoolImport, Reading,
+    Fact, Formats, HardwareBenchmark, JsonType, NodeFacts, PoolImport, Reading, integer, number,
 };
 
 use crate::support::{TestApp, TestDb, corpus};
@@ -247,5 +247,67 @@ fn the_pages_have_a_column_for_each_fact_and_a_format_for_its_unit() {
         let name = shown(fact);
         let is_formatted = columns.contains(&format!("{formatted}{name}"));
         assert!(is_formatted, "{name} is not in {}", fact.unit);
+    }
+}
+
+/// Values of fields as nodes send them, and as none should.
+const VALUES: &[&str] = &[
+    "0",
+    "7",
+    "-7",
+    "007",
+    "1.5",
+    "-0.25",
+    "7.0",
+    "1e3",
+    "1E-3",
+    "235760",
+    "999999999999999999",
+    "1000000000000000000",
+    "-99999999999999999",
+    "-100000000000000000",
+    "9223372036854775808",
+    "1e30",
+    "1e84",
+    "1e99",
+    "1e300",
+    "1e85",
+    "1e100",
+    "+7",
+    " 7",
+    "7 ",
+    ".5",
+    "5.",
+    "1e",
+    "e1",
+    "1e+2",
+    "NaN",
+    "inf",
+    "Infinity",
+    "0x10",
+    "soon",
+    "",
+    "-",
+];
+
+#[test]
+fn numbers_are_read_alike_by_the_server_and_in_sql() {
+    let is_json = |text: &&&str| serde_json::from_str::<Value>(text).is_ok();
+    let bare = VALUES.iter().filter(is_json).map(|text| (*text).to_owned());
+    let texts = VALUES.iter().map(|text| format!("{text:?}"));
+    let others = ["null", "true", "[]", "{}"].map(str::to_owned);
+    let all: Vec<String> = bare.chain(texts).chain(others).collect();
+    // As it is stored, and what SQL reads of it.
+    let rows = TestDb::new().texts(&format!(
+        "SELECT jsonb_build_array(logs -> 'v', telemetry_integer(logs, 'v'), telemetry_number(logs, 'v')::float8)::text AS value \
+         FROM unnest(ARRAY['{}']) WITH ORDINALITY AS v (json, place), \
+         LATERAL (SELECT jsonb_build_object('v', json::jsonb) AS logs) l ORDER BY place",
+        all.join("', '")
+    ));
+    assert_eq!(rows.len(), all.len());
+    for (json, row) in all.iter().zip(rows) {
+        let row: Value = serde_json::from_str(&row).unwrap();
+        let by_server = (integer(&row[0]), number(&row[0]));
+        assert_eq!(by_server, (row[1].as_i64(), row[2].as_f64()), "{json}");
     }
 }
