@@ -55,7 +55,7 @@ impl TryFrom<NodesParams> for NodesQuery {
     }
 }
 
-/// A node as it was in its latest session. What it did not tell is null.
+/// A node as it was in its latest session. What it did not report is null.
 #[derive(Debug, Serialize, QueryableByName, ToSchema)]
 pub struct Node {
     /// Number of the session.
@@ -121,7 +121,7 @@ pub struct Node {
     /// Linux distribution.
     #[diesel(sql_type = Nullable<Text>)]
     pub linux_distro: Option<String>,
-    /// Whether the node believes that it runs in a virtual machine.
+    /// Whether the node detected a virtual machine.
     #[diesel(sql_type = Nullable<Bool>)]
     pub is_virtual_machine: Option<bool>,
     /// Hardware benchmark: BLAKE2b-256 on one core, MiB/s.

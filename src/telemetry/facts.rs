@@ -1,10 +1,11 @@
 //! Facts of a node: the one table of their names, types, units, and the messages that
 //! carry them.
 //!
-//! Sessions, projections, answers and pages have them under these names; a test
-//! (`tests/integration/facts.rs`) compares columns, comments, OpenAPI and JavaScript
-//! with this table. Nodes write numbers as numbers or as strings, and leave out what
-//! they don't know; whatever has another type than expected counts as unknown.
+//! Sessions, projections and the feed take them from here. Answers and pages list them
+//! under the same names with what is theirs alone (which one is never null, title,
+//! width); a test (`tests/integration/facts.rs`) compares columns, comments, OpenAPI and
+//! JavaScript with this table. Nodes write numbers as numbers or as strings, and leave
+//! out what is unknown; so is whatever has another type than expected.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
