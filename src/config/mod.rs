@@ -7,6 +7,7 @@ mod database_url;
 mod hosts;
 mod lines;
 mod misspelt;
+mod reader;
 pub mod settings;
 mod table;
 
@@ -20,7 +21,8 @@ pub use database_url::DatabaseUrl;
 pub use hosts::HostNames;
 pub use lines::Ipv6Prefix;
 pub use misspelt::{Place, misspelt};
-use settings::{Allowed, DefaultValue, SETTINGS, Setting};
+use reader::Reader;
+use settings::SETTINGS;
 
 /// All settings, by the room that uses them.
 #[derive(Debug, Clone)]
@@ -193,10 +195,7 @@ impl Config {
     /// # Errors
     /// Every fault at once, by name.
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut reader = Reader {
-            lookup,
-            faults: Vec::new(),
-        };
+        let mut reader = Reader::new(lookup);
         let expiry_h = reader.integer("LOG_EXPIRY_H");
         let width_h = reader.integer("PARTITION_WIDTH_H").min(expiry_h / 8).max(1);
         let config = Self {
@@ -264,12 +263,9 @@ impl Config {
             shutdown_timeout: reader.seconds("SHUTDOWN_TIMEOUT_S"),
         };
         reader.check_consistency(&config);
-        if reader.faults.is_empty() {
-            Ok(config)
-        } else {
-            Err(ConfigError {
-                faults: reader.faults,
-            })
+        match reader.faults() {
+            faults if faults.is_empty() => Ok(config),
+            faults => Err(ConfigError { faults }),
         }
     }
 }
@@ -277,10 +273,7 @@ impl Config {
 /// The settings in force, a line each, secrets masked; `config` is what was read
 /// through the same `lookup`.
 pub fn effective(config: &Config, lookup: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
-    let mut reader = Reader {
-        lookup,
-        faults: Vec::new(),
-    };
+    let mut reader = Reader::new(lookup);
     SETTINGS
         .iter()
         .map(|setting| {
@@ -299,121 +292,6 @@ pub fn effective(config: &Config, lookup: &dyn Fn(&str) -> Option<String>) -> Ve
         .collect()
 }
 
-struct Reader<'a> {
-    lookup: &'a dyn Fn(&str) -> Option<String>,
-    faults: Vec<Fault>,
-}
-
-impl Reader<'_> {
-    /// The text given, or the default; an empty text counts as not given.
-    fn text(&mut self, name: &'static str) -> Option<String> {
-        let given = (self.lookup)(name).map(|value| value.trim().to_owned());
-        given.filter(|value| !value.is_empty()).or_else(|| {
-            match settings::find(name).map(|setting| setting.default) {
-                Some(DefaultValue::Text(value)) => Some(value.to_owned()),
-                Some(DefaultValue::Cpus(times)) => Some(within(name, cpus() * times).to_string()),
-                Some(DefaultValue::SameAs(other)) => self.text(other),
-                Some(DefaultValue::Unset) | None => None,
-            }
-        })
-    }
-
-    fn integer(&mut self, name: &'static str) -> u64 {
-        let text = self.text(name).unwrap_or_default();
-        let Some(&Setting {
-            allowed: Allowed::Integer(least, most),
-            ..
-        }) = settings::find(name)
-        else {
-            debug_assert!(false, "{name} is not in the table as a number");
-            return 0;
-        };
-        match text.parse::<u64>() {
-            Ok(value) if (least..=most).contains(&value) => value,
-            _ => {
-                self.fault(
-                    name,
-                    format!("'{text}' is not a whole number from {least} to {most}"),
-                );
-                most
-            }
-        }
-    }
-
-    /// The number given, if one is.
-    fn given_integer(&self, name: &str) -> Option<u64> {
-        (self.lookup)(name)?.trim().parse().ok()
-    }
-
-    /// A limit: 0 is none.
-    fn limit(&mut self, name: &'static str) -> u64 {
-        match self.integer(name) {
-            0 => u64::MAX,
-            limit => limit,
-        }
-    }
-
-    fn seconds(&mut self, name: &'static str) -> Duration {
-        Duration::from_secs(self.integer(name))
-    }
-
-    fn path(&mut self, name: &'static str) -> PathBuf {
-        PathBuf::from(self.text(name).unwrap_or_default())
-    }
-
-    fn parsed<T: std::str::FromStr>(&mut self, name: &'static str, fallback: T) -> T {
-        let text = self.text(name).unwrap_or_default();
-        text.parse().unwrap_or_else(|_| {
-            let allowed = settings::find(name).map(Setting::allowed_text);
-            self.fault(
-                name,
-                format!("'{text}' is not {}", allowed.unwrap_or_default()),
-            );
-            fallback
-        })
-    }
-
-    /// The values between commas.
-    fn list<T: std::str::FromStr<Err = String>>(&mut self, name: &'static str) -> Vec<T> {
-        let text = self.text(name).unwrap_or_default();
-        let parts = text.split(',').map(str::trim);
-        let mut values = Vec::new();
-        for part in parts.filter(|part| !part.is_empty()) {
-            match part.parse() {
-                Ok(value) => values.push(value),
-                Err(problem) => self.fault(name, problem),
-            }
-        }
-        values
-    }
-
-    fn database_url(&mut self, name: &'static str) -> Option<DatabaseUrl> {
-        match self.text(name)?.parse() {
-            Ok(url) => Some(url),
-            Err(problem) => {
-                self.fault(name, problem);
-                None
-            }
-        }
-    }
-
-    fn fault(&mut self, name: &'static str, problem: String) {
-        self.faults.push(Fault { name, problem });
-    }
-}
-
-fn cpus() -> u64 {
-    std::thread::available_parallelism().map_or(1, |cpus| u64::try_from(cpus.get()).unwrap_or(1))
-}
-
-/// A default that depends on the machine, kept within the range of its setting.
-fn within(name: &str, value: u64) -> u64 {
-    match settings::find(name).map(|setting| setting.allowed) {
-        Some(Allowed::Integer(least, most)) => value.clamp(least, most),
-        _ => value,
-    }
-}
-
 /// Into a smaller type; the table's ranges make sure that it fits.
 fn narrow<T: TryFrom<u64> + Default>(value: u64) -> T {
     let narrowed = T::try_from(value);
@@ -423,6 +301,7 @@ fn narrow<T: TryFrom<u64> + Default>(value: u64) -> T {
 
 #[cfg(test)]
 mod tests {
+    use super::settings::DefaultValue;
     use super::*;
 
     fn config(values: &[(&str, &str)]) -> Result<Config, ConfigError> {

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Ingest;
 use super::batcher::Append;
-use super::handful::Handful;
+use super::socket_read::SocketRead;
 use crate::store::{Group, RowBuffer, SessionRow};
 
 /// Sessions that may wait, at about 1 kB each: more than connections end in the time that
@@ -52,7 +52,7 @@ impl Ingest {
             }
             return;
         };
-        let handful = Handful {
+        let read = SocketRead {
             group: Group {
                 rows: RowBuffer::default(),
                 sessions,
@@ -63,12 +63,12 @@ impl Ingest {
         };
         let ingest = self.clone();
         actix::spawn(async move {
-            let reservation = handful.reservation();
+            let reservation = read.reservation();
             if ingest.budget.wait_for(reservation).await
                 && let Err(error) = ingest
                     .batcher
                     .send(Append {
-                        group: handful.group,
+                        group: read.group,
                         reservation,
                     })
                     .await

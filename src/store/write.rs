@@ -15,7 +15,8 @@ use diesel::result::Error;
 use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, SmallInt, Text, Timestamptz};
 
 use super::batch::BatchRange;
-use super::rows::{COPY_HEADER, COPY_TRAILER, NodeTime, RowView};
+use super::node_time::NodeTime;
+use super::rows::{COPY_HEADER, COPY_TRAILER, RowView};
 use super::schema::{
     ingest_batches, rejected_messages, telemetry_messages, telemetry_messages_audit,
 };

@@ -145,7 +145,7 @@ fn no_message_is_sent_past_the_bound_of_a_mailbox() {
 }
 
 /// Names and phrases that gave way to words of the field; see docs/GLOSSARY.md.
-const RETIRED: [&str; 21] = [
+const RETIRED: [&str; 24] = [
     "RoomIsShort",
     "ingest::room",
     "Flight",
@@ -167,6 +167,9 @@ const RETIRED: [&str; 21] = [
     "shakes no hands",
     "goodbye",
     "peers in sum",
+    "handful",
+    "Handful",
+    "handfuls",
 ];
 
 #[test]

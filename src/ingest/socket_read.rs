@@ -1,4 +1,4 @@
-//! What one read of a socket brought.
+//! What one read of a socket gave.
 
 use super::memory_budget::Reservation;
 use crate::store::Group;
@@ -6,14 +6,14 @@ use crate::store::Group;
 /// What a session takes of the memory budget, in bytes: its texts are bounded.
 const SESSION_BYTES: usize = 2_048;
 
-/// Rows and sessions that go the same way together.
-pub(super) struct Handful {
+/// Its rows and changed sessions, which reserve memory together and stay together.
+pub(super) struct SocketRead {
     pub(super) group: Group,
     /// Places of the introductions among the rows.
     pub(super) introductions: Vec<usize>,
 }
 
-impl Handful {
+impl SocketRead {
     /// What it takes of the memory budget.
     pub(super) fn reservation(&self) -> Reservation {
         Reservation {

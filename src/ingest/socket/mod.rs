@@ -1,13 +1,16 @@
-//! The actor that owns the websocket of one connection.
+//! The actor that owns the websocket of one connection: it makes rows of what it reads,
+//! and hands them on (`hand_on`).
 //!
 //! Nodes since 2021 write and never read: they see no close frame, so what counts
 //! as life is that something arrives, and a connection is ended by closing TCP.
+
+mod hand_on;
 
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, StreamHandler, WrapFuture};
+use actix::{Actor, ActorFutureExt, AsyncContext, StreamHandler, WrapFuture};
 use actix_web_actors::ws;
 use bytes::{Bytes, BytesMut};
 use futures::stream::{LocalBoxStream, Stream, StreamExt};
@@ -15,15 +18,13 @@ use futures::stream::{LocalBoxStream, Stream, StreamExt};
 use super::Ingest;
 use super::addresses::ConnectionPermit;
 use super::arrival::Arrivals;
-use super::batcher::{Append, MemoryPressure};
 use super::frames::Frame;
-use super::handful::Handful;
 use super::intake::Intake;
-use super::memory_budget::Reservation;
 use super::nodes::{ConnectionInfo, Moment, Nodes};
 use super::pings::{Beat, Pings};
+use super::socket_read::SocketRead;
 use crate::metrics::{DisconnectReason, DropReason};
-use crate::store::{Group, NewRow, NodeTime, RowBuffer, RowKind, UNLISTED};
+use crate::store::{NewRow, NodeTime, RowBuffer, RowKind, UNLISTED};
 use crate::telemetry::{DecodeError, Format, HardwareBenchmark, Message, NodeFacts, decode};
 
 /// After the signal to stop: time for what the socket layer has read already
@@ -53,7 +54,7 @@ pub struct NodeSocket {
     /// Places of rows by which nodes introduce themselves: lost last of all.
     introductions: Vec<usize>,
     /// What waits for memory; it is here so that it outlives the wait.
-    held_back: Option<Handful>,
+    held_back: Option<SocketRead>,
     shown_sessions: usize,
     pings: Pings,
     chain_refused: bool,
@@ -262,114 +263,6 @@ impl NodeSocket {
         Ok(())
     }
 
-    /// Hands on what was read together; waits while the memory budget is exhausted.
-    fn hand_on(&mut self, received_at: Instant, ctx: &mut Context) {
-        self.show_sessions();
-        let Some(handful) = self.take_handful(received_at) else {
-            return self.stop_if_ending(ctx);
-        };
-        let ingest = self.ingest.clone();
-        let reservation = handful.reservation();
-        if ingest.budget.try_reserve(reservation) {
-            self.append(handful.group, reservation);
-            return self.stop_if_ending(ctx);
-        }
-        self.held_back = Some(handful);
-        // Nothing else of this socket is read meanwhile.
-        let timeout = ingest.config.ingest.hold_back;
-        let taken = async move {
-            let report_pressure = || {
-                if ingest.batcher.try_send(MemoryPressure).is_err() {
-                    log::debug!("the batcher's mailbox is full, or it has ended");
-                }
-            };
-            ingest
-                .budget
-                .reserve(reservation, timeout, report_pressure)
-                .await
-        };
-        let paused_at = Instant::now();
-        ctx.wait(taken.into_actor(self).map(move |taken, socket, ctx| {
-            socket.intake.paused(paused_at.elapsed());
-            match socket.held_back.take() {
-                Some(handful) if taken => socket.append(handful.group, reservation),
-                Some(handful) => socket.shed(handful),
-                None => {}
-            }
-            socket.stop_if_ending(ctx);
-        }));
-    }
-
-    fn stop_if_ending(&self, ctx: &mut Context) {
-        if self.ending.is_some() {
-            ctx.stop();
-        }
-    }
-
-    fn take_handful(&mut self, received_at: Instant) -> Option<Handful> {
-        let sessions = self.nodes.take_changes();
-        let introductions = std::mem::take(&mut self.introductions);
-        let rows = std::mem::take(&mut self.rows);
-        if rows.is_empty() && sessions.is_empty() {
-            return None;
-        }
-        Some(Handful {
-            group: Group {
-                rows,
-                sessions,
-                audit: self.audit,
-                received_at,
-            },
-            introductions,
-        })
-    }
-
-    fn append_or_shed(&mut self, handful: Handful) {
-        let reservation = handful.reservation();
-        if self.ingest.budget.try_reserve(reservation) {
-            self.append(handful.group, reservation);
-        } else {
-            self.shed(handful);
-        }
-    }
-
-    /// There is no budget: only sessions and introductions find some in the reserve.
-    fn shed(&mut self, mut handful: Handful) {
-        let all = handful.group.rows.count();
-        handful.group.rows.keep(&handful.introductions);
-        let kept = handful.group.rows.count();
-        self.dropped(DropReason::QueueFull, all - kept);
-        match self
-            .ingest
-            .budget
-            .try_reserve_priority(handful.reservation())
-        {
-            Some(reservation) => self.append(handful.group, reservation),
-            None => {
-                self.dropped(DropReason::QueueFull, kept);
-                self.nodes.put_back(handful.group.sessions);
-            }
-        }
-    }
-
-    /// Sends to the batcher; its memory is reserved.
-    fn append(&mut self, group: Group, reservation: Reservation) {
-        // The mailbox holds all of the memory budget, so this fails only when
-        // the batcher is gone: then the process ends.
-        let pending = i64::try_from(reservation.rows).unwrap_or(i64::MAX);
-        self.ingest.metrics.pending.add(pending);
-        if self
-            .ingest
-            .batcher
-            .try_send(Append { group, reservation })
-            .is_err()
-        {
-            self.ingest.metrics.pending.sub(pending);
-            self.ingest.budget.release(reservation);
-            self.dropped(DropReason::Shutdown, reservation.rows);
-        }
-    }
-
     fn undecodable(&self, error: DecodeError, frame: &[u8]) {
         self.ingest.metrics.message_undecodable(error);
         if let Some(left_out) = self.ingest.undecodable.admit(Instant::now()) {
@@ -459,11 +352,11 @@ impl Actor for NodeSocket {
     fn stopped(&mut self, _ctx: &mut Self::Context) {
         self.end(DisconnectReason::ConnectionLost);
         self.show_sessions();
-        if let Some(handful) = self.held_back.take() {
-            self.append_or_shed(handful);
+        if let Some(read) = self.held_back.take() {
+            self.append_or_shed(read);
         }
-        if let Some(handful) = self.take_handful(Instant::now()) {
-            self.append_or_shed(handful);
+        if let Some(read) = self.take_read(Instant::now()) {
+            self.append_or_shed(read);
         }
         self.ingest
             .append_later(self.nodes.take_changes(), self.audit);
