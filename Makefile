@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help run demo test lint bench soak screenshots audit
 
-# Where rustup puts cargo, for shells that were not told.
+# Where rustup puts cargo, for shells without it on PATH.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 help: ## List these commands

@@ -14,8 +14,8 @@
 //! | [`projections`] | tables that are maintained from the messages |
 //! | [`feed`] | live fan-out to subscribers |
 //! | [`messages`], [`changes`] | reading stored messages; the ordered stream of stored batches |
-//! | [`store`], [`cluster`] | everything that changes rows; the servers of one database, and who has which job |
-//! | [`database`], [`postgres`] | the way to the database; running one of our own |
+//! | [`store`], [`cluster`] | everything that changes rows; the servers of one database, and which has which job |
+//! | [`database`], [`postgres`] | access to the database; running one of our own |
 //! | [`telemetry`], [`metrics`], [`server_state`], [`config`], [`ids`] | leaves |
 
 #![forbid(unsafe_code)]

@@ -85,7 +85,7 @@ fn main() -> ExitCode {
     };
     env_logger::Builder::new()
         .target(env_logger::Target::Pipe(Box::new(log_output)))
-        // It has a line for each request of a stranger that is none.
+        // It logs each request that is no HTTP, which any client can send.
         .filter_module("actix_http::h1::dispatcher", LevelFilter::Off)
         .parse_filters(&config.log_filter)
         .format(|line, record| {
@@ -131,7 +131,7 @@ fn run_command(command: &Command, config: &Config) -> Result<(), Box<dyn Error>>
     Ok(())
 }
 
-/// What is to be said of names in `.env` and in the environment that are no settings.
+/// Warnings about names in `.env` and in the environment that are no settings.
 fn misspelt_names(in_file: &[String]) -> Vec<String> {
     let in_environment: Vec<_> = std::env::vars_os()
         .filter_map(|(name, _value)| name.into_string().ok())
@@ -158,7 +158,7 @@ fn unreadable(error: &dotenvy::Error) -> String {
     )
 }
 
-/// What a line of the log may show, also if it repeats what a stranger said:
+/// What a line of the log may show, also if it repeats what a client sent:
 /// further lines are indented, so that none looks like a line of the log, and
 /// other control characters are spelled out.
 fn harmless(text: &str) -> String {

@@ -11,7 +11,7 @@ const STEPS_S = [0.001, 0.01, 0.1, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 
 const TICKS_MAX = 6;
 
 /**
- * What events say of a run, each as `{ name, from, to, isOpen, phase }` in Unix ms: "start" and "end" of one name make a
+ * What the events of a run stand for, each as `{ name, from, to, isOpen, phase }` in Unix ms: "start" and "end" of one name make a
  * phase, anything else is a moment (`to` is null). What began and did not end lasts as long as the run.
  */
 export function phasesOf(events, window) {

@@ -1,5 +1,5 @@
 /*
- * What is known of benchmark runs: when, on which machine, with which specification; one run, or two beside each other.
+ * The facts of benchmark runs: when, on which machine, with which specification; one run, or two beside each other.
  */
 import { hashElement, h, timeElement } from "./lib/elements.js";
 import { age, count, nanos, MISSING } from "./lib/format.js";
@@ -75,7 +75,7 @@ const FACTS = [
   ["Entered", ({ run }) => ({ node: timeElement(run.created_at), text: "" })],
 ];
 
-/** JSON that unfolds; that of a chain may be megabytes, so it is built when somebody looks. */
+/** JSON that unfolds; that of a chain may be megabytes, so it is built when it is opened. */
 function specification(value, title) {
   if (value === null || value === undefined) return null;
   const text = JSON.stringify(value);

@@ -58,7 +58,7 @@ export class Spans {
     if (isOther) {
       this.#targetsMax = TARGETS_MAX;
       this.#clear();
-      showLoading(this.#charts, "Asking for spans…");
+      showLoading(this.#charts, "Loading spans…");
     }
     try {
       const asked = await Promise.all(shown.map((one) => this.#ask(one, signal)));
@@ -214,7 +214,7 @@ export class Spans {
 
 const FIGURES = ["count", "total", "median", "percentile90", "max"];
 
-/** The end belongs to a run, but not to a question. */
+/** The end belongs to a run, but not to a query. */
 const spanOf = ({ from, to }) => ({ start_time: new Date(from).toISOString(), end_time: new Date(to + 1).toISOString() });
 
 /** Names of a target, the costliest first. */

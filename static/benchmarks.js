@@ -17,7 +17,7 @@ import { enterMachine, enterPhase, enterRun } from "./benchmarks-forms.js";
 openPage({ page: "benchmarks" });
 
 const POLL_MS = 5000;
-// Spans of a run that goes on are asked for at most this often, and at most this share of the time.
+// Spans of a run that goes on are requested at most this often, and at most this share of the time.
 const SPANS_MS = 5000;
 const PACE = 20;
 // Messages may be stored a while after they came.
@@ -130,7 +130,7 @@ async function showChosen(options) {
   showSpans(shown);
 }
 
-/** Asks for spans if the runs are others, or one goes on. Does not wait for them. */
+/** Requests spans if the runs are others, or one goes on. Does not wait for them. */
 async function showSpans(shown) {
   const key = JSON.stringify(shown.map(({ run, window }) => [run.id, window]));
   const goesOn = shown.some(({ window }) => window.to > Date.now() - GOING_ON_MS);
@@ -189,10 +189,10 @@ function buildTable() {
 
 function explainEmpty(where) {
   if (failure && !isRead) showError(where, failure, () => poll());
-  else if (!isRead) showLoading(where, "Asking for runs…");
+  else if (!isRead) showLoading(where, "Loading runs…");
   else {
     showEmpty(where, "No benchmark runs yet.",
-      "A run says when a benchmark went, on which machine and what it did; its phases and the spans that nodes sent meanwhile are shown together.",
+      "A run records when a benchmark ran, on which machine and with which specification; its phases and the spans that nodes sent meanwhile are shown together.",
       h("p", {}, h("button", { type: "button", class: "primary", onclick: () => newRun() }, "Add run")),
       h("p", {}, "Programs send POST /host_systems, /benchmarks and /benchmarks/events: see the ", h("a", { href: "../api/" }, "interface"), "."));
   }

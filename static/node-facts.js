@@ -1,5 +1,5 @@
 /*
- * What a node told of itself in a session, and how it is.
+ * The facts of a node in a session, and its latest values.
  */
 import { copyButton, h, hashElement, timeElement } from "./lib/elements.js";
 import { age, bytes, bytesPerSecond, count, MISSING } from "./lib/format.js";

@@ -1,14 +1,14 @@
 /*
- * What the feed tells of a node: its messages, and its coming and going.
+ * The live feed of a node: its messages and its presence.
  */
 import { feed } from "./lib/feed.js";
 import { parseExact } from "./lib/json.js";
 import { toMessage } from "./node-message.js";
 
 /**
- * Listens to a node, from `since` (a Date) on. `handlers`: `heard(messages)`, as toMessage gives them;
- * `presence({ event, session, … })`; `lagged()`: messages were skipped; `returned()`: the connection is back, and coming
- * and going was not told meanwhile; `problem(error)`.
+ * Subscribes to a node, from `since` (a Date) on. `handlers`: `heard(messages)`, as toMessage gives them;
+ * `presence({ event, session, … })`; `lagged()`: messages were skipped; `returned()`: the connection is back, without
+ * the presence changes of the time between; `problem(error)`.
  */
 export function listen(peer, since, handlers) {
   feed.subscribe({ peer_id: peer, start_time: since.toISOString() }, {

@@ -26,7 +26,7 @@ export function toMessage(msg, createdAt, logs) {
   return { key: `${at} ${msg} ${jsonText(logs, { isSorted: true })}`, micros: at, createdAt, msg, logs };
 }
 
-/** Whether a message passes filters, as the server would say: `{ msg, target, text }`, "" for all. */
+/** Whether a message passes filters, by the rules of the server: `{ msg, target, text }`, "" for all. */
 export function passes(message, { msg, target, text }) {
   if (msg && message.msg !== msg) return false;
   if (target && message.logs.target !== target) return false;

@@ -18,7 +18,7 @@ const WINDOW_MIN = 64;
 
 /**
  * Puts the list in `place`. `options`: `peer`; `linkTo(at)` gives an <a> to a moment; `only(msg)`, `clearFilters()`;
- * `explainEmpty(place)`: says why nothing at all was said; `clock()`: the time of the server, Unix ms.
+ * `explainEmpty(place)`: shows why there are no messages at all; `clock()`: the time of the server, Unix ms.
  * Returns `{ load(view), hear(messages), pause(isPaused) }`. A view is `{ from, to, isLive, at, filters }`: Dates; `at`
  * is the text of a time or ""; a live view without `at` takes what arrives.
  */
@@ -34,7 +34,7 @@ class Messages {
   #held = [];
   #isPaused = false;
   #isLoading = false;
-  // How to ask for what is older than the list: parameters, or null if there is nothing.
+  // Parameters of the request for what is older than the list, or null if there is nothing.
   #older = null;
   #request = null;
   #list = h("ol", { class: "messages" });
@@ -62,7 +62,7 @@ class Messages {
     this.#isLoading = true;
     this.#asJson.href = address("nodes/logs", { ...this.#params(), limit: 1000 });
     try {
-      // The page ends with the moment itself; what came after it is asked for separately.
+      // The page ends with the moment itself; what came after it is read separately.
       const end = view.at ? { end_time: timeOfMicros(micros(view.at) + 1) } : {};
       await this.#readOlder({ ...this.#params(), ...end }, signal);
       if (view.at) await this.#readNewer(signal);
@@ -141,7 +141,7 @@ class Messages {
   }
 
   async #ask(params, signal) {
-    const onwait = (seconds, error) => showLoading(this.#state, `${error.message} Asking again in ${seconds} s…`);
+    const onwait = (seconds, error) => showLoading(this.#state, `${error.message} Trying again in ${seconds} s…`);
     const { body, headers } = await getWithHeaders("nodes/logs", params, { signal, onwait, text: true });
     const messages = parseExact(body).map(({ msg, created_at: createdAt, logs }) => toMessage(msg, createdAt, logs));
     return { messages, cursor: headers.get("X-Next-Cursor") };
@@ -175,10 +175,10 @@ class Messages {
     this.#older = { ...this.#params(), end_time: timeOfMicros(this.#messages.at(-1).micros + 1) };
   }
 
-  /** Shows what arrived, unless that would move what somebody reads. */
+  /** Shows what arrived, unless that would move what is being read. */
   #release() {
     if (!this.#isLive || this.#isLoading) return;
-    // The feed tells the last minute again; what is older than the list belongs to the next page.
+    // The feed repeats the last minute; what is older than the list belongs to the next page.
     const oldest = this.#older === null ? -Infinity : this.#messages.at(-1)?.micros ?? -Infinity;
     this.#held = this.#held.filter(({ key, micros: at }) => at >= oldest && !this.#items.has(key));
     if (this.#held.length === 0) return;
@@ -235,7 +235,7 @@ class Messages {
     }
   }
 
-  /** Says how much is shown, or why there is nothing. */
+  /** Shows how much there is, or why there is nothing. */
   #explain() {
     const { filters } = this.#view;
     const shown = this.#messages.length;

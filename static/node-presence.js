@@ -37,7 +37,7 @@ export function createPresence(place, linkTo) {
     bar.setAttribute("aria-label", told);
     bar.replaceChildren(...parts.map((part) => segment(part, span, now)), ...marks(at, span));
     ends.replaceChildren(timeElement(new Date(span.from)), timeElement(new Date(span.to)));
-    // The list is made anew only if it says something else, so that nobody loses the place in it.
+    // The list is made anew only if it says something else, which keeps its scroll position.
     const name = JSON.stringify([parts.map(({ kind, from, to }) => [kind, from, to]), isWhole, isCut]);
     if (name === listed) return;
     listed = name;

@@ -1,8 +1,8 @@
 /*
- * What a node said of itself over time: buckets from the server, changed by the messages that arrive. Pure.
+ * The values of a node over time: buckets from the server, changed by the messages that arrive. Pure.
  */
 
-// A value holds until the next, but not longer than this (or one bucket): a node speaks every few seconds.
+// A value holds until the next, but not longer than this (or one bucket): a node sends every few seconds.
 const HOLD_S = 60;
 
 const VALUES = [
@@ -51,13 +51,13 @@ export class Series {
       const bucket = this.#buckets.get(start) ?? { at: {} };
       this.#buckets.set(start, bucket);
       for (const value of VALUES) {
-        // What was heard is newer than an answer that was on its way meanwhile.
+        // What arrived is newer than an answer that was on its way meanwhile.
         if (!(value in bucket.at)) bucket[value] = point[value];
       }
     }
   }
 
-  /** Takes a message that arrived; `seconds` is its time. False if it says nothing that is shown. */
+  /** Takes a message that arrived; `seconds` is its time. False if it has no value that is shown. */
   hear(msg, fields, seconds) {
     const names = FIELDS[msg];
     if (!names) return false;

@@ -75,7 +75,7 @@ export function awayWords({ ended, began }) {
 
 const FACTS = [["version", "version"], ["name", "name"], ["chain", "chain"], ["ip_addr", "address"]];
 
-/** What a node told differently from one session to the next, in sentences. */
+/** What changed in the facts of a node from one session to the next, in sentences. */
 function changes(before, after) {
   const told = FACTS.filter(([field]) => before[field] !== null && after[field] !== null && before[field] !== after[field])
     .map(([field, word]) => `Its ${word} changed from ${before[field]} to ${after[field]}.`);

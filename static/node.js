@@ -21,9 +21,9 @@ import { storyOf, within, awayWords } from "./node-sessions.js";
 
 const SESSIONS_MAX = 1000;
 const POINTS = 300;
-// How often the height of the chain is asked for, at most.
+// How often the height of the chain is read, at most.
 const CHAIN_MS = 10_000;
-// What the feed tells again at the start, so that nothing falls between its first message and the pages of history.
+// What the feed repeats at the start, so that nothing falls between its first message and the pages of history.
 const OVERLAP_MS = 60_000;
 // A moment without a span is shown with so much before and after it.
 const AROUND_MS = 900_000;
@@ -32,7 +32,7 @@ const TICK_MS = 1000;
 const TICKS_IDLE = 5;
 // Other pages, and the kind of message that they show.
 const PAGES = [["to-profiling", "profiling", "tracing.profiling"], ["to-reputation", "reputation", "system.network_state"]];
-// The database may learn of a session a little later than the feed.
+// The database may have a session a little later than the feed.
 const SESSION_TRIES = 8;
 
 const peer = readAddress({ peer_id: "" }).peer_id;
@@ -121,7 +121,7 @@ function showState() {
   place.title = isOnline ? "" : awayWords(last);
 }
 
-/** Shows what the address says; asks only for what changed. */
+/** Shows what the address says; requests only what changed. */
 async function show() {
   const span = spanNow();
   const wanted = asked();
@@ -170,7 +170,7 @@ async function readSeries() {
   }
 }
 
-/** Asks again for the last buckets: the chain grows where this node says nothing of it. */
+/** Reads the last buckets again: the chain grows also where this node reports nothing. */
 async function readChain() {
   const { step } = series;
   if (document.hidden || Date.now() - chainAskedAt < Math.max(CHAIN_MS, step * 1000)) return;
@@ -222,7 +222,7 @@ function explainEmpty(place) {
   showEmpty(place, "No messages in this time range.", h("p", {}, "Last message ", timeElement(new Date(last)), ". ", seen));
 }
 
-/** Reads the sessions until they say what the feed told: the database may be a moment behind. */
+/** Reads the sessions until they have what the feed sent: the database may be a moment behind. */
 async function refreshSessions({ event, session }) {
   for (let tries = 0; tries < SESSION_TRIES; tries += 1) {
     try {
@@ -246,7 +246,7 @@ function hear(arrived) {
   if (live) filters.count(arrived);
 }
 
-/** Asks again for what the feed does not tell. */
+/** Reads again what the feed does not send. */
 function reload() {
   shownSpan = "";
   readSessions().catch(showProblem);

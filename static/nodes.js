@@ -57,7 +57,7 @@ onAddress(() => {
   keepChain();
 });
 
-/** A chain is its genesis hash; nodes of early 2020 and before tell only a name. */
+/** A chain is its genesis hash; nodes of early 2020 and before report only a name. */
 function chainOf(row) {
   return row.genesis_hash ?? `name:${row.chain ?? ""}`;
 }
@@ -147,7 +147,7 @@ function totals(rows) {
     sums.down += row.download_bytes_per_s ?? 0;
     sums.up += row.upload_bytes_per_s ?? 0;
   }
-  // The highest block of several chains says nothing.
+  // The highest block of several chains means nothing.
   const heights = chains.size === 1 && sums.best > 0
     ? [`best block ${count(sums.best)}`, sums.finalized > 0 ? `finalized ${count(sums.finalized)}` : null] : [];
   return [

@@ -22,7 +22,7 @@ export function createSpanChart(place, options) {
       chart?.destroy();
       chart = createChart(place, {
         ...options, title, height: 300, isLog,
-        empty: keys.length === 0 ? "Choose spans in the table beneath." : "No such span in this time.",
+        empty: keys.length === 0 ? "Choose spans in the table beneath." : "No such span in this time range.",
         series: keys.map((key, index) => ({ label: labelOf(key), format: nanos, colour: index + 1 })),
         picked: peer ? (moment) => location.assign(messagesAt(peer, moment)) : null,
       });
@@ -31,7 +31,7 @@ export function createSpanChart(place, options) {
   };
 }
 
-/** What a node said around a moment. */
+/** Messages of a node around a moment. */
 function messagesAt(peer, moment) {
   return `node?${new URLSearchParams({ peer_id: peer, at: moment.toISOString(), msg: "tracing.profiling" })}`;
 }

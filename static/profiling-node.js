@@ -9,7 +9,7 @@ const SUGGESTIONS_MAX = 30;
 
 /**
  * Puts the field in `place`. `chosen(peer)` is called with a peer id, or "" for all nodes. Returns `show(peer)`, which
- * tells what is chosen.
+ * shows the choice.
  */
 export function createNodeField(place, chosen) {
   let nodes = null;
@@ -29,7 +29,7 @@ export function createNodeField(place, chosen) {
   });
   place.append(h("span", { class: "bar" }, input, list, page, wrong));
 
-  // Asked once, when somebody wants to choose.
+  // Read once, with the first focus of the field.
   const load = () => {
     nodes ??= get("nodes").catch(() => { nodes = null; return []; });
     return nodes.then((all) => { known = all; });
@@ -57,7 +57,7 @@ export function createNodeField(place, chosen) {
     }
     await load();
     const found = find(text);
-    // The server knows peers that are no longer among the listed ones.
+    // The server has peers that are no longer among the listed ones.
     if (found || /^\w{30,}$/.test(text)) {
       if ((found ?? text) !== peer) chosen(found ?? text);
       else show(peer);

@@ -35,12 +35,12 @@ function columns(toggle) {
       text: (row) => percent(row.share),
     },
     { field: "count", title: "Spans", width: 5.5, end: true, filter: "number", descending: true, text: (row) => count(row.count) },
-    time("mean", "Mean"), time("median", "Median"), time("percentile90", "90 %", "Nine tenths took at most so long"),
+    time("mean", "Mean"), time("median", "Median"), time("percentile90", "90 %", "90 % were shorter"),
     time("min", "Min", "The quickest"), time("max", "Max", "The slowest"),
   ];
 }
 
-/** A box that tells whether a row is in the chart, in the colour of its line. */
+/** A box that shows whether a row is in the chart, in the colour of its line. */
 function mark(row, before, toggle) {
   const box = before ?? h("input", { type: "checkbox", class: "span-mark", tabindex: -1 });
   box.checked = row.colour > 0;

@@ -19,9 +19,9 @@ import { fits, INTERVALS, keyOf, usualInterval, Windows } from "./profiling-wind
 const SHOWN_MAX = 8;
 const SHOWN_USUAL = 5;
 const RANKING_MAX = 300;
-// The server refuses larger answers; then the shown spans are asked for one by one.
+// The server refuses larger answers; then the shown spans are read one by one.
 const ROWS_MAX = 19_000;
-// How often a live page asks again: not more often than this, the longer the span the less, and at most a tenth of the
+// How often a live page reads again: not more often than this, the longer the span the less, and at most a tenth of the
 // time that the server needs for it.
 const REFRESH_MS = 15_000;
 const REFRESHES_PER_SPAN = 240;
@@ -57,7 +57,7 @@ function go(changes) {
   load();
 }
 
-/** What the address asks for. */
+/** What the address chooses. */
 function readView() {
   const { aggregate, interval, scale, peer_id: peer } = asked();
   const { from, to, live, name } = picker.get();
@@ -72,10 +72,10 @@ function readView() {
   };
 }
 
-/** What decides which data are asked for. */
+/** What decides which data are read. */
 const questionOf = ({ name, aggregate, interval, peer }) => JSON.stringify([name, aggregate, interval, peer]);
 
-/** Shows what the address says; asks the server only if that needs other data. */
+/** Shows what the address says; sends requests only if that needs other data. */
 async function load() {
   const before = view;
   view = readView();
@@ -98,7 +98,7 @@ async function load() {
   await refresh(view.from);
 }
 
-/** Asks for ranking and windows from a time on, and again after a while if the span is live. */
+/** Reads ranking and windows from a time on, and again after a while if the span is live. */
 async function refresh(from) {
   const { signal } = request;
   const begun = performance.now();
@@ -126,7 +126,7 @@ function refreshAgain() {
   whenSeen(() => refresh(new Date(refreshedAt - 2 * view.interval * 1000 - OVERLAP_MS)));
 }
 
-/** There is something that the feed does not tell, as a kind of span that is new: the ranking is due soon. */
+/** There is something that the feed does not send, as a kind of span that is new: the ranking is due soon. */
 function hurry() {
   if (ranking.length >= RANKING_MAX || !refreshedAt) return;
   clearTimeout(timer);
@@ -159,7 +159,7 @@ function isSmall() {
   return ranking.length < RANKING_MAX && ranking.length * (view.seconds / view.interval + 1) <= ROWS_MAX;
 }
 
-/** Asks for what was chosen and is not there yet. */
+/** Reads what was chosen and is not there yet. */
 async function readMissing() {
   if (isSmall() || shownKeys().every((key) => windows.has(key))) return;
   const { signal } = request;
@@ -180,7 +180,7 @@ function fail(error) {
   place("problem").replaceChildren(error.message, h("button", { type: "button", onclick: () => again() }, "Try again"));
 }
 
-/** Windows as they end. The one that was open when we began to listen is not whole: the server has it all. */
+/** Windows as they end. The one that was open at the subscription is not whole: the server has all of it. */
 function listen() {
   subscription?.close();
   subscription = null;
@@ -203,7 +203,7 @@ function listen() {
   });
 }
 
-/** Asks for everything again. */
+/** Reads everything again. */
 function again() {
   view = {};
   load();
@@ -215,7 +215,7 @@ function shownKeys() {
     const wanted = JSON.parse(asked().show || "null");
     if (Array.isArray(wanted)) return wanted.map(([target, name]) => keyOf({ target, name })).slice(0, SHOWN_MAX);
   } catch {
-    // Someone cut the address: as without.
+    // The address was cut: as without.
   }
   return ranking.slice(0, SHOWN_USUAL).map(keyOf);
 }
@@ -279,7 +279,7 @@ setInterval(() => {
   if (isStale) showChart();
   isStale = false;
 }, 1000);
-// After the server was away, what it counted meanwhile is asked for.
+// After the server was away, what it counted meanwhile is read.
 let wasLive = false;
 feed.addEventListener("state", () => {
   const isLive = feed.state.kind === "live";

@@ -1,8 +1,8 @@
 /*
- * What others think of one peer over time: a line for each reporting peer, and a table of them.
+ * The reputation of one peer over time: a line for each reporter, and a table of them.
  *
- * The server tells the newest report of each reporting peer within a span of time, so the span is asked for in slices,
- * the latest first. What is past does not change: slices are asked for once.
+ * The server answers with the newest report of each reporter within a span of time, so the span is read in slices,
+ * the latest first. What is past does not change: slices are read once.
  */
 import { get } from "./lib/api.js";
 import { createChart } from "./lib/chart.js";
@@ -17,13 +17,13 @@ const LINES_MAX = 8;
 const REPORTERS_MAX = 1000;
 const SLICES = 60;
 const STEPS_S = [1, 5, 15, 30, 60, 300, 600, 900, 1200, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 604_800];
-// Requests at the same time: others want answers, too.
+// Requests at the same time, which leaves places for others.
 const REQUESTS_MAX = 3;
 // What came so far is shown at most this often.
 const DRAW_MS = 250;
 // A message may be stored a moment later than it is stamped.
 const SETTLED_MS = 30_000;
-// Where so much is asked for, an active peer is mentioned.
+// In a slice of this length an active peer is reported.
 const TAIL_MS = 120_000;
 // A reporter that was silent for more slices than this has a gap in its line.
 const GAP_SLICES = 3;
@@ -36,7 +36,7 @@ export class OverTime {
   #peer = "";
   #request = new AbortController();
   #stepMs = 0;
-  // Start of a slice (Unix ms) → `{ isSettled, opinions }`: what each reporter last said in it.
+  // Start of a slice (Unix ms) → `{ isSettled, opinions }`: the last report of each reporter in it.
   #slices = new Map();
   // Reporters with a line, and their colours (1 to 8).
   #lines = new Map();
@@ -70,7 +70,7 @@ export class OverTime {
     this.#slices.clear();
     this.#reporters.clear();
     this.#dropChart();
-    showLoading(this.#chartPlace, "Asking what others think…");
+    showLoading(this.#chartPlace, "Loading reports…");
     const { signal } = this.#request;
     try {
       await this.#fill(signal);
@@ -87,7 +87,7 @@ export class OverTime {
     this.#tablePlace.hidden = true;
   }
 
-  /** Asks for what came since. */
+  /** Requests what came since. */
   async refresh() {
     if (!this.#peer || this.#isFilling || !this.#picker.get().live) return;
     await this.#fill(this.#request.signal);
@@ -143,7 +143,7 @@ export class OverTime {
     this.#draw(span);
   }
 
-  /** The latest slices may still grow: what was said last goes where it belongs. */
+  /** The latest slices may still grow: the last report goes where it belongs. */
   async #askTail(from, to, signal) {
     if (from >= to) return;
     const opinions = await this.#ask(Math.min(from, to - TAIL_MS), to, signal);
@@ -158,10 +158,10 @@ export class OverTime {
     }
   }
 
-  /** What the newest report of each peer says within a span (Unix ms). */
+  /** The newest report of each reporter within a span (Unix ms). */
   async #ask(from, to, signal) {
     const span = { start_time: new Date(from).toISOString(), end_time: new Date(to).toISOString(), limit: REPORTERS_MAX };
-    // 404 says that nobody knows the peer.
+    // 404: no report lists the peer.
     const told = await get(`reputation/${encodeURIComponent(this.#peer)}`, span, { signal, accepted: [404] });
     return Array.isArray(told) ? told : [];
   }
@@ -193,7 +193,7 @@ export class OverTime {
       this.#chart = createChart(this.#chartPlace, {
         title: `Reputation, newest of each ${age(this.#stepMs / 1000)}`, height: 220, zoomed: this.#picker.set,
         series: lines.map(([reporter, colour]) => ({ label: this.#names.of(reporter), format: reputation, colour })),
-        empty: "None of the chosen peers said anything in this span of time.",
+        empty: "No report of the chosen peers in this span of time.",
       });
     }
     const starts = [...this.#slices.keys()].sort((a, b) => a - b);
@@ -226,7 +226,7 @@ export class OverTime {
     });
   }
 
-  /** The peers that think least of it have lines, until the reader chooses. */
+  /** The reporters with the lowest reputations have lines, until the reader chooses. */
   #chooseLines(rows) {
     if (this.#isChosen) return;
     const least = [...rows].sort((a, b) => (a.value ?? Infinity) - (b.value ?? Infinity) || (a.reporter < b.reporter ? -1 : 1));

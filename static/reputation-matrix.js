@@ -1,6 +1,6 @@
 /*
- * The matrix of who thinks what of whom: a row for each peer that is thought of, a column for each peer that thinks.
- * Rows may be as many as there are; columns are limited, for nobody reads a hundred of them.
+ * The matrix of reputations: a row for each reported peer, a column for each reporter. Rows may be as many as there
+ * are; columns are limited to what can be read.
  */
 import { createTable } from "./lib/table.js";
 import { readAddress, writeAddress } from "./lib/address.js";
@@ -11,7 +11,7 @@ import { band, connection, reputation } from "./reputation-words.js";
 const REPORTERS_MAX = 24;
 const AGES = [["900", "of the last 15 min"], ["3600", "of the last hour"], ["86400", "of the last day"], ["604800", "of the last week"]];
 const AGE_USUAL = "3600";
-/** At most so many reports are asked for; each may have hundreds of peers. */
+/** At most so many reports are read; each may have hundreds of peers. */
 export const REPORTS_MAX = 100;
 
 /**
@@ -23,9 +23,9 @@ export function createMatrix(place, { names, choose, asked, empty }) {
 }
 
 class Matrix {
-  /** All peers that are thought of, the least liked first. */
+  /** All reported peers, the lowest reputation first. */
   peers = [];
-  // Peer → what all think of it together.
+  // Peer → what all reports together say of it.
   #sums = new Map();
   #names;
   #events;
@@ -64,7 +64,7 @@ class Matrix {
     events.empty(this.#place);
   }
 
-  /** What to ask `/reputation` for: `{ path, params }`. */
+  /** The request to `/reputation`: `{ path, params }`. */
   get question() {
     return { path: this.#logged.checked ? "reputation/logged" : "reputation", params: { max_age_s: this.#age.value, limit: REPORTS_MAX } };
   }
@@ -83,7 +83,7 @@ class Matrix {
 
   /** Shows these reports, as `/reputation` answers. */
   update(reports) {
-    // Without a change it is not explained anew why there are none.
+    // Without a change the explanation of an empty table stays as it is.
     const isEmpty = reports.length === 0 && this.#reports.length === 0;
     if (isEmpty && this.#emptyFor === this.#age.value) return;
     this.#emptyFor = reports.length === 0 ? this.#age.value : "";
@@ -104,8 +104,8 @@ class Matrix {
     const found = this.#reports.filter(fits);
     const shown = found.slice(0, REPORTERS_MAX);
     const notes = [];
-    if (wanted && found.length === 0 && this.#reports.length > 0) notes.push("Nobody of this name or id has reported.");
-    if (found.length > shown.length) notes.push(`Columns for ${shown.length} of ${counted(found.length, "peer")} that think${found.length === 1 ? "s" : ""}: search for the others. Sums count all.`);
+    if (wanted && found.length === 0 && this.#reports.length > 0) notes.push("No reporter of this name or id.");
+    if (found.length > shown.length) notes.push(`Columns for ${shown.length} of ${counted(found.length, "reporter")}: search for the others. Sums count all.`);
     if (this.#reports.length >= REPORTS_MAX) notes.push(`Only the ${REPORTS_MAX} newest reports are here.`);
     this.#note.textContent = notes.join(" ");
     this.#note.hidden = notes.length === 0;
@@ -136,7 +136,7 @@ class Matrix {
     });
   }
 
-  /** What one peer thinks of all others. */
+  /** The column of one reporter. */
   #column(reporter) {
     const [value, linked, time] = fieldsOf(reporter);
     const name = this.#names.of(reporter);
@@ -171,9 +171,9 @@ function sumsOf(reports, names) {
   return sums;
 }
 
-/** A row for each peer that is thought of, with what the shown reporters think. */
+/** A row for each reported peer, with the reputations of the shown reporters. */
 function rowsOf(sums, shown) {
-  // Rows are merged into what is there: who no longer thinks anything of a peer must be forgotten.
+  // Rows are merged into what is there, so a reporter that no longer lists a peer has to be removed.
   const nothing = Object.fromEntries(shown.flatMap(({ reporting_peer: reporter }) => fieldsOf(reporter)).map((field) => [field, null]));
   const rows = new Map([...sums].map(([peer, sum]) => [peer, { ...sum, ...nothing }]));
   for (const { reporting_peer: reporter, remote_peer: remotes, reputation: reputations, connected, ts } of shown) {
@@ -188,7 +188,7 @@ function rowsOf(sums, shown) {
   return [...rows.values()];
 }
 
-/** Fields of a row with what a reporter thinks: the reputation, whether they are connected, the time of the report. */
+/** Fields of a row for a reporter: the reputation, whether they are connected, the time of the report. */
 const fieldsOf = (reporter) => [`by ${reporter}`, `connected to ${reporter}`, `reported by ${reporter}`];
 
 /** A number in a cell, with a mark if the two are connected. */

@@ -28,7 +28,7 @@ export function band(value) {
   return value < 100 ? "rep-p1" : value < 10_000 ? "rep-p2" : "rep-p3";
 }
 
-/** "connected", "not connected", or that it is not told. */
+/** "connected", "not connected", or that it is not reported. */
 export function connection(isConnected) {
   if (isConnected === null || isConnected === undefined) return "connection unknown";
   return isConnected ? "connected" : "not connected";
@@ -38,7 +38,7 @@ export function connection(isConnected) {
 export class Names {
   #names = new Map();
 
-  /** Asks for them again. */
+  /** Reads them again. */
   async read() {
     const nodes = await get("nodes", { limit: NAMES_MAX });
     this.#names = new Map(nodes.map((node) => [node.peer_id, node.name]));

@@ -1,5 +1,5 @@
 /*
- * The Reputation page: what peers think of each other, from the reports (system.network_state) of nodes.
+ * The Reputation page: reputations that nodes give their peers, from their reports (system.network_state).
  */
 import { openPage } from "./lib/shell.js";
 import { get, isAbort } from "./lib/api.js";
@@ -15,7 +15,7 @@ import { Names } from "./reputation-words.js";
 openPage({ page: "reputation" });
 
 const POLL_MS = 5000;
-// The server is asked for at most this share of the time.
+// Requests take at most this share of the time.
 const PACE = 20;
 const NAMES_MS = 60_000;
 const SUGGESTIONS_MAX = 50;
@@ -34,7 +34,7 @@ const picker = spanPicker(place("span"), { fallback: "1h", changed: () => overTi
 const overTime = new OverTime({ chartPlace: place("chart"), tablePlace: place("opinions"), picker, names });
 const peerField = buildPeerField();
 
-// The connection tells when the server is back, and nodes that come have names.
+// A new connection shows that the server is back; nodes that come have names.
 feed.subscribe({ topic: "presence" }, {
   begin: () => poll(),
   data: () => { namesAt = 0; },
@@ -88,7 +88,7 @@ function choose(chosen) {
   scrollTo({ top: 0 });
 }
 
-/** Shows what others think of a peer; "" if there is none. */
+/** Shows the reputation of a peer; "" if there is none. */
 function show(chosen) {
   peer = chosen;
   peerField.value = chosen ? names.of(chosen) : "";
@@ -130,6 +130,6 @@ function explainEmpty(where) {
   else if (where === place("chart")) {
     showEmpty(where, "No reputation reports in this time range.",
       "Nodes since 2021 do not send them (system.network_state). If yours do, choose older reports below.",
-      h("p", {}, h("a", { href: "./" }, "What nodes are there")));
+      h("p", {}, h("a", { href: "./" }, "All nodes")));
   } else showEmpty(where, `There are no reports ${matrix.ageText}.`, "Choose older ones above.");
 }

@@ -122,7 +122,7 @@ export function card(title, ...content) {
   return h("section", { class: "card" }, h("h2", {}, title), ...content);
 }
 
-/** More of a part, for those who ask. */
+/** More of a part, folded. */
 export function more(title, ...content) {
   return h("details", {}, h("summary", {}, title), scroll(title, ...content));
 }
@@ -140,7 +140,7 @@ export function relations() {
   const tables = rows("Size by table", columns);
   const partitions = rows(null, [["Partition"], ...columns.slice(1)]);
   const summary = more("Partitions", partitions.element);
-  const state = h("p", { class: "quiet-text" }, "They are asked for as soon as the database is up.");
+  const state = h("p", { class: "quiet-text" }, "They are read as soon as the database is up.");
   const sizes = ({ relation, rows_estimate, size_bytes, index_bytes, total_bytes }) => ({
     key: relation, cells: [relation, count(rows_estimate), bytes(size_bytes), bytes(index_bytes), bytes(total_bytes)],
   });

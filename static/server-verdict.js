@@ -1,5 +1,5 @@
 /*
- * Whether the server is well, and what to do if not. Pure: what is known in, findings out.
+ * Whether the server is well, and what to do if not. Pure: metrics in, findings out.
  *
  * A finding is `{ level, what, advice }`; "trouble" costs messages or soon will, "attention" does not yet, "note" is no
  * fault. The worst comes first.

@@ -1,6 +1,6 @@
 /*
- * The Server page: whether this server is well. It asks /metrics and /health every two seconds while it can be
- * seen, keeps what it knew while the server is away, and goes on by itself.
+ * The Server page: whether this server is well. It reads /metrics and /health every two seconds while it can be
+ * seen, keeps the last answers while the server is away, and goes on by itself.
  */
 import { openPage } from "./lib/shell.js";
 import { get, getText } from "./lib/api.js";
@@ -46,7 +46,7 @@ async function poll() {
   const begun = Date.now();
   const options = { tries: 1, signal: AbortSignal.timeout(PATIENCE_MS) };
   try {
-    // A server that takes no telemetry says so with 503, and why.
+    // A server that takes no telemetry answers 503, with the reason.
     const [text, ready] = await Promise.all([
       getText("metrics", {}, options), get("health", {}, { ...options, accepted: [503] }),
     ]);
@@ -116,7 +116,7 @@ function show(now, before, minute, ready) {
   showKinds(now, before);
 }
 
-/** What was shown stays, and it is said from when it is. */
+/** What was shown stays, with its time. */
 function showAway(error) {
   const when = lastAt ? ["What is shown is from ", timeElement(lastAt), ". "] : [];
   verdict.show("away", "✕ Offline", error.message, [], ...when, `Trying again every ${POLL_MS / 1000} s.`);
@@ -126,12 +126,12 @@ function showAway(error) {
 
 function buildVerdict() {
   const word = h("strong", {}, "…");
-  const what = h("span", {}, "Asking the server…");
-  // Screen readers hear when it becomes better or worse, not each number.
+  const what = h("span", {}, "Loading…");
+  // Screen readers get changes for better or worse, not each number.
   const head = h("p", { class: "verdict-head" }, word, what);
   const said = h("p", { class: "unseen", role: "status" });
   const note = h("p", { class: "quiet-text" });
-  const list = h("ul", { class: "findings", "aria-label": "What was found" });
+  const list = h("ul", { class: "findings", "aria-label": "Findings" });
   const box = h("section", { class: "verdict", "aria-label": "Verdict", "data-level": "waiting" }, head, note, list, said);
   place("verdict").append(box);
   const items = new Map();
@@ -179,7 +179,7 @@ function buildParts() {
   const disk = facts();
   const purge = facts();
   const connections = facts();
-  const refused = rows("Not let in", [["Why"], ["In the last minute", true], ["Since the start", true], ["What to do", false, "advice"]]);
+  const refused = rows("Refused", [["Why"], ["In the last minute", true], ["Since the start", true], ["What to do", false, "advice"]]);
   const closed = rows("Ended", [["Why"], ["Since the start", true]]);
   const feed = facts();
   const http = rows(null, [["Route"], ["Requests", true], ["Errors 5xx", true], ["Median", true], ["99 %", true]]);
@@ -191,11 +191,11 @@ function buildParts() {
     h("div", { class: "cards" },
       card("Limits", limits.element),
       card("Database", database.element, sizes.element),
-      card("Connections of nodes", connections.element, scroll("Connections that were not let in", refused.element), more("Ended connections, by reason", closed.element)),
+      card("Connections of nodes", connections.element, scroll("Refused connections", refused.element), more("Ended connections, by reason", closed.element)),
       card("Disk", disk.element),
       card("Purge", purge.element),
       card("Live feed", feed.element),
-      card("What came", scroll("Messages by kind", kinds.element), more("Sessions by chain", chains.element), more("HTTP by route", http.element))));
+      card("Messages received", scroll("Messages by kind", kinds.element), more("Sessions by chain", chains.element), more("HTTP by route", http.element))));
   return {
     figures, lossRows, lossState, balance, limits, database, sizes, disk, purge, connections, refused, closed, feed, http, kinds, chains,
     charts: serverCharts(graphs),
@@ -268,7 +268,7 @@ function showDatabase(now, before, ready) {
   const own = (name) => now.value(OWN + name);
   const wrong = (ready.checks ?? []).filter(({ name, ok }) => !ok && name !== "server").map(({ message }) => message);
   parts.database.show({
-    State: wrong.length > 0 ? h("strong", { class: "bad" }, `✕ ${wrong.join("; ")}`) : h("span", { class: "good" }, "✓ up, and takes what comes"),
+    State: wrong.length > 0 ? h("strong", { class: "bad" }, `✕ ${wrong.join("; ")}`) : h("span", { class: "good" }, "✓ up, and storing"),
     "Batches stored": `${count(own("store_batch_seconds_count"))}, ${perSecond(rate(before, now, `${OWN}store_batch_seconds_count`))}, mean of ${
       count(own("store_batch_rows_sum") / (own("store_batch_rows_count") || 1))} messages`,
     "Sent again": `${count(own("store_write_retries_total"))}, of which ${count(own("store_batches_recognised_total"))} were stored already`,
@@ -279,7 +279,7 @@ function showDatabase(now, before, ready) {
   const until = Number.isFinite(days) ? `, full in ${counted(Math.floor(days), "day")}` : days === Infinity ? ", enough for LOG_EXPIRY_H" : "";
   parts.disk.show({
     Free: `${bytes(own("disk_available_bytes"))}${until}`,
-    "Messages take": Number.isFinite(grown) ? `${bytes(grown)} a day` : "not known yet: ten minutes of messages tell it",
+    "Messages take": Number.isFinite(grown) ? `${bytes(grown)} a day` : "not known yet: it takes ten minutes of messages",
   });
   const oldest = own("retention_oldest_partition_age_seconds");
   parts.purge.show({
@@ -313,7 +313,7 @@ function showConnections(now, minute) {
     "Messages sent": `${count(own("feed_messages_sent_total"))}, ${perSecond(rate(minute, now, `${OWN}feed_messages_sent_total`))}`,
     "Delay, 99 %": seconds(minute && quantile(minute, now, `${OWN}feed_delay_seconds`, 0.99)),
     Missed: missed.length > 0 ? missed.map(([reason, value]) => `${count(value)} ${words(reason)}`).join(", ") : "none",
-    "Given up": `${counted(own("feed_subscribers_dropped_total"), "subscriber")} that read too slowly`,
+    "Removed": `${counted(own("feed_subscribers_dropped_total"), "subscriber")} that read too slowly`,
     "From other servers": counted(own("feed_messages_relayed_total"), "message"),
   });
 }

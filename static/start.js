@@ -28,7 +28,7 @@ async function begin() {
     await waitForFirst();
     return;
   }
-  // Who opens this page for the line, while nodes are there, is not sent away.
+  // While nodes are there, a reader of the line stays on this page.
   const online = await nodes({ online: true });
   show(online.length > 0, online.length > 0 ? "Nodes are connected." : "No node is connected now.",
     h("a", { class: "button", href: NODES }, "Open the live view"));
@@ -59,15 +59,15 @@ async function waitForFirst() {
   }
 }
 
-/** What to tell of a node that asks for a path that is none for nodes, if one did lately. */
+/** A text about the last node with a wrong path, if there was one lately. */
 async function wrongPath() {
   const [latest] = await get("api/v1/wrong_paths").catch(() => []);
   if (!latest || Date.now() - Date.parse(latest.last_at) > WRONG_PATH_MS) return "";
   const line = document.getElementById("flag").textContent;
-  return `A node asks for ${latest.path}, which is no path for nodes. Start it with ${line}`;
+  return `A node requests ${latest.path}, which is no path for nodes. Start it with ${line}`;
 }
 
-/** At most one node; asks until the server answers. */
+/** At most one node; repeats the request until the server answers. */
 async function nodes(params = {}) {
   for (;;) {
     try {

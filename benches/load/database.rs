@@ -1,5 +1,5 @@
-//! The database behind the server, through psql: it is what a stranger would use, and its `\copy`
-//! is what the server is compared with.
+//! The database behind the server, through psql, independently of its own code; the server is
+//! compared with `\copy`.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,4 +1,4 @@
-//! What nodes say: frames rendered once from the catalogue of message kinds, in which only the
+//! Messages of nodes: frames rendered once from the catalogue of message kinds, in which only the
 //! number of the message, its time and the block height are written anew before each use.
 
 use std::fs;
@@ -48,7 +48,7 @@ const NUMBER_FIRST: u64 = 100_000_000;
 const HEIGHT_FIRST: u64 = 20_000_000;
 /// Messages in which the chain grows by a block.
 const MESSAGES_PER_BLOCK: u64 = 16;
-/// Messages written together were said this far from one another.
+/// Messages written together are this far from one another in their own time.
 const SPACING: Duration = Duration::from_micros(7);
 const TS: &str = "2026-01-01T00:00:00.000000000+00:00";
 const TS_SECONDS: usize = "2026-01-01T00:00:00".len();

@@ -1,4 +1,4 @@
-//! Nodes, as a server sees them: they connect, say `system.connected`, talk, and never read again.
+//! Nodes, as a server sees them: they connect, send `system.connected` and messages, and never read again.
 //!
 //! One thread moves all of them, and hardly anything is done for a message but handing it to the
 //! kernel, because the generator shares the machine with the server and its database.
@@ -14,12 +14,12 @@ use socket2::SockRef;
 use crate::Outcome;
 use crate::frames::{Format, Frames, Ready};
 
-/// Kernel memory for what a node has said and the server has not read. Small enough that the
+/// Kernel memory for what a node has sent and the server has not read. Small enough that the
 /// generator works during the whole run instead of before it.
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// How long a generator whose nodes are all blocked lets the server work.
 const BLOCKED_PAUSE: Duration = Duration::from_millis(5);
-/// Messages that a node may say before it is the turn of the next.
+/// Messages that a node may send before it is the turn of the next.
 const TURN_MESSAGES: u64 = 1_000;
 /// The least time to sleep between messages that are due at a set time.
 const TICK: Duration = Duration::from_millis(1);
@@ -50,7 +50,7 @@ struct Node {
 }
 
 impl Fleet {
-    /// Connects nodes one by one; each says `system.connected`.
+    /// Connects nodes one by one; each sends `system.connected`.
     pub(crate) fn connect(
         address: SocketAddr,
         count: usize,
@@ -117,12 +117,12 @@ impl Fleet {
         }
     }
 
-    /// Each node says a message each `period`, all of them evenly spread over it.
+    /// Each node sends a message each `period`, all of them evenly spread over it.
     pub(crate) fn paced(&mut self, period: Duration, duration: Duration) -> io::Result<()> {
         self.paced_while(period, |elapsed| elapsed < duration)
     }
 
-    /// As [`Fleet::paced`], as long as `goes_on` says so, which is told how long it has gone on.
+    /// As [`Fleet::paced`], while `goes_on` returns true for the time that has passed.
     pub(crate) fn paced_while(
         &mut self,
         period: Duration,

@@ -29,7 +29,7 @@ pub(crate) struct Listeners {
     reader: JoinHandle<Outcome<Heard>>,
 }
 
-/// What they heard.
+/// What they received.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
     /// Messages, counted for each subscriber.

@@ -6,7 +6,7 @@
 //! | variable | meaning |
 //! | --- | --- |
 //! | `BENCH_SCALE` | factor for the number of messages and rows and for durations, default 1; below 1 nothing is written to the document |
-//! | `BENCH_FORMAT` | `v2` (default) or `v1`: what the nodes speak |
+//! | `BENCH_FORMAT` | `v2` (default) or `v1`: the format of the nodes |
 
 #![expect(
     clippy::print_stdout,
@@ -36,7 +36,7 @@ use report::Report;
 /// A result with any error: whatever fails ends the bench with its text.
 pub(crate) type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// What the environment asked for.
+/// The variables of the environment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Options {
     scale: f64,

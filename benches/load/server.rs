@@ -194,7 +194,7 @@ fn read_announcement(stdout: ChildStdout) -> Outcome<(SocketAddr, String)> {
     // Reads to the end, so that the server never waits for a reader.
     thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            // Nobody listens any more once both lines were seen.
+            // It has no receiver any more once both lines were seen.
             sender.send(line).ok();
         }
     });

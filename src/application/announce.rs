@@ -1,4 +1,4 @@
-//! What a person reads when the server starts.
+//! What standard output shows when the server starts.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 

@@ -90,7 +90,7 @@ pub(super) async fn bring_up(parts: BringUp) -> Result<Database, ApplicationErro
                 let public = error.public_text();
                 let error = error.to_string();
                 parts.metrics.set_trouble(Some(public));
-                // Once; who asks for health is told all the time.
+                // Once; /health has it all the time.
                 if said != error {
                     let instead = instead_of_storing(parts.config.store.spool_bytes_max > 0);
                     log::error!("waiting for the database, messages {instead}: {error}");
@@ -114,7 +114,7 @@ impl BringUp {
         }
         self.kinds.load(&mut conn)?;
         self.ids.refill(&mut conn)?;
-        // Somebody who reads everything, as pg_dump, keeps partitions from being made.
+        // A read of everything, as by pg_dump, keeps partitions from being made.
         if let Err(error) = prepare_partitions(&mut conn, &self.config, &self.metrics) {
             log::warn!("partitions could not be made yet, messages go to the default one: {error}");
         }

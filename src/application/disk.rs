@@ -1,4 +1,4 @@
-//! Whether the disk lasts: looked at each ten minutes, said at the start and in
+//! Whether the disk lasts: measured every ten minutes, shown at the start and in
 //! the metrics before it is full.
 
 use std::path::Path;
@@ -17,7 +17,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(600);
 
 const DAY_S: f64 = 86_400.0;
 
-/// Looks at the disk until the server ends. `is_own`: the database is on it.
+/// Watches the disk until the server ends. `is_own`: the database is on it.
 pub(super) async fn watch(config: Arc<Config>, metrics: Arc<Metrics>, pools: Pools, is_own: bool) {
     let mut warned = false;
     loop {

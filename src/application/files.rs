@@ -1,4 +1,4 @@
-//! How many files the system allows, and who may have how many of them.
+//! How many files the system allows, and what they are for.
 
 use crate::config::Config;
 
@@ -19,10 +19,10 @@ pub(super) struct ConnectionLimits {
     pub(super) http: usize,
 }
 
-/// Asks the system for a file for each connection of telemetry, as many for HTTP, those of
-/// the feed and its own. With fewer files the server keeps its own, so that spool, database
-/// and health work, and three quarters of the others but the feed's are for nodes at least: a
-/// node has an HTTP connection only until its upgrade.
+/// Raises the limit of open files to one for each telemetry connection, as many for HTTP,
+/// those of the feed and the server's own. With fewer files the server keeps its own, so that
+/// spool, database and health work, and three quarters of the others but the feed's are for
+/// nodes at least: a node has an HTTP connection only until its upgrade.
 pub(super) fn raise_limit(config: &Config) -> ConnectionLimits {
     let (connections, feed) = (config.http.connections_max, config.feed.connections_max);
     let wanted = ConnectionLimits {

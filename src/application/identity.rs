@@ -1,5 +1,5 @@
-//! What a server keeps on disk of itself: its name, by which it finds the
-//! sessions that it left open when it was last gone.
+//! The identity of a server, kept on disk: its name, by which it finds the
+//! sessions that its last run left open.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};

@@ -72,7 +72,7 @@ impl Jobs {
         })
     }
 
-    /// Gives the leases up and records the stop.
+    /// Releases the leases and records the stop.
     pub(super) async fn stop(self) {
         let stopped = tokio::task::spawn_blocking(move || {
             self.projections.stop();

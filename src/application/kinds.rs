@@ -1,5 +1,4 @@
-//! `tetcore-analytics kinds`: lists the dictionary of kinds, and merges those that somebody
-//! has invented.
+//! `tetcore-analytics kinds`: lists the dictionary of kinds, and merges invented ones.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! Takes connections: each is entered in the book of HTTP connections, then
-//! shakes hands if there is TLS, then is served. `HttpServer` would do without
-//! the book: it shows a connection only after TLS, and lets nobody end it.
+//! Accepts connections: each is entered in the registry of HTTP connections, then
+//! comes the TLS handshake if there is TLS, then it is served. `HttpServer` has no place for
+//! the registry: it shows a connection only after TLS, and offers no way to end it.
 
 use std::future::ready;
 use std::io;
@@ -25,8 +25,8 @@ use super::ApplicationError;
 use crate::config::HttpConfig;
 use crate::http::{self, AppState, Connections, HandedOver, HttpConnection, KEEP_ALIVE};
 
-/// After so much silence the kernel asks whether the other machine still is
-/// there, three times at this interval; it ends what `NODE_IDLE_TIMEOUT_S` does not.
+/// After so much silence the kernel probes the other machine, three times at this
+/// interval; that ends what `NODE_IDLE_TIMEOUT_S` does not.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// How often is looked for connections that take too long.
@@ -48,8 +48,8 @@ pub(super) fn listen(
         let connections = connections.clone();
         fn_service(move |tcp| ready(admit(tcp, &connections, unread_time)))
     };
-    // The book counts them all together and cuts those that are too many; to
-    // stop accepting, as these limits do, would keep nodes out.
+    // The registry counts them all together and closes those that are too many; to
+    // stop accepting, as these limits do, would refuse nodes.
     max_concurrent_tls_connect(usize::MAX);
     let server = Server::build()
         .max_concurrent_connections(usize::MAX)
@@ -61,7 +61,7 @@ pub(super) fn listen(
         }),
         Some(config) => server.listen("https", listener, move || {
             let mut acceptor = Acceptor::new(config.clone());
-            // The time for the first request is for shaking hands too.
+            // The time for the first request includes the TLS handshake.
             acceptor.set_handshake_timeout(Duration::MAX);
             admit()
                 .and_then(acceptor.map_err(|error| log::debug!("{error}")))
@@ -168,7 +168,7 @@ where
         .map_err(|error: actix_web::Error| error.error_response());
     let service = HttpService::build()
         .keep_alive(KEEP_ALIVE)
-        // The book knows it, also for those that are not the first.
+        // The registry has it, also for requests that are not the first.
         .client_request_timeout(Duration::ZERO)
         .client_disconnect_timeout(Duration::from_secs(1))
         .on_connect_ext(move |io: &HandedOver<IO>, data| {

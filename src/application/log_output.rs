@@ -1,5 +1,5 @@
-//! Where what the server says goes: to a thread that writes it, so that nobody else waits
-//! for a reader of it. A full or closed pipe and a full disk cost lines, and nothing else.
+//! Output of the log: a thread writes it, so that no other waits for its reader. A full or
+//! closed pipe and a full disk cost lines, and nothing else.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -22,7 +22,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 static OUTPUT: OnceLock<SyncSender<Line>> = OnceLock::new();
 static LOST: AtomicU64 = AtomicU64::new(0);
 
-/// What the thread is told.
+/// A message to the thread.
 enum Line {
     /// A line for standard error.
     Log(Vec<u8>),
@@ -113,12 +113,12 @@ fn write_all(lines: &Receiver<Line>) {
             Line::Log(line) => log_line(&line),
             Line::Say(line) => {
                 let mut output = io::stdout();
-                // Nobody may be there to read it.
+                // It may have no reader.
                 writeln!(output, "{line}")
                     .and_then(|()| output.flush())
                     .ok();
             }
-            // Who asked may have given up.
+            // The waiter may have given up.
             Line::Written(answer) => drop(answer.send(())),
         }
     }

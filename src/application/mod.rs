@@ -1,7 +1,7 @@
 //! The wiring: what is started in which order, and stopped in which.
 //!
-//! `database` brings the database up, `identity` is what the server keeps on
-//! disk of itself, `announce` is what a person reads at the start.
+//! `database` brings the database up, `identity` is the name of the server, kept on disk,
+//! `announce` is what standard output shows at the start.
 
 mod announce;
 mod database;
@@ -86,7 +86,7 @@ pub enum ApplicationError {
     Lost(i64),
 }
 
-/// Runs the server until it is told to stop.
+/// Runs the server until a signal stops it.
 ///
 /// # Errors
 /// If it cannot start, or if something was lost when it stopped.
@@ -205,7 +205,7 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
     outcome
 }
 
-/// Asks the server on this machine whether it lives.
+/// Checks the health of the server on this machine.
 ///
 /// # Errors
 /// If it does not answer, or not well.

@@ -1,6 +1,5 @@
-//! What happens when the program itself makes a mistake: it is logged and
-//! counted, and a thread on which everything else depends takes the process
-//! along, so that no half-dead server looks healthy.
+//! Panics, which are bugs: each is logged and counted, and a panic of a thread on which
+//! everything else depends ends the process, so that no half-dead server looks healthy.
 
 use std::cell::Cell;
 use std::panic;
@@ -11,11 +10,11 @@ use actix::Arbiter;
 use super::log_output;
 use crate::metrics::Metrics;
 
-/// Exit code after a mistake that cannot be recovered; `EX_SOFTWARE` of sysexits.h.
+/// Exit code after a panic that cannot be recovered; `EX_SOFTWARE` of sysexits.h.
 const EXIT_CODE: i32 = 70;
 
 /// Threads that recover: HTTP workers lose the one connection that was served,
-/// blocking work, writers and the spooler report the mistake as an error.
+/// blocking work, writers and the spooler report the panic as an error.
 const RECOVERING: [&str; 4] = ["actix-rt", "tokio-rt-worker", "writer", "spooler"];
 
 thread_local! {
@@ -29,9 +28,9 @@ pub(super) fn install(metrics: Arc<Metrics>) {
         metrics.panics.inc();
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("without a name");
-        log::error!("a mistake in the program, on thread {name}: {about}");
+        log::error!("a bug, on thread {name}: {about}");
         if !recovers(name) {
-            log::error!("nothing works without that thread: the server ends");
+            log::error!("the server cannot work without that thread: it ends");
             log_output::finish();
             std::process::exit(EXIT_CODE);
         }

@@ -1,5 +1,5 @@
-//! `tetcore-analytics rebuild NAME`: asks for a projection to be built anew by the
-//! server that maintains it, and shows how far it is.
+//! `tetcore-analytics rebuild NAME`: requests a rebuild of a projection by the server that
+//! maintains it, and shows its progress.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Limit of each statement.
 pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Asks for a rebuild and waits for its end; `show` gets a line whenever there is
+/// Requests a rebuild and waits for its end; `show` gets a line whenever there is
 /// progress.
 ///
 /// # Errors

@@ -18,7 +18,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 /// Why the application ends.
 #[derive(Debug)]
 pub(super) enum Stopped {
-    /// Somebody wants it to.
+    /// A signal came.
     Signal,
     /// It could not start, or the HTTP server ended by itself.
     Failed(ApplicationError),
@@ -88,8 +88,8 @@ pub(super) async fn orderly(
     }
 }
 
-/// Waits for SIGTERM, SIGINT or SIGHUP, and names it. Who started the server with `nohup`
-/// wants it to outlive its terminal.
+/// Waits for SIGTERM, SIGINT or SIGHUP, and names it. Under `nohup` SIGHUP is ignored: the
+/// server outlives its terminal.
 async fn signal() -> &'static str {
     let is_hangup_ignored = is_hangup_ignored();
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (
@@ -107,7 +107,7 @@ async fn signal() -> &'static str {
     }
 }
 
-/// Whether SIGHUP was ignored when the process started, as Linux tells.
+/// Whether SIGHUP was ignored when the process started, from `/proc`.
 fn is_hangup_ignored() -> bool {
     const SIGHUP_BIT: u64 = 1;
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

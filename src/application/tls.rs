@@ -74,7 +74,7 @@ impl Certificate {
         }))
     }
 
-    /// For the server to shake hands with; follows the changes of the certificate.
+    /// For the TLS handshakes of the server; follows the changes of the certificate.
     fn server_config(self: &Arc<Self>) -> Result<ServerConfig, TlsError> {
         let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
@@ -86,7 +86,7 @@ impl Certificate {
         Ok(config)
     }
 
-    /// Looks at the files for ever. A pair that cannot be used is said once, and
+    /// Watches the files for ever. A pair that cannot be used is logged once, and
     /// the old one stays.
     async fn watch(self: Arc<Self>) {
         let mut seen = self.stamp();
@@ -174,7 +174,7 @@ fn read_pair(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
     CertifiedKey::from_der(chain, key, &provider()).map_err(TlsError::Pair)
 }
 
-/// Asks `request` of a server on this machine over TLS, and reads so much of the answer.
+/// Sends `request` to a server on this machine over TLS, and reads so much of the answer.
 pub(super) fn ask_locally(
     tcp: &mut TcpStream,
     request: &[u8],

@@ -83,7 +83,7 @@ pub fn newest(conn: &mut PgConnection) -> QueryResult<Position> {
     Ok(Position(found.horizon))
 }
 
-/// Names the database cluster in which positions count: transactions are numbered
+/// Identifies the database cluster in which positions count: transactions are numbered
 /// anew after a dump and restore into another one.
 ///
 /// # Errors
@@ -179,7 +179,7 @@ pub fn sessions_after(conn: &mut PgConnection, after: i64) -> QueryResult<Vec<Se
 }
 
 /// After a restore into another cluster: what was stored there counts as long
-/// past, whatever its transaction was called.
+/// past, whatever the number of its transaction.
 ///
 /// # Errors
 /// If the database cannot be written.

@@ -1,4 +1,4 @@
--- Does: tells whether a server holds a lease for some time yet.
+-- Does: checks whether a server holds a lease for some time yet.
 -- Params: $1 name of the job, $2 server, $3 fencing token, $4 seconds.
 -- Index: leases_pkey.
 -- Cost: one row.

@@ -17,7 +17,7 @@ pub(super) const DURATION: Duration = Duration::from_secs(3);
 /// database ends it; so a lease that is valid for longer covers the commit.
 const COMMIT_MAX: Duration = Duration::from_secs(1);
 
-/// What exactly one server of a database does.
+/// Work that exactly one server of a database does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Job {
     /// Makes partitions and drops expired ones.
@@ -54,7 +54,7 @@ impl Job {
     }
 }
 
-/// Why something could not be done under a lease.
+/// Why work under a lease was not committed.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
     /// Another server has it, or it ends too soon. Nothing was committed.
@@ -110,7 +110,7 @@ impl Lease {
         self.job
     }
 
-    /// Does something in one transaction, which commits only while this server
+    /// Runs `work` in one transaction, which commits only while this server
     /// holds the lease. `work` should spend no time outside of statements: the
     /// database ends a transaction that is idle for a second.
     ///
@@ -158,7 +158,7 @@ impl Leases {
         (Instant::now() < lease.valid_until).then(|| lease.clone())
     }
 
-    /// Replaces all by those that were acquired or renewed just now.
+    /// Replaces all by those acquired or renewed just now.
     pub(super) fn replace(&self, leases: impl IntoIterator<Item = Lease>) {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *held = leases.into_iter().map(|lease| (lease.job, lease)).collect();

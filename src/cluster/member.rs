@@ -1,5 +1,5 @@
-//! The thread by which this server takes part: a heartbeat each second, with
-//! which leases are renewed and other servers are watched. It has a connection of
+//! The thread by which this server is a member: each second it sends a heartbeat,
+//! renews leases and watches the other servers. It has a connection of
 //! its own, so that no other work of this server delays it.
 
 use std::fmt;
@@ -26,7 +26,7 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest wait for the end of the thread.
 const STOP_MAX: Duration = Duration::from_secs(3);
 
-/// What a server is doing, for its row.
+/// The load of a server, for its row.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Activity {
     /// Open sessions.
@@ -38,7 +38,7 @@ pub struct Activity {
 /// Ends the sessions of lost servers; returns how many there were.
 pub type EndSessions = fn(&mut PgConnection, &[String]) -> QueryResult<usize>;
 
-/// What taking part needs from outside.
+/// What the member needs from outside.
 pub struct MemberParts {
     /// The database.
     pub url: DatabaseUrl,
@@ -50,9 +50,9 @@ pub struct MemberParts {
     pub started_at: DateTime<Utc>,
     /// All metrics.
     pub metrics: Arc<Metrics>,
-    /// What it is doing.
+    /// The load of this server.
     pub activity: Box<dyn Fn() -> Activity + Send>,
-    /// What to do about lost servers.
+    /// Ends the sessions of lost servers.
     pub end_sessions: EndSessions,
 }
 
@@ -89,7 +89,7 @@ impl Member {
     /// If the system allows no more threads.
     pub fn start(parts: MemberParts) -> std::io::Result<Self> {
         let leases = Leases::default();
-        let (stop, told_to_stop) = mpsc::channel();
+        let (stop, stop_requested) = mpsc::channel();
         let (has_stopped, stopped) = mpsc::channel();
         let mut beat = Heartbeat {
             leases: leases.clone(),
@@ -107,7 +107,7 @@ impl Member {
                     beat.beat(started_at);
                     let pause = INTERVAL.saturating_sub(started_at.elapsed());
                     // The sender is dropped when it is time to stop.
-                    if told_to_stop.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                    if stop_requested.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
                         return beat.leave();
                     }
                 }
@@ -124,8 +124,8 @@ impl Member {
         &self.leases
     }
 
-    /// Gives the leases up, and records an orderly stop. Waits for a few seconds: a
-    /// database that does not answer then finds out by the missing heartbeat.
+    /// Releases the leases, and records an orderly stop. Waits for a few seconds; if the
+    /// database does not answer, the missing heartbeat shows the stop.
     pub fn stop(self) {
         drop(self.stop);
         // The thread drops its sender at its end.

@@ -9,7 +9,7 @@
 //!
 //! Leases are rows that change by compare and set, so a pooler in transaction mode
 //! is fine. Every time in them is that of the database; how long a lease lasts is
-//! counted here on the steady clock, from before it was asked for.
+//! counted here on the steady clock, from before it was requested.
 
 mod lease;
 mod member;

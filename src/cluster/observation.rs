@@ -68,7 +68,7 @@ impl Observation {
         lost
     }
 
-    /// The database could not be asked: the watch begins anew.
+    /// The database did not answer: the watch begins anew.
     pub(super) fn interrupt(&mut self) {
         self.last_look = None;
     }

@@ -1,5 +1,4 @@
-//! The command line. Settings come from the environment; here are only the
-//! questions one asks a program before it runs.
+//! The command line: checks and subcommands. Settings come from the environment.
 
 use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
@@ -17,8 +16,8 @@ pub struct Args {
     #[arg(long)]
     pub check_config: bool,
 
-    /// Ask the server that runs on PORT of this machine whether it lives; the
-    /// exit code is 0 if it does. For container health checks.
+    /// Check the health of the server on PORT of this machine; the exit code is 0
+    /// if it is healthy. For container health checks.
     #[arg(long)]
     pub health_check: bool,
 

@@ -1,4 +1,4 @@
-//! Whose address it is, as far as limits are concerned.
+//! Which addresses count as one client for limits.
 
 use std::net::IpAddr;
 

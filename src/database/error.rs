@@ -42,7 +42,7 @@ impl DatabaseError {
         }
     }
 
-    /// What everybody may read: which setting is at fault, and the cure, but no
+    /// What every client may read: which setting is at fault, and the cure, but no
     /// host, port, role, table or address. The log has the rest.
     #[must_use]
     pub fn public_text(&self) -> String {

@@ -1,4 +1,4 @@
-//! The way to the database: connections, deadlines, migrations, and what its errors mean.
+//! Access to the database: connections, deadlines, migrations, and what its errors mean.
 //!
 //! | file | holds |
 //! | --- | --- |

@@ -30,10 +30,10 @@ pub enum DemoError {
         /// What the system said.
         cause: std::io::Error,
     },
-    /// The server lets no node in.
+    /// The server refuses nodes.
     #[error("the server lets no node in at {path}: {answer}")]
     Refused {
-        /// The path that was asked for.
+        /// The path of the request.
         path: String,
         /// The first line of the answer, and its body.
         answer: String,

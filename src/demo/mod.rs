@@ -1,6 +1,6 @@
 //! A small fleet of made-up nodes, to try a server without real ones: `make demo`.
 //!
-//! `chain` is what a chain has done by a time, `node` what a node is and says of
+//! `chain` is what a chain has done by a time, `node` what a node is and reports of
 //! it, `connection` the websocket as nodes use it. Chains are computed from the
 //! clock, so a fleet that is started again goes on where the last one would be.
 
@@ -97,7 +97,7 @@ impl Fleet {
     }
 
     /// Waits for what is due next, at most half a second, and does it. Returns what
-    /// people should know.
+    /// is worth showing.
     fn step(&mut self) -> Option<String> {
         const LONGEST_WAIT_MS: i64 = 500;
         let now = Utc::now().timestamp_millis();

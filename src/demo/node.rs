@@ -1,4 +1,4 @@
-//! What a made-up node is, and what it says when.
+//! What a made-up node is, and which messages it sends when.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ const REPUTATIONS: u16 = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Event {
     Connect,
-    /// It tells who it is.
+    /// `system.connected`.
     Introduce,
     /// It imports the block of this height.
     Block(i64),
@@ -227,7 +227,7 @@ impl Node {
         height - 2 - self.lag
     }
 
-    /// What it thinks of its peers, a part of `system.network_state`.
+    /// The reputations of its peers, a part of `system.network_state`.
     fn peers(&self) -> Value {
         let others = (1..=REPUTATIONS).map(|step| {
             let other = peer_id(self.index.wrapping_add(step * 2));

@@ -1,5 +1,5 @@
-//! Which block was first heard of when, on each chain: what a node that has it
-//! later is behind.
+//! When each block of a chain was first reported: how far a node that reports it
+//! later is behind (propagation).
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ pub(super) struct Blocks {
 struct Chain {
     blocks: VecDeque<(String, Instant)>,
     heard_at: Instant,
-    /// Blocks that were heard of again: of several nodes.
+    /// Blocks that several nodes reported.
     shared: u64,
 }
 
@@ -57,8 +57,8 @@ impl Blocks {
         Some(Duration::ZERO)
     }
 
-    /// Removes the least active chain if there are too many. Names that somebody invents
-    /// have blocks of one node each, so they make room for each other.
+    /// Removes the least active chain if there are too many. Invented names have blocks
+    /// of one node each, so they make room for each other.
     fn make_room(&mut self, now: Instant) {
         if self.chains.len() < CHAINS_MAX {
             return;

@@ -1,5 +1,5 @@
 //! Channels: each has all subscriptions with one filter. What a channel wants is
-//! found by the peer or the chain of a message, not by looking at all channels.
+//! found by the peer or the chain of a message, whatever the number of channels.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -12,12 +12,12 @@ use super::subscribers::SubscriberId;
 const PENDING_MAX: usize = 1 << 16;
 const PENDING_BYTES_MAX: usize = 64 << 20;
 
-/// All who want the same.
+/// The subscriptions with one filter.
 #[derive(Debug, Default)]
 pub(super) struct Channel {
-    /// What they want.
+    /// The filter.
     pub(super) filter: Filter,
-    /// Who they are, by their own number of the subscription.
+    /// The subscribers, with their own number of the subscription.
     pub(super) listeners: HashSet<(SubscriberId, u64)>,
     pending: Vec<Item>,
     pending_bytes: usize,
@@ -32,7 +32,7 @@ pub(super) struct Channels {
     by_filter: HashMap<Filter, u64>,
     by_peer: HashMap<String, BTreeSet<u64>>,
     by_chain: HashMap<String, BTreeSet<u64>>,
-    /// Those that name neither.
+    /// Those of filters without either.
     of_all: BTreeSet<u64>,
     next_number: u64,
     /// Grows when channels come or go.

@@ -1,6 +1,6 @@
 //! A place in the stream: for each server, the number of the last message that
-//! was handed on. Numbers grow with the arrival at a server, so a place means
-//! the same after a reconnect, and with another server of the same database.
+//! was sent. Numbers grow with the arrival at a server, so a place means
+//! the same after a reconnect, and at another server of the same database.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,11 +19,11 @@ const SERVERS_MAX: usize = 256;
 /// Longest cursor, bytes: that many servers with names of 63.
 pub(super) const CURSOR_BYTES_MAX: usize = SERVERS_MAX * 96;
 
-/// What follows a cursor arrived after this long before it, or is handed on so late
-/// that it may be left out.
+/// What follows a cursor arrived at most this long before it; what is sent later than
+/// that may be left out.
 const REACH: TimeDelta = TimeDelta::hours(1);
 
-/// A server that handed on nothing for so long is named no more: twice as long, for
+/// A server of which nothing was sent for so long is left out: twice [`REACH`], for
 /// clocks of servers may differ.
 const NAMED_FOR: Duration = Duration::from_secs(2 * 3_600);
 
@@ -90,14 +90,14 @@ impl FromStr for Cursor {
     }
 }
 
-/// The last message of each server that was handed on, and when.
+/// The last message of each server that was sent, and when.
 #[derive(Debug, Default)]
 pub(super) struct Positions {
     last: BTreeMap<Arc<str>, (MessageId, Instant)>,
 }
 
 impl Positions {
-    /// All messages of a server up to this one have been handed on.
+    /// All messages of a server up to this one have been sent.
     pub(super) fn reach(&mut self, server_id: &Arc<str>, id: MessageId) {
         let now = Instant::now();
         match self.last.get_mut(server_id) {

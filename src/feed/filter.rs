@@ -1,8 +1,8 @@
-//! Whose messages, and which.
+//! Which messages, of which nodes.
 
 use super::origin::Origin;
 
-/// What a subscription asks for. What is `None` admits everything.
+/// What a subscription admits; `None` admits everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Filter {
     /// libp2p identity of the node.

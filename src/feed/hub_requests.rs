@@ -1,5 +1,5 @@
-//! The way of subscribers to the hub. Few of them ask at once, so that a crowd leaves room
-//! in its mailbox for batches: who comes later waits for a turn.
+//! Requests of subscribers to the hub. A semaphore lets few of them into its mailbox at
+//! once, which leaves room for batches; the others wait for their turn.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::hub::Hub;
 /// Requests in the mailbox of the hub; batches have the rest of it.
 const TURNS: usize = 8;
 
-/// Asks the hub for subscribers.
+/// Sends requests of subscribers to the hub.
 #[derive(Debug, Clone)]
 pub struct HubRequests {
     hub: Addr<Hub>,
@@ -28,7 +28,7 @@ impl HubRequests {
         }
     }
 
-    /// Asks, as soon as it is its turn; requests are answered in their order.
+    /// Sends a request as soon as it is its turn; requests are answered in their order.
     ///
     /// # Errors
     /// If the hub has ended.

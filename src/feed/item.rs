@@ -1,4 +1,4 @@
-//! Messages as the feed hands them on.
+//! Messages as the feed sends them.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,7 +19,7 @@ const ITEM_BYTES: usize = 128;
 pub struct Item {
     /// Number of the message.
     pub id: MessageId,
-    /// Who sent it.
+    /// The node that sent it.
     pub origin: Arc<Origin>,
     /// Kind.
     pub kind: Arc<str>,
@@ -43,7 +43,7 @@ impl Item {
     }
 }
 
-/// Messages that are handed on together, to all who have the same filter.
+/// Messages that are sent together, to all subscriptions of a channel.
 #[derive(Debug)]
 pub struct Items {
     /// The messages, in the order in which they arrived at their servers.

@@ -1,4 +1,4 @@
-//! What the hub is told, by the batcher, the database and subscribers.
+//! Messages to the hub: from the batcher, the database and subscribers.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use crate::store::{Batch, SessionRow};
 /// What the feed wants from the database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Demand {
-    /// Whose messages, and which, where another server receives them.
+    /// Filters of the messages that other servers receive.
     pub filters: HashSet<Filter>,
     /// The table of all nodes is shown.
     pub nodes: bool,
-    /// So many listen to comings and goings.
+    /// Subscriptions to presence.
     pub presence: usize,
-    /// Grows when somebody wants to know that everything has been handed on.
+    /// Grows with each request to report when everything so far has been sent.
     pub generation: u64,
 }
 
@@ -52,7 +52,8 @@ pub struct Departed {
 pub struct RemoteChanges {
     /// Sessions that began, changed or ended.
     pub sessions: Vec<SessionRow>,
-    /// Whether these sessions are news, or were just never asked for.
+    /// Whether these sessions are news, or were there before and are read for the first
+    /// time.
     pub are_news: bool,
     /// Messages.
     pub items: Vec<Item>,
@@ -60,22 +61,22 @@ pub struct RemoteChanges {
     pub left_out: u64,
     /// The newest number of servers that stored something before all this.
     pub newest: Vec<(String, i64)>,
-    /// All that was there when this generation was wanted has been handed over.
+    /// All that was stored when this generation was requested has been handed over.
     pub generation: u64,
 }
 
-/// What the database knows of the table of all nodes.
+/// What the database has of the table of all nodes.
 #[derive(Debug, Default, actix::Message)]
 #[rtype(result = "()")]
 pub struct Seed {
-    /// Nodes, with what they said last.
+    /// Nodes, with the values that they reported last.
     pub nodes: Vec<(SessionRow, NodeValues)>,
     /// These were the last.
     pub is_complete: bool,
 }
 
-/// Somebody wants to listen. Answered with a number, and with something that
-/// becomes ready when the subscriber is given up.
+/// A new subscriber. Answered with its number, and with a receiver that
+/// becomes ready when the subscriber is removed.
 #[derive(Debug, actix::Message)]
 #[rtype(result = "(SubscriberId, oneshot::Receiver<()>)")]
 pub struct Join(pub Recipient<Delivery>);
@@ -85,20 +86,20 @@ pub struct Join(pub Recipient<Delivery>);
 #[derive(Debug, Clone, actix::Message)]
 #[rtype(result = "Vec<Arc<Origin>>")]
 pub struct Ask {
-    /// Who asks.
+    /// The subscriber.
     pub subscriber: SubscriberId,
     /// What.
     pub what: Wish,
 }
 
-/// What a subscriber may ask.
+/// Requests of a subscriber.
 #[derive(Debug, Clone)]
 pub enum Wish {
     /// Messages from now on, under a number that the subscriber chooses.
     Messages {
         /// Number of the subscription.
         subscription: u64,
-        /// Of whom, and which.
+        /// Which messages, of which nodes.
         filter: Filter,
         /// With those that are on their way to the database now.
         early: bool,
@@ -108,7 +109,7 @@ pub enum Wish {
         /// Number of the subscription.
         subscription: u64,
     },
-    /// To be told when what is on its way has been handed on.
+    /// Report when all that is on its way has been sent.
     Sync {
         /// Number of the subscription.
         subscription: u64,
@@ -117,7 +118,7 @@ pub enum Wish {
     Nodes(Option<String>),
     /// Not any more.
     NoNodes,
-    /// Comings and goings, of one chain if it is given.
+    /// Presence, of one chain if it is given.
     Presence(Option<String>),
     /// Not any more.
     NoPresence,

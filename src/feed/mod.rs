@@ -1,4 +1,5 @@
-//! The live feed: what nodes say, handed on to those who asked for it.
+//! The live feed: messages, nodes and presence, as they arrive, to the subscribers that
+//! want them.
 //!
 //! ```text
 //! batcher ──Departed──► ┌─────┐ ──Update──► subscribers (http/feed_socket)
@@ -7,12 +8,12 @@
 //! ```
 //!
 //! The [`Hub`] gets every batch when it leaves for the database, so it costs
-//! ingestion one message a batch, and what nobody asked for costs nothing more.
-//! It speaks in typed values; a dialect in `http` writes them as JSON, each once for all
-//! who get the same. What waits for a subscriber that reads slowly is bounded in bytes:
-//! what does not fit is counted, and it is told.
+//! ingestion one message a batch, and what no subscription admits costs nothing more.
+//! It works with typed values; a dialect in `http` writes them as JSON, each once for all
+//! that get the same. What waits for a slow subscriber is bounded in bytes: what does not
+//! fit is counted, and the subscriber gets the count.
 //!
-//! `request` understands what a subscriber wants, `filter` says whom and what,
+//! `request` reads what a subscriber wants, `filter` says of which nodes and kinds,
 //! `windows` aggregates, `cursor` names a place in the stream, `node_table` is the
 //! table of all nodes, `remote` brings what other servers of the database receive.
 

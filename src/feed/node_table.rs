@@ -1,5 +1,5 @@
 //! The table of all nodes as it is now: what each is, and what it reported last.
-//! Pure: time is passed in. Kept only while somebody looks, and a while longer.
+//! Pure: time is passed in. Kept while there are subscriptions, and a while longer.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -96,7 +96,7 @@ pub struct NodeChanged {
     pub node: Arc<NodeState>,
     /// What changed.
     pub parts: Parts,
-    /// Values that are unknown are said to be: they may have been known before.
+    /// Unknown values are included as null: they may have been known before.
     pub with_unknown: bool,
 }
 
@@ -153,7 +153,7 @@ impl NodeTable {
         let is_online = !entry.open.is_empty();
         let known = &entry.node.session;
         let is_newer = match known.id == row.id {
-            // Who ends the sessions of a server that is gone leaves their revision.
+            // The end of a lost server's session keeps its revision.
             true if known.revision == row.revision => known.disconnected_at.is_none() && !is_open,
             true => known.revision < row.revision,
             false => known.created_at < row.created_at,
@@ -193,7 +193,7 @@ impl NodeTable {
         self.nodes.insert(key, entry);
     }
 
-    /// What a node had reported before anybody looked.
+    /// What a node had reported before the table was made.
     pub(super) fn seed(&mut self, row: &SessionRow, before: NodeValues) {
         self.session(row);
         let Some(peer_id) = row.facts.peer_id.as_deref() else {
@@ -252,7 +252,7 @@ impl NodeTable {
         };
         let chain = origin.genesis_hash.as_deref().or(origin.chain.as_deref());
         let blocks = &mut self.blocks;
-        // An interval comes too seldom to tell when a block came.
+        // system.interval comes too seldom to say when a block arrived.
         let received_at = received_at.filter(|_| kind == Reading::IMPORT);
         let behind = |block: &Block| {
             let hash = block.hash.as_deref()?;

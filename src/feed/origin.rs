@@ -1,16 +1,16 @@
-//! Who sent a message.
+//! Which node sent a message, over which session.
 
 use std::sync::Arc;
 
 use crate::ids::SessionId;
 use crate::store::SessionRow;
 
-/// Who sent a message.
+/// The sender of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// Session.
     pub session: SessionId,
-    /// Server that has it.
+    /// Server that holds it.
     pub server_id: Arc<str>,
     /// libp2p identity.
     pub peer_id: Option<String>,
@@ -36,7 +36,7 @@ impl Default for Origin {
 }
 
 impl Origin {
-    /// The one of a session.
+    /// That of a session.
     pub fn of(row: &SessionRow) -> Self {
         Self {
             session: row.id,

@@ -1,4 +1,4 @@
-//! What a subscriber asks, as JSON; each refusal says what is allowed.
+//! Requests of subscribers, as JSON; each refusal says what is allowed.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ const INTERVAL_MAX_S: i64 = 86_400;
 /// Field that is aggregated where `aggregate_key` says nothing.
 const DEFAULT_KEY: &str = "time";
 
-/// By what a subscriber knows the answer to a request.
+/// Chosen by a subscriber to match the answer to its request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum RequestId {
@@ -53,7 +53,7 @@ pub enum Topic {
 /// Which messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessagesRequest {
-    /// Of whom, and which.
+    /// Which messages, of which nodes.
     pub filter: Filter,
     /// From when on.
     pub since: Since,
@@ -68,7 +68,7 @@ pub enum Since {
     Now,
     /// At a time.
     Time(DateTime<Utc>),
-    /// After what was handed on before.
+    /// After what was sent before.
     Cursor(Cursor),
 }
 
@@ -120,7 +120,7 @@ struct Fields {
     aggregate_key: Value,
 }
 
-/// Understands a request. The id comes back with refusals too.
+/// Reads a request. The id comes back with refusals too.
 ///
 /// # Errors
 /// If it is no request; the error says what is wrong with which field.

@@ -1,4 +1,4 @@
-//! The sessions that the feed knows: who speaks, and who listens to them.
+//! The sessions of the feed, each with the channels that want its messages.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::store::SessionRow;
 /// How long the messages of a session may be on their way after its end.
 const MEMORY: Duration = Duration::from_secs(120);
 
-/// Memory of a coming or going until it is sent, bytes.
+/// Memory of a presence change until it is sent, bytes.
 const PRESENCE_BYTES: usize = 400;
 
 /// Sessions that ended and are remembered, at most, the newest: some 2 kB each.
@@ -79,10 +79,10 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    /// Takes over the state of a session; tells if the node came or went by it.
+    /// Takes over the state of a session; returns whether the node came or went by it.
     pub(super) fn apply(&mut self, row: &SessionRow, now: Instant) -> Option<Presence> {
         let before = self.known.get(&row.id);
-        // Who ends the sessions of a server that is gone leaves their revision.
+        // The end of a lost server's session keeps its revision.
         let is_known = |known: &Known| match known.row.revision == row.revision {
             true => known.ended_at.is_some() || row.disconnected_at.is_none(),
             false => known.row.revision > row.revision,

@@ -1,5 +1,5 @@
-//! What many subscribers get: kept once, written once for each form, and counted in
-//! bytes as long as one of them has not taken it.
+//! A value for several subscribers: kept once, written once for each form, and counted
+//! in bytes until all of them have taken it.
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +18,7 @@ const WAITING_MAX: usize = 8 << 20;
 /// was given counts as slow.
 const WAITING_TOTAL_MAX: usize = 256 << 20;
 
-/// How a text looks; the dialect that writes it knows.
+/// The form of a text, defined by the dialect that writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Form(pub u8);
 
@@ -45,7 +45,7 @@ pub(super) struct Charge {
     bytes: usize,
 }
 
-/// A value for many.
+/// A value for several subscribers.
 #[derive(Debug)]
 pub struct Shared<T> {
     value: T,

@@ -1,4 +1,4 @@
-//! Who listens: the bounded way to each subscriber, and what it missed.
+//! Subscribers: the bounded queue of each, and what it missed.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::sessions::Presence;
 use super::shared::{Charge, Shared, Waiting};
 use crate::metrics::{FeedMetrics, MissReason};
 
-/// A subscriber that takes nothing for so long is given up.
+/// A subscriber that takes nothing for so long is removed.
 const STALLED_MAX: Duration = Duration::from_secs(30);
 
 /// Memory of an update beside what it shares with others, bytes.
@@ -95,9 +95,9 @@ pub(super) struct Listening {
 #[derive(Debug, Default)]
 pub(super) struct NodesView {
     pub(super) chain: Option<String>,
-    /// What the first look has still to show.
+    /// What is left of its snapshot.
     pub(super) left: VecDeque<Arc<str>>,
-    /// It missed changes, and needs another first look.
+    /// It missed changes, and needs another snapshot.
     pub(super) is_behind: bool,
     /// It has been shown rows before, which may have fields that are unknown now.
     pub(super) is_again: bool,
@@ -110,7 +110,7 @@ pub(super) struct Subscriber {
     mailbox: Recipient<Delivery>,
     waiting: Waiting,
     waiting_total: Waiting,
-    /// Tells the subscriber, by being dropped, that it was given up.
+    /// Signals, by being dropped, that the subscriber was removed.
     _alive: oneshot::Sender<()>,
     /// When there was no room for more, and what it had taken by then.
     refused: Option<(Instant, usize)>,
@@ -154,7 +154,7 @@ impl Subscriber {
         self.messages.insert(subscription, listening);
     }
 
-    /// Hands something on if there is room for it.
+    /// Sends an update if there is room for it.
     pub(super) fn offer(&mut self, update: Update, now: Instant) -> bool {
         let bytes = update.bytes();
         if !self.waiting.has_room(bytes, &self.waiting_total) {
@@ -180,7 +180,7 @@ impl Subscriber {
         }
     }
 
-    /// Hands messages on, after telling what was missed before.
+    /// Sends messages, after the count of those that were missed before.
     pub(super) fn offer_messages(
         &mut self,
         subscription: u64,
@@ -203,23 +203,23 @@ impl Subscriber {
         }
     }
 
-    /// Messages of a subscription could not be handed on.
+    /// Messages of a subscription could not be sent.
     pub(super) fn missed(&mut self, subscription: u64, count: u64) {
         if let Some(listening) = self.messages.get_mut(&subscription) {
             listening.missed += count;
         }
     }
 
-    /// Asks to be told when all that is on its way has been handed on.
+    /// A report is due when all that is on its way has been sent.
     pub(super) fn want_sync(&mut self, subscription: u64, generation: u64) {
         if let Some(listening) = self.messages.get_mut(&subscription) {
             listening.sync = Some(generation);
         }
     }
 
-    /// Hands on what there was no room for before, and tells those who wait for
-    /// it that they have everything up to `cursor`, once what other
-    /// servers received has been handed on to the generation in which they asked.
+    /// Sends what there was no room for before, and reports everything up to `cursor` as
+    /// sent where that is due: once what other servers received has been sent up to the
+    /// generation of the request.
     pub(super) fn catch_up(&mut self, remote_generation: u64, cursor: &Cursor, now: Instant) {
         let owed: Vec<(u64, bool)> = self
             .messages
@@ -262,7 +262,7 @@ impl Subscriber {
         })
     }
 
-    /// Tells how much was missed; false if there was no room even for that.
+    /// Sends how much was missed; false if there was no room even for that.
     fn tell_lag(&mut self, subscription: u64, now: Instant) -> bool {
         let missed = match self.messages.get(&subscription) {
             Some(listening) if listening.missed > 0 => listening.missed,

@@ -1,5 +1,5 @@
-//! Who asks, and what they may. These rules know requests, not sockets, and
-//! change nothing; `guard` puts them before every route.
+//! Authorisation: which client sends a request, and what it may do. Pure rules on requests;
+//! `guard` applies them before every route.
 
 use std::net::IpAddr;
 
@@ -13,7 +13,7 @@ use super::client_ip::{X_FORWARDED_FOR, client_ip, parse_hop};
 use crate::config::AccessConfig;
 use crate::metrics::RefuseReason;
 
-/// Asks a browser for a password, and a program for a token.
+/// Challenges: a password of a browser, a token of a program.
 const READ_CHALLENGES: &[&str] = &[
     "Bearer realm=\"tetcore-analytics\"",
     "Basic realm=\"tetcore-analytics\", charset=\"UTF-8\"",
@@ -43,7 +43,7 @@ pub(super) struct Asked<'a> {
     pub(super) peer: Option<IpAddr>,
 }
 
-/// Who asks; handlers get it from the request.
+/// The client of a request; handlers get it from there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Caller {
     /// The client, seen through trusted proxies.
@@ -143,7 +143,7 @@ fn is_reading(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
 }
 
-/// Routes that are open to everybody, and those of nodes, whose own door asks.
+/// Routes that are open to all clients, and those of nodes, which check tokens themselves.
 fn is_open(asked: &Asked<'_>) -> bool {
     let path = asked.uri.path();
     let path = path.strip_suffix('/').unwrap_or(path);

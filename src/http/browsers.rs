@@ -193,7 +193,7 @@ fn is_harmless(access: &AccessConfig, own: &OwnNames, host: &Host<'_>) -> bool {
         || own.contain(&name)
 }
 
-/// Whether an origin is the host that was asked for, port included.
+/// Whether an origin is the host of the request, port included.
 fn is_own(origin: &str, hosts: &[Host<'_>]) -> bool {
     let Some((scheme @ ("http" | "https"), place)) = origin.split_once("://") else {
         return false;

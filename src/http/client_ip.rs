@@ -1,5 +1,5 @@
-//! Which client asks, seen through proxies: only those that are trusted are
-//! believed, for everybody can send these headers.
+//! The address of a client behind proxies: the headers count only from trusted ones, for
+//! any client can send them.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -9,10 +9,10 @@ use utoipa::{IntoResponses, ToSchema};
 
 use crate::query::QueryError;
 
-/// Seconds after which an asker may try again.
+/// Seconds after which a client may try again.
 const RETRY_AFTER_S: u8 = 2;
 
-/// Why a request is not answered as asked.
+/// Why a request fails.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// The request is wrong.
@@ -23,15 +23,15 @@ pub enum AppError {
         /// Which parameter it is, if it is one.
         parameter: Option<String>,
     },
-    /// Who asks has to show a token, and showed none that is good.
+    /// A token is needed, and none that is valid was sent.
     #[error("{message}")]
     Unauthorized {
         /// Which token.
         message: &'static str,
-        /// How it may be shown, for `WWW-Authenticate`.
+        /// How it may be sent, for `WWW-Authenticate`.
         challenges: &'static [&'static str],
     },
-    /// Who asks may not.
+    /// The client has not the right.
     #[error("{0}")]
     Forbidden(Cow<'static, str>),
     /// There is no such route, or nothing is known of what a parameter names.
@@ -77,7 +77,7 @@ impl AppError {
         }
     }
 
-    /// Who asks may not, and what would change that.
+    /// The client has not the right; `message` says what gives it.
     pub(super) fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
         Self::Forbidden(message.into())
     }

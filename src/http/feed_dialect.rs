@@ -1,5 +1,5 @@
-//! The feed as JSON, as docs/FEED.md describes it. The hub speaks in typed values; what
-//! they look like is said here, so that another dialect can stand beside this one.
+//! The feed as JSON, as docs/FEED.md describes it. The hub works with typed values; their
+//! form is defined here, so that another dialect can stand beside this one.
 
 use bytestring::ByteString;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -157,7 +157,7 @@ impl FeedDialect {
     }
 }
 
-/// What a subscriber asked for, as it stands before the answers.
+/// The filter of a subscription, as answers repeat it.
 fn peer_message(filter: &Filter) -> Value {
     let mut named = Map::new();
     let parts = [

@@ -1,4 +1,4 @@
-//! The door for those who watch: `/feed` as a websocket.
+//! `/feed`: the websocket of a subscriber.
 //!
 //! One actor for each subscriber. It is only awake while its peer reads, so it
 //! never decides what a slow one misses: the hub does, by its bounded mailbox.
@@ -181,12 +181,12 @@ impl FeedSocket {
         self.ask(Wish::NoMessages { subscription }, ctx);
     }
 
-    /// Asks the hub; nothing else happens here until it has heard.
+    /// Sends a request to the hub; the actor waits until it is answered.
     fn ask(&self, what: Wish, ctx: &mut Context) {
         self.ask_then(what, ctx, |_socket, _sessions, _ctx| {});
     }
 
-    /// Asks the hub, and goes on with its answer.
+    /// Sends a request to the hub, and goes on with its answer.
     fn ask_then(
         &self,
         what: Wish,
@@ -350,9 +350,9 @@ impl FeedSocket {
         ctx.text(self.dialect.refused(problem, id));
     }
 
-    /// Asks the peer whether it still is there.
+    /// Pings the client, and closes a connection without an answer.
     fn heartbeat(&mut self, ctx: &mut Context) {
-        // Who reads nothing lets this actor sleep, and is heard only after that.
+        // While the client reads nothing this actor sleeps, and gets its pongs afterwards.
         let config = &self.state.config.ingest;
         if self.beat_at.elapsed() > config.heartbeat_interval * 2 {
             self.heard_at = Instant::now();

@@ -62,7 +62,7 @@ pub(super) async fn live() -> web::Json<Health> {
 }
 
 /// Whether telemetry can be taken: the server does not stop, and the database, the spool
-/// or the memory has room. Asks nobody, so that no other fault makes the answer late.
+/// or the memory has room. Reads memory only, so that no other fault makes the answer late.
 #[utoipa::path(
     get, operation_id = "check_ready", path = "/health/ready", tag = "server",
     responses(

@@ -1,5 +1,5 @@
-//! Nodes that ask for a path that is none of theirs: they say so only in their
-//! own log at level debug, so the server says it, in its log and on the start page.
+//! Nodes with a wrong path in their telemetry URL: they log the refusal only at level
+//! debug, so the server shows it, in its log and on the start page.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -24,7 +24,7 @@ const PATH_CHARS_MAX: usize = 64;
 /// Shortest token that the settings allow: what is as long in a path may be one.
 const TOKEN_CHARS_MIN: usize = 16;
 
-/// Paths that nodes asked for in vain.
+/// Wrong paths that nodes requested.
 #[derive(Debug, Default)]
 pub(super) struct Misdirected {
     /// The latest last.
@@ -32,21 +32,21 @@ pub(super) struct Misdirected {
     log: Sampler,
 }
 
-/// A path that a node asked for in vain.
+/// A wrong path that nodes requested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct WrongPath {
     /// The path; what may be a token in it is left out.
     #[schema(example = "/telemetry")]
     path: String,
-    /// How often it was asked for.
+    /// How often it was requested.
     #[schema(minimum = 1)]
     count: u64,
     /// Time of the latest request.
     last_at: DateTime<Utc>,
 }
 
-/// Whether a node asks here that is meant for another path: programs that watch
-/// the feed know its path, and browsers tell where their page is from.
+/// Whether a request comes from a node that is meant for another path: clients of
+/// the feed use its path, and browsers send an `Origin`.
 pub(super) fn is_misdirected(asked: &Asked<'_>) -> bool {
     let path = asked.uri.path();
     asked.method == Method::GET
@@ -58,7 +58,7 @@ pub(super) fn is_misdirected(asked: &Asked<'_>) -> bool {
 }
 
 impl Misdirected {
-    /// Remembers and logs a path, and says what the node is told.
+    /// Remembers and logs a path; returns the answer.
     pub(super) fn refuse(&self, path: &str, needs_token: bool) -> AppError {
         let right = if needs_token {
             "/t/TOKEN/submit"
@@ -68,7 +68,7 @@ impl Misdirected {
         let path = shown(path);
         if let Some(left_out) = self.log.admit(Instant::now()) {
             log::warn!(
-                "a node asks for {path}, which is no path for nodes; start it with \
+                "a node requests {path}, which is no path for nodes; start it with \
                  --telemetry-url 'ws://HOST:PORT{right} 1' ({left_out} others since the last such line)"
             );
         }
@@ -110,7 +110,7 @@ fn shown(path: &str) -> String {
     path.chars().take(PATH_CHARS_MAX).collect()
 }
 
-/// Paths that nodes asked this server for in vain since its start, the latest first:
+/// Wrong paths that nodes requested since the start of this server, the latest first:
 /// the last ten. Give nodes `/submit`.
 #[utoipa::path(
     get, operation_id = "list_wrong_paths", path = "/api/v1/wrong_paths", tag = "telemetry",

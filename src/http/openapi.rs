@@ -122,14 +122,15 @@ fn submit_with_token_briefly() {}
 #[expect(dead_code, reason = "only describes the route; see telemetry_socket")]
 fn audit_with_token() {}
 
-/// What nodes say, as they say it, over a websocket; every text is JSON.
+/// The live feed over a websocket; every text is JSON.
 ///
 /// Subscribe to messages with `{"interest":"subscribe","peer_id":"…","msg":"…"}`, both optional,
 /// or with `chain`; from the past on with `start_time` or the `cursor` of an earlier answer;
 /// aggregated with `aggregate_type`, `aggregate_interval` and `aggregate_key`. Subscribe to the
 /// table of all nodes with `{"topic":"nodes","interest":"subscribe"}`, and to nodes that come and
 /// go with `{"topic":"presence","interest":"subscribe"}`. A request with a `request_id` is
-/// acknowledged. Who reads too slowly is told how much was skipped: `{"lagged":7}`.
+/// acknowledged. A client that reads too slowly gets the number of messages that were
+/// skipped: `{"lagged":7}`.
 #[utoipa::path(
     get, operation_id = "watch_feed", path = "/feed", tag = "feed",
     responses(

@@ -14,9 +14,9 @@ use crate::query::profiling::{
 ///
 /// Fed by `tracing.profiling`, which nodes up to early 2021 and custom ones send.
 /// Time is cut into buckets that are aligned to the clock in UTC. Whole hours outlive
-/// their messages for `ROLLUP_EXPIRY_D`; of a node and hour they tell the first 1,000
-/// targets and names apart, and count the others as `(other)`. A question whose
-/// answer would have more than 20,000 rows is refused.
+/// their messages for `ROLLUP_EXPIRY_D`; of a node and hour they have the first 1,000
+/// targets and names in alphabetical order, and count the others as `(other)`. A query
+/// whose answer would have more than 20,000 rows is refused.
 #[utoipa::path(
     get, operation_id = "list_profiling", path = "/api/v1/profiling", tag = "profiling", params(ProfilingParams),
     responses(
@@ -38,8 +38,9 @@ pub(super) async fn over_time(
 
 /// The targets and names whose spans took longest altogether, the costliest first.
 ///
-/// Whole hours outlive their messages for `ROLLUP_EXPIRY_D`; of a node and hour they tell
-/// the first 1,000 targets and names apart, and count the others as `(other)`.
+/// Whole hours outlive their messages for `ROLLUP_EXPIRY_D`; of a node and hour they have
+/// the first 1,000 targets and names in alphabetical order, and count the others as
+/// `(other)`.
 #[utoipa::path(
     get, operation_id = "rank_profiling", path = "/api/v1/profiling/ranking", tag = "profiling", params(RankingParams),
     responses(

@@ -25,7 +25,7 @@ pub fn configure(app: &mut web::ServiceConfig) {
         .service(only("/t/{token}/submit", READ).route(upgrade().to(telemetry_socket::submit)).route(get().to(pages::upgrade_required)))
         .service(only("/t/{token}/audit", READ).route(upgrade().to(telemetry_socket::audit)).route(get().to(pages::upgrade_required)));
 
-    // What the nodes told
+    // What nodes reported
     app.service(only("/nodes", READ).route(get().to(nodes::list)))
         .service(only("/nodes/logs", READ).route(get().to(nodes::logs)))
         .service(only("/nodes/log_stats", READ).route(get().to(nodes::log_stats)))

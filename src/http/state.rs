@@ -39,7 +39,7 @@ pub struct AppState {
     stopping: AtomicBool,
     /// Log lines about nodes that are not let in.
     pub(super) refusals: Sampler,
-    /// Paths that nodes asked for in vain.
+    /// Wrong paths that nodes requested.
     pub(super) misdirected: Misdirected,
 }
 
@@ -78,7 +78,7 @@ impl AppState {
     /// The database is there. Later calls change nothing.
     pub fn set_store(&self, store: StoreHandle) {
         if self.store.set(store).is_err() {
-            log::error!("the database came up twice, which is a mistake in the start");
+            log::error!("a bug: the database was set up twice");
         }
     }
 
@@ -102,10 +102,10 @@ impl AppState {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// Asks the database.
+    /// Queries the database.
     ///
     /// # Errors
-    /// What `work` says; [`AppError::Unavailable`] while the database is not
+    /// Those of `work`; [`AppError::Unavailable`] while the database is not
     /// there, is busy, or takes too long.
     pub(super) async fn ask<T, F>(&self, work: F) -> Result<T, AppError>
     where
@@ -116,7 +116,7 @@ impl AppState {
         Ok(self.queries.run(&store.pools, &self.metrics, work).await?)
     }
 
-    /// Asks the database, and makes its answer JSON on the same thread.
+    /// Queries the database, and makes its answer JSON on the same thread.
     ///
     /// # Errors
     /// As [`ask`](Self::ask).
@@ -128,7 +128,7 @@ impl AppState {
         self.ask(move |conn| Answer::of(&work(conn)?)).await
     }
 
-    /// Enters something into the database.
+    /// Writes to the database.
     ///
     /// # Errors
     /// As [`ask`](Self::ask).
@@ -141,7 +141,7 @@ impl AppState {
         Ok(self.queries.enter(&store.pools, work).await?)
     }
 
-    /// What a question that is asked now may take.
+    /// The limits of a query that begins now.
     pub(super) fn query_limits(&self) -> Limits {
         Limits::new(&self.config)
     }

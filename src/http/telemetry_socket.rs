@@ -14,7 +14,7 @@ use super::{AppError, AppState};
 use crate::ingest::{ConnectionPermit, NodeSocket};
 use crate::metrics::RefuseReason;
 
-/// Lets a node in whose messages expire.
+/// Connects a node whose messages expire.
 ///
 /// # Errors
 /// [`AppError::Forbidden`] without a token that is needed, or from elsewhere
@@ -29,7 +29,7 @@ pub(super) async fn submit(
     connect(&request, payload, &state, false)
 }
 
-/// Lets a node in whose messages are kept for good.
+/// Connects a node whose messages are kept for good.
 ///
 /// # Errors
 /// As [`submit`].

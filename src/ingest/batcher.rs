@@ -188,7 +188,7 @@ impl Batcher {
     fn write(&mut self, id: InFlightId, batches: Vec<Arc<Batch>>, ctx: &mut Context<Self>) {
         let Some(writer) = self.idle.pop_front() else {
             // Dispatch counts the writers, so this is a bug; the batches are kept.
-            log::error!("no writer is free for a batch");
+            log::error!("a bug: no writer is free for a batch");
             self.dispatch.not_stored(id, Instant::now());
             return;
         };

@@ -18,10 +18,10 @@ pub(super) struct Pings {
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Answers {
-    /// It was not asked.
+    /// It was not pinged.
     #[default]
     Unknown,
-    /// It was asked once.
+    /// It was pinged once.
     Asked,
     /// It has answered before, so it will again.
     Given,
@@ -30,16 +30,16 @@ enum Answers {
 /// What to do at a beat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Beat {
-    /// Ask again.
+    /// Ping again.
     Ask,
-    /// Nobody is there any more.
+    /// The peer is gone.
     GiveUp,
     /// Nothing: endless pings would fill the buffer of a node that never reads.
     Rest,
 }
 
 impl Pings {
-    /// Whether a peer that may answer is to be asked for the first time.
+    /// Whether a peer that may answer is to be pinged for the first time.
     pub(super) fn ask_first(&mut self) -> bool {
         let is_first = self.answers == Answers::Unknown;
         if is_first {

@@ -34,7 +34,7 @@ pub(super) struct Writer {
     conn: Option<PgConnection>,
 }
 
-/// Asks to store batches, in one transaction; from the batcher, which sends one
+/// A request to store batches, in one transaction; from the batcher, which sends one
 /// such message at a time, because the queue of a `SyncArbiter` has no bound.
 #[derive(Debug, Message)]
 #[rtype(result = "Written")]

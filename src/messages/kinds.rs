@@ -52,7 +52,7 @@ pub(super) fn of_names(conn: &mut PgConnection, names: &[&str]) -> QueryResult<V
 }
 
 /// The kinds of some messages, by number. Messages beyond the dictionary have the
-/// name that it has for them all; [`unlisted_name`] tells theirs.
+/// name that it has for them all; [`unlisted_name`] reads theirs.
 ///
 /// # Errors
 /// If the database cannot be read.
@@ -79,7 +79,7 @@ pub fn unlisted_name(row: &MessageRow) -> Option<String> {
     Some(named.map_or_else(|_| String::new(), |named| named.msg))
 }
 
-/// The messages of one kind, as statements ask for them.
+/// The messages of one kind, as a condition of statements.
 #[derive(Debug, Clone, Default)]
 pub struct KindFilter {
     /// Number of the kind and of those beyond the dictionary; none for all kinds.

@@ -1,4 +1,4 @@
--- Does: tells when a node last sent a message of a kind in each of some buckets
+-- Does: finds when a node last sent a message of a kind in each of some buckets
 --   that follow each other; for buckets that end with messages of other kinds.
 -- Params: $1 kind, $2 a field that has to be a number, $3 sessions, $4 start
 --   and $5 end (not part of it) of the buckets, $6 seconds of a bucket.

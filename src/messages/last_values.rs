@@ -6,7 +6,7 @@ use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timest
 
 use super::Window;
 
-/// Asks for the last message of a kind within a span of a session.
+/// A lookup of the last message of a kind within a span of a session.
 #[derive(Debug, Clone, Copy)]
 pub struct Lookup {
     /// Session.
@@ -64,7 +64,7 @@ pub fn last_messages(
         .load(conn)
 }
 
-/// Asks when messages of a kind that is rare arrived last, in each of some buckets.
+/// A lookup of when messages of a rare kind arrived last, in each of some buckets.
 #[derive(Debug)]
 pub struct Rare {
     /// Number of the kind.

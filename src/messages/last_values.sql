@@ -1,11 +1,10 @@
 -- Does: looks for the last message of a kind within a span of time of a session,
 --   among the last messages of that span; many such lookups at once. A lookup
---   that finds none and has to give up tells the oldest message that it saw,
---   without its fields.
+--   that gives up returns the oldest message that it read, without its fields.
 -- Params: of each lookup $1 the session, $2 start and $3 end (not part of it) of
 --   the span, $4 the kind and $5 another that will do, $6 a field that has
 --   to be a number; $7 start and $8 end of all spans, so that other
---   partitions stay out of the plan; $9 messages that a lookup sees.
+--   partitions stay out of the plan; $9 messages that a lookup reads.
 -- Index: telemetry_messages_session_idx and telemetry_messages_audit_session_idx.
 -- Cost: from the end of the span back to the message, at most $9 rows a lookup.
 -- Order: none; at most one row for each lookup, counted from 1.

@@ -1,7 +1,7 @@
-//! Stored messages, for all who read them: the one room that names the tables and
+//! Reading stored messages: the one room that names the tables and
 //! views of the log, so that what lies beneath can change.
 //!
-//! A question names a span of arrival, and where it can the sessions and
+//! A query names a span of arrival, and where it can the sessions and
 //! kinds. Spans are constants for the planner, so only partitions within them are
 //! locked and read; [`Window`] says how long one may be. What a message means is
 //! said elsewhere.

@@ -1,4 +1,4 @@
-//! What a follower of some sessions and kinds wants of stored batches.
+//! The messages of some sessions and kinds in stored batches.
 
 use std::collections::HashMap;
 

@@ -4,7 +4,7 @@
 -- Index: telemetry_messages_time_idx; peer_connections_pkey.
 -- Cost: the pages of that time.
 -- Order: by number, as their server received them.
--- A message may be stored before its session; whose it is shows later.
+-- A message may be stored before its session; its node is known later.
 SELECT id, created_at, peer_connection_id, kind_id, target, logs::text AS logs
 FROM telemetry_rows
 WHERE created_at >= $3 AND created_at <= $4

@@ -1,4 +1,4 @@
-//! What a server tells about its disk.
+//! Metrics of the disk.
 
 use prometheus::{Gauge, IntGauge};
 

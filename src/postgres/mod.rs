@@ -7,7 +7,7 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `locate` | finding the programs |
-//! | `account` | who they run as, and files of that user |
+//! | `account` | the user that they run as, and files of that user |
 //! | `paths` | directories, port, URLs |
 //! | `settings` | the settings and their reasons |
 //! | `cluster` | `initdb`, database, password, what an earlier run left |

@@ -1,4 +1,4 @@
--- Does: tells whether a projection contains all changes before a transaction.
+-- Does: checks whether a projection contains all changes before a transaction.
 -- Params: $1 name, $2 transaction.
 -- Index: projections_pkey, ingest_batches_changes_idx, peer_connections_changes_idx.
 -- Cost: at most one row of each table.

@@ -1,4 +1,4 @@
--- Does: tells of which time of arrival a projection has all that is stored.
+-- Does: finds the span of arrival of which a projection has all that is stored.
 -- Params: $1 name, $2 batches that are looked at.
 -- Index: projections_pkey, ingest_batches_changes_idx.
 -- Cost: one row for each batch that it does not contain, up to $2.

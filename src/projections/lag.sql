@@ -1,4 +1,4 @@
--- Does: tells how far a projection is behind the log, in seconds: for how long the
+-- Does: measures how far a projection is behind the log, in seconds: for how long the
 --   first batch is stored that it does not contain; 0 if it contains all. While it is
 --   built, the age of the messages that come next.
 -- Params: $1 name.

@@ -76,7 +76,7 @@ pub struct Message<'a> {
     pub created_at: DateTime<Utc>,
     /// Session.
     pub session: SessionId,
-    /// Kind; empty if no projection asks for it.
+    /// Kind; empty if no projection needs it.
     pub kind: &'a str,
     /// Field `target`.
     pub target: Option<&'a str>,
@@ -123,8 +123,8 @@ pub trait Projection: Send {
     /// Forgets what was folded, and what is remembered of the tables.
     fn reset(&mut self);
 
-    /// From where on it is built, if it was asked for the messages since `asked`, or
-    /// for all: rows of the time before are kept, and their messages left out.
+    /// Where a build begins that is to cover the messages since `asked`, or all: rows of
+    /// the time before are kept, and their messages left out.
     ///
     /// # Errors
     /// If the database cannot be read.

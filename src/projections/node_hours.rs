@@ -21,7 +21,7 @@ use crate::ids::SessionId;
 use crate::store::SessionRow;
 use crate::telemetry::{PoolImport, Reading};
 
-/// Larger values are mistakes or lies, and are left out of sums. A sum overflows only
+/// Larger values are wrong, and left out of sums. A sum overflows only
 /// after 900 million reports of it in an hour; ten gigabytes a second are below it.
 const VALUE_MAX: i64 = 10_000_000_000;
 

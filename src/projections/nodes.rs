@@ -198,7 +198,7 @@ impl Projection for Nodes {
     }
 
     fn clear(&self, conn: &mut PgConnection, _start: Option<DateTime<Utc>>) -> QueryResult<()> {
-        // Deleting lets those who read go on meanwhile.
+        // DELETE, unlike TRUNCATE, lets readers go on meanwhile.
         diesel::sql_query("DELETE FROM nodes").execute(conn)?;
         diesel::sql_query("DELETE FROM session_values").execute(conn)?;
         Ok(())

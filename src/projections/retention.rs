@@ -1,4 +1,4 @@
-//! Rows of projections that go, with their sessions or with time.
+//! Purging of rows of projections, with their sessions or by age.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;

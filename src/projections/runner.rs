@@ -85,7 +85,7 @@ impl Runner {
     /// # Errors
     /// If the system allows no more threads.
     pub fn start(parts: RunnerParts) -> std::io::Result<Self> {
-        let (stop, told_to_stop) = mpsc::channel();
+        let (stop, stop_requested) = mpsc::channel();
         let (has_stopped, stopped) = mpsc::channel();
         let mut followers: Vec<Follower> = all().into_iter().map(Follower::new).collect();
         std::thread::Builder::new()
@@ -111,7 +111,7 @@ impl Runner {
                         }
                     };
                     // The sender is dropped when it is time to stop.
-                    if told_to_stop.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                    if stop_requested.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
                         return;
                     }
                 }
@@ -154,7 +154,7 @@ fn run(
                 let due = (follower.pace() / POLL_SHARE).min(*POLL_INTERVAL.end());
                 pause = pause.map(|pause| pause.max(due));
             }
-            // Somebody else goes on with it.
+            // Another server goes on with it.
             Err(LeaseError::Lost(_)) => follower.forget(),
             Err(error) => return Err(error),
         }
@@ -232,7 +232,7 @@ impl Follower {
         };
         if is_foreign(&found) {
             log::warn!(
-                "projection {name}: the database was restored into another cluster; it is built anew"
+                "projection {name}: the database was restored into another cluster, so it is rebuilt"
             );
             let after = Progress::to_be_built(found.build_from);
             lease.transaction(conn, |conn| {

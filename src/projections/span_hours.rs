@@ -2,7 +2,7 @@
 //! each target and name.
 //!
 //! Times are whole nanoseconds, so sums add up alike in any order; how they are
-//! distributed is a [`Histogram`]. A stranger can invent names: of a node and hour the
+//! distributed is a [`Histogram`]. Clients can invent names: of a node and hour the
 //! first [`NAMES_MAX`] in alphabetical order are kept apart, whatever came first, and
 //! the others are counted together as [`OTHER`]. Rows of a session whose node is not
 //! known yet have its number, and move to the node when it is.

@@ -144,7 +144,7 @@ pub(super) fn lag(conn: &mut PgConnection, name: &str) -> QueryResult<f64> {
     Ok(found.seconds)
 }
 
-/// Asks for a projection to be built anew by the server that maintains it, from
+/// Requests a rebuild of a projection by the server that maintains it, from
 /// the messages that arrived since `from`, or all. False if there is none of that
 /// name.
 ///
@@ -164,7 +164,7 @@ pub fn request_rebuild(
     Ok(changed > 0)
 }
 
-/// Moves a projection on, by compare and set: refused if somebody else moved it,
+/// Moves a projection on, by compare and set: refused if another server moved it,
 /// or has held its lease later.
 pub(super) fn advance(
     conn: &mut PgConnection,

@@ -1,5 +1,5 @@
--- Does: tells from when to when a benchmark run went, with the phases that were
---   entered for it, and on which peer, if its setup says so.
+-- Does: finds the span of a benchmark run with the phases that were entered for it,
+--   and its peer, if its setup names one.
 -- Params: $1 run.
 -- Index: benchmarks_pkey and benchmark_events_run_idx.
 -- Cost: the run and its first and last phase.

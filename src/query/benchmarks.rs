@@ -62,7 +62,7 @@ pub fn fetch_events(conn: &mut PgConnection, id: i64) -> Result<Vec<BenchmarkEve
 }
 
 /// The targets of the spans that nodes sent during a run; only of the node under
-/// test if the run says which it was (`setup.substrate.peerId`).
+/// test if the run names it (`setup.substrate.peerId`).
 ///
 /// # Errors
 /// [`QueryError::NotFound`] for an unknown run; [`QueryError::Unavailable`] if it

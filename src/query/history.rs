@@ -77,7 +77,7 @@ impl History {
         known: Vec<Arc<Origin>>,
         limits: &Limits,
     ) -> Result<Self, QueryError> {
-        // What was handed on after a place may have arrived before it.
+        // What was sent after a place may have arrived before it.
         let start = match since {
             Since::Now => limits.now,
             Since::Time(time) => *time,
@@ -88,7 +88,7 @@ impl History {
             .bind::<Nullable<Text>, _>(&filter.chain)
             .bind::<Timestamptz, _>(start.checked_sub_signed(SLACK).unwrap_or(start))
             .load(conn)?;
-        // What the feed knows is never older than what is stored.
+        // What the feed has is never older than what is stored.
         let mut origins: HashMap<i64, Arc<Origin>> = found
             .into_iter()
             .map(|row| (row.id, Arc::new(row.into_origin())))

@@ -11,19 +11,19 @@ use super::time_windows::Session;
 use super::{Limits, QueryError};
 use crate::messages::{self, LastMessage, LastTime, Rare};
 
-/// Messages that a lookup sees before it gives up: healthy nodes say each 5 s
-/// how they are, and at most 20 other things a second.
+/// Messages that a lookup reads before it gives up: healthy nodes send
+/// `system.interval` every 5 s, and at most 20 other messages a second.
 const ROWS_MAX: i64 = 100;
 
 /// Lookups of one statement, so that none takes long.
 const LOOKUPS_MAX: usize = 5_000;
 
-/// Buckets that are further from each other are asked for apart.
+/// Buckets that are further from each other are read apart.
 const GAP_MAX: TimeDelta = TimeDelta::days(1);
 
 const TOO_LONG: &str = "a series takes longer than STATEMENT_TIMEOUT_S; ask for fewer points";
 
-/// Messages of one kind, or of two that say the same, that have a field with a number.
+/// Messages of one kind, or of two that carry the same, that have a field with a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Wanted {
     pub(super) kind: i16,
@@ -36,14 +36,14 @@ pub(super) struct Wanted {
 pub(super) struct Lookup {
     /// Place of the bucket.
     pub(super) place: i32,
-    /// Whether the session is of the node that was asked for.
+    /// Whether the session is of the node of the query.
     pub(super) is_own: bool,
     pub(super) session: i64,
     pub(super) span: Period,
     pub(super) wanted: Wanted,
 }
 
-/// Finds what lookups, those of the earliest buckets first, are about.
+/// Carries out lookups, which are sorted by bucket.
 ///
 /// # Errors
 /// If the database cannot be read, or deadline ends.

@@ -1,4 +1,4 @@
-//! What a question of several statements may take.
+//! Limits of a query of several statements.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use super::QueryError;
 use crate::config::Config;
 use crate::messages::Window;
 
-/// The same for all questions.
+/// The same for all queries.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// When it was asked.
+    /// When it began.
     pub now: DateTime<Utc>,
     /// How long its statements may take altogether.
     pub time_max: Duration,
@@ -20,7 +20,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// As `config` says, for a question that is asked now.
+    /// Those of `config`, for a query that begins now.
     pub fn new(config: &Config) -> Self {
         let width = TimeDelta::from_std(config.retention.partition_width);
         let width = width.unwrap_or(WINDOW_MAX).min(WINDOW_MAX);
@@ -43,7 +43,7 @@ impl Limits {
 /// However wide partitions are: keeps the rows of one statement in bounds.
 pub(super) const WINDOW_MAX: TimeDelta = TimeDelta::days(30);
 
-/// When the statements of a question have to end.
+/// When the statements of a query have to end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline {
     since: Instant,

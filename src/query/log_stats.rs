@@ -12,7 +12,7 @@ use super::time_windows::{self, TimeWindows};
 use super::{Limits, QueryError};
 use crate::messages;
 
-/// What may be asked.
+/// Parameters.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -26,7 +26,7 @@ pub struct LogStatsParams {
     end_time: Option<String>,
 }
 
-/// A question that needs no check again.
+/// A query that needs no check again.
 #[derive(Debug, Clone)]
 pub struct LogStatsQuery {
     peer_id: String,

@@ -1,8 +1,8 @@
 //! Everything that only reads.
 //!
-//! One file for each question, with its statement in a `.sql` file beside it.
+//! One file for each query, with its statement in a `.sql` file beside it.
 //! `params` checks the parameters, `time_windows` go back through the time of a
-//! peer's sessions, and [`Queries`] decides how many questions run at once.
+//! peer's sessions, and [`Queries`] decides how many queries run at once.
 
 pub mod benchmarks;
 mod buckets;
@@ -113,7 +113,7 @@ fn concerns_connection(kind: &DatabaseErrorKind) -> bool {
     )
 }
 
-/// Lets `NUM_THREADS` questions run at once; the others wait for
+/// Lets `NUM_THREADS` queries run at once; the others wait for
 /// `DB_POOL_TIMEOUT_S`.
 #[derive(Debug, Clone)]
 pub struct Queries {
@@ -132,11 +132,11 @@ impl Queries {
         }
     }
 
-    /// Asks the database, on a thread that may block.
+    /// Runs a query on a thread that may block.
     ///
     /// # Errors
-    /// What `work` says; [`QueryError::Unavailable`] if there is no place or no
-    /// connection in time, if the database is away, or if it takes longer than
+    /// Those of `work`; [`QueryError::Unavailable`] if there is no place or no
+    /// connection in time, if the database is unavailable, or if it takes longer than
     /// `STATEMENT_TIMEOUT_S`.
     pub async fn run<T, F>(
         &self,
@@ -158,7 +158,7 @@ impl Queries {
         .await
     }
 
-    /// Enters something into the database, on a thread that may block.
+    /// Writes to the database, on a thread that may block.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -177,8 +177,8 @@ impl Queries {
         .await
     }
 
-    /// A place is held until the work ends, also when nobody waits for it any
-    /// more; but not for longer than `time_max`, for an answer may be lost.
+    /// A place is held until the work ends, also when its request is gone;
+    /// but not for longer than `time_max`, for an answer may be lost.
     async fn in_place<T, F>(&self, time_max: Duration, work: F) -> Result<T, QueryError>
     where
         T: Send + 'static,
@@ -205,8 +205,8 @@ impl Queries {
     }
 }
 
-/// PostgreSQL says with a code that it gave up or shuts down, but diesel does
-/// not hand it on: the time that passed and the connection tell.
+/// diesel does not pass on the SQLSTATE by which PostgreSQL gives up or shuts down: it
+/// is judged by the time that passed and by the connection.
 fn judge(
     error: QueryError,
     conn: &mut PgConnection,

@@ -27,7 +27,7 @@ const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// send about a message a second.
 const WINDOW_SECONDS_PER_ROW: i64 = 1;
 
-/// What may be asked.
+/// Parameters.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -53,7 +53,7 @@ pub struct NodeLogsParams {
     cursor: Option<String>,
 }
 
-/// A question that needs no check again.
+/// A query that needs no check again.
 #[derive(Debug, Clone)]
 pub struct NodeLogsQuery {
     peer_id: String,
@@ -67,7 +67,7 @@ pub struct NodeLogsQuery {
 }
 
 impl NodeLogsQuery {
-    /// The same for who may not see IP addresses, and so may not search for them.
+    /// The same for clients that may not see IP addresses, and so may not search for them.
     pub fn without_addresses(self) -> Self {
         Self {
             hides_addresses: true,
@@ -96,7 +96,7 @@ impl TryFrom<NodeLogsParams> for NodeLogsQuery {
 /// A message.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct NodeLog {
-    /// Address from which the node had connected; null for those who may not see it.
+    /// Address from which the node had connected; null without the right to see it.
     pub ip_addr: Option<String>,
     /// libp2p identity of the node.
     pub peer_id: String,
@@ -141,7 +141,7 @@ pub fn fetch(
     let mut windows = TimeWindows::new(&sessions, range, limits, width);
     let mut rows: Vec<MessageRow> = Vec::new();
     let mut bytes_left = PAGE_BYTES_MAX;
-    // One row more than the page tells whether there is another page.
+    // One row more than the page shows whether there is another page.
     while rows.len() <= limit
         && bytes_left > 0
         && let Some(window) = windows.next()

@@ -16,7 +16,7 @@ use super::params;
 const LIMIT: RangeInclusive<i64> = 1..=100_000;
 const LIMIT_DEFAULT: i64 = 10_000;
 
-/// What may be asked.
+/// Parameters.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -33,7 +33,7 @@ pub struct NodesParams {
     limit: Option<String>,
 }
 
-/// A question that needs no check again.
+/// A query that needs no check again.
 #[derive(Debug, Clone)]
 pub struct NodesQuery {
     chain: Option<String>,
@@ -61,7 +61,7 @@ pub struct Node {
     /// Number of the session.
     #[diesel(sql_type = BigInt)]
     pub id: i64,
-    /// Address from which the node connected; null for those who may not see it.
+    /// Address from which the node connected; null without the right to see it.
     #[diesel(sql_type = Nullable<Text>)]
     pub ip_addr: Option<String>,
     /// libp2p identity.

@@ -1,5 +1,5 @@
-//! What may be asked: parameters as text become values that need no check again.
-//! Each refusal says what is allowed.
+//! Parameters as text become values that need no check again. Each refusal says what is
+//! allowed.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -122,7 +122,7 @@ pub fn peer_id(value: Option<&str>) -> Result<String, QueryError> {
 const LIST_LIMIT: RangeInclusive<i64> = 1..=100_000;
 const LIST_LIMIT_DEFAULT: i64 = 1_000;
 
-/// What may be asked of a plain list.
+/// Parameters of a plain list.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -132,7 +132,7 @@ pub struct ListParams {
     limit: Option<String>,
 }
 
-/// A question for a plain list that needs no check again.
+/// A query of a plain list; needs no check again.
 #[derive(Debug, Clone, Copy)]
 pub struct ListQuery {
     /// Rows in the answer.

@@ -15,7 +15,7 @@ use super::params;
 const LIMIT: RangeInclusive<i64> = 1..=1_000;
 const LIMIT_DEFAULT: i64 = 100;
 
-/// What may be asked.
+/// Parameters.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -28,7 +28,7 @@ pub struct SessionsParams {
     limit: Option<String>,
 }
 
-/// A question that needs no check again.
+/// A query that needs no check again.
 #[derive(Debug, Clone)]
 pub struct SessionsQuery {
     peer_id: String,

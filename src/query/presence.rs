@@ -1,5 +1,5 @@
-//! Who was there when: which sessions may have said something within a span of
-//! time, and which other nodes of a chain there were.
+//! Which sessions may have messages within a span of time, and which other nodes of a
+//! chain were connected.
 
 use chrono::TimeDelta;
 use diesel::prelude::*;
@@ -15,7 +15,7 @@ const CHAIN_SESSIONS_MAX: i64 = 20_000;
 /// Longer than `last_seen_at` can be late when a server is killed.
 const LOST_UPDATE: TimeDelta = TimeDelta::minutes(2);
 
-/// The sessions that may have said something within a span, in their order.
+/// The sessions that may have messages within a span, in their order.
 pub(super) fn within(sessions: &[Session], span: Period) -> impl Iterator<Item = &Session> {
     let overlaps = move |session: &&Session| {
         let has_ended = !session.online && session.last_seen_at + LOST_UPDATE <= span.start;
@@ -40,7 +40,7 @@ pub(super) struct ChainNode {
 }
 
 /// The sessions of up to `nodes` nodes of a chain, each node's newest first:
-/// of those that were there for the longest part of a span. `peer_id` is left out.
+/// of those that were connected for the longest part of a span. `peer_id` is left out.
 pub(super) fn of_chain(
     conn: &mut PgConnection,
     genesis_hash: &str,

@@ -42,7 +42,7 @@ const HOUR_S: i64 = 3_600;
 const LIMIT: RangeInclusive<i64> = 1..=1_000;
 const LIMIT_DEFAULT: i64 = 50;
 
-/// What may be asked of the spans over time.
+/// Parameters of the spans over time.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -68,7 +68,7 @@ pub struct ProfilingParams {
     name: Option<String>,
 }
 
-/// What may be asked of the costliest spans.
+/// Parameters of the costliest spans.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -160,7 +160,7 @@ struct Place {
     sessions: Option<Vec<i64>>,
 }
 
-/// A question about spans over time that needs no check again.
+/// A query of spans over time; needs no check again.
 #[derive(Debug, Clone)]
 pub struct ProfilingQuery {
     spans: SpansQuery,
@@ -189,7 +189,7 @@ impl TryFrom<ProfilingParams> for ProfilingQuery {
     }
 }
 
-/// A question about the costliest spans that needs no check again.
+/// A query of the costliest spans; needs no check again.
 #[derive(Debug, Clone)]
 pub struct RankingQuery {
     spans: SpansQuery,

@@ -109,7 +109,7 @@ fn whole_hours(conn: &mut PgConnection, span: Period) -> QueryResult<Option<Peri
     Ok((hours.start < hours.end).then_some(hours))
 }
 
-/// Whether the target or name that was asked for may be among those that are counted
+/// Whether the target or name of the query may be among those that are counted
 /// together.
 fn hides_some(conn: &mut PgConnection, asked: &Asked<'_>, hours: Period) -> QueryResult<bool> {
     if asked.target.is_none() && asked.name.is_none() {

@@ -1,4 +1,4 @@
-//! Whether questions can be answered.
+//! Whether the database can be queried.
 
 use diesel::prelude::*;
 
@@ -12,7 +12,7 @@ pub struct Ready {
     pub has_schema: bool,
 }
 
-/// Asks the database.
+/// Checks it.
 ///
 /// # Errors
 /// If it does not answer.

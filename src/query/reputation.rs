@@ -1,4 +1,4 @@
-//! What peers think of each other, from `system.network_state`, which nodes up
+//! Reputations that nodes give their peers, from `system.network_state`, which nodes up
 //! to early 2021 and custom ones send each 30 s.
 
 use std::collections::HashSet;
@@ -29,7 +29,7 @@ const PEERS_PATH: [&str; 3] = ["state", "peerset", "nodes"];
 const MAX_AGE: RangeInclusive<i64> = 1..=3_153_600_000;
 const MAX_AGE_DEFAULT: i64 = 3_600;
 
-/// What may be asked of all reports.
+/// Parameters of the reports of all nodes.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -42,7 +42,7 @@ pub struct ReputationsParams {
     limit: Option<String>,
 }
 
-/// What may be asked about one peer.
+/// Parameters of the reports about one peer.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -122,26 +122,26 @@ pub enum Shown {
 /// The newest report of a peer. The three lists are in step.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Report {
-    /// Who reports.
+    /// The node that reports.
     pub reporting_peer: String,
-    /// About whom.
+    /// Its peers.
     pub remote_peer: Vec<String>,
     /// The reputation of each; null where it is no number.
     pub reputation: Vec<Option<i64>>,
-    /// Whether each is connected to the reporting peer; null where it is not told.
+    /// Whether each is connected to the reporting node; null where it is not reported.
     pub connected: Vec<Option<bool>>,
     /// Time of the report.
     pub ts: DateTime<Utc>,
 }
 
-/// What the newest report of a peer says of the peer that was asked for.
+/// What the newest report of a node says of one peer.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Opinion {
-    /// Who reports.
+    /// The node that reports.
     pub reporting_peer: String,
     /// The reputation; null if it is no number.
     pub reputation: Option<i64>,
-    /// Whether the two are connected; null if it is not told.
+    /// Whether the two are connected; null if it is not reported.
     pub connected: Option<bool>,
     /// Time of the report.
     pub ts: DateTime<Utc>,
@@ -180,11 +180,11 @@ pub fn fetch_all(
     Ok(reports)
 }
 
-/// What others think of one peer now: the newest report of each counts, so a
-/// peer that no longer mentions it has no opinion.
+/// What the nodes report of one peer now: the newest report of each counts, so that one
+/// that no longer lists the peer is left out.
 ///
 /// # Errors
-/// [`QueryError::NotFound`] if nobody mentions the peer and it never connected;
+/// [`QueryError::NotFound`] if no report lists the peer and it never connected;
 /// [`QueryError::Unavailable`] if it takes longer than `limits` allow.
 pub fn fetch_of(
     conn: &mut PgConnection,

@@ -1,5 +1,5 @@
-//! What a node said of itself over time, beside what its chain did: the last
-//! values in each of some buckets of time.
+//! Values that a node reported over time, beside the height of its chain: the last
+//! ones in each of some buckets of time.
 //!
 //! An hour costs about as much as a year, for only the end of each bucket is
 //! read, backwards along the index on session and time. A kind of which there is
@@ -23,7 +23,7 @@ use super::{Limits, QueryError, presence, series_hours};
 use crate::messages::{self, LastMessage};
 use crate::telemetry::{Block, PoolImport, Reading};
 
-/// Points of an answer: more than a screen has pixels helps nobody.
+/// Points of an answer: as many as a wide screen has pixels.
 const POINTS: RangeInclusive<i64> = 1..=2_000;
 const POINTS_DEFAULT: i64 = 300;
 
@@ -33,14 +33,14 @@ const RANGE_DEFAULT: TimeDelta = TimeDelta::hours(1);
 /// A century: keeps times within the years that can be written.
 const RANGE_MAX: TimeDelta = TimeDelta::days(36_525);
 
-/// Other nodes of the chain that are asked for its height.
+/// Other nodes of the chain of which the height is read.
 const CHAIN_NODES: i64 = 8;
 
 /// Sessions of the node itself that are looked at in a bucket; of the others only
 /// what these lack. There are more only while it connects anew all the time.
 const OWN_SESSIONS: usize = 4;
 
-/// What may be asked.
+/// Parameters.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -58,7 +58,7 @@ pub struct SeriesParams {
     points: Option<String>,
 }
 
-/// A question that needs no check again.
+/// A query that needs no check again.
 #[derive(Debug, Clone)]
 pub struct SeriesQuery {
     peer_id: String,
@@ -92,7 +92,7 @@ pub struct Series {
     pub points: Vec<Point>,
 }
 
-/// The last values within a bucket; null where nothing was said.
+/// The last values within a bucket; null where none was reported.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub struct Point {
     /// Start of the bucket: a multiple of its length since 1970, in UTC.
@@ -218,7 +218,7 @@ impl Nodes {
     }
 }
 
-/// The messages that tell the values; kinds that nobody ever sent are left out.
+/// The messages that carry the values; kinds that were never sent are left out.
 #[derive(Debug)]
 struct Kinds {
     own: Vec<Wanted>,

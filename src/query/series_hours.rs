@@ -38,7 +38,7 @@ struct HourPoint {
 }
 
 /// Whether buckets are whole hours and the projection has all of them: while it is
-/// built, and for hours that were purged, only the messages tell all.
+/// built, and for hours that were purged, only the messages have all.
 pub(super) fn can_answer(conn: &mut PgConnection, buckets: &Buckets) -> QueryResult<bool> {
     if buckets.step().num_seconds() % HOUR_S != 0 {
         return Ok(false);

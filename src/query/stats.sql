@@ -1,4 +1,4 @@
--- Does: tells the sizes of tables and indexes; a partitioned one has the sum of
+-- Does: lists the sizes of tables and indexes; a partitioned one has the sum of
 --   its partitions, which are listed too.
 -- Params: $1 rows.
 -- Index: of the catalogue.

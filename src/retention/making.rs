@@ -1,8 +1,8 @@
-//! Makes partitions, and takes what fell beside them out of the default ones.
+//! Makes partitions, and moves strays out of the default ones.
 //!
-//! While somebody reads everything (`pg_dump`, a notebook), no partition can be
+//! While everything is read (`pg_dump`, a notebook), no partition can be
 //! made, and messages go to the default one. Afterwards those of the future come
-//! first, for nothing lies in the default one for them. Of the present, what is
+//! first, for the default one has no message of them. Of the present, what is
 //! about to come gets its partition at once; the rest follows when it is past:
 //! moved if it is little, otherwise the default partition itself becomes the one
 //! of that span.
@@ -44,7 +44,7 @@ pub(super) fn make_missing(
     result
 }
 
-/// Makes partitions for what lies in the default ones.
+/// Makes partitions for the strays.
 ///
 /// # Errors
 /// The first failure.

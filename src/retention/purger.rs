@@ -245,7 +245,7 @@ fn forget_batches(conn: &mut PgConnection, cutoff: DateTime<Utc>) -> QueryResult
     if let Some(newest) = deleted.newest_transaction {
         for name in projections::rebuild_behind(conn, newest)? {
             log::warn!(
-                "projection {name}: it stood still until batches were forgotten that it had not read; it is built anew"
+                "projection {name}: batches that it had not read are forgotten, so it is rebuilt"
             );
         }
     }

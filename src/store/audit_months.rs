@@ -9,11 +9,11 @@ use diesel::prelude::*;
 
 use super::partitions::{self, Partition};
 
-/// After a failure, which mostly means that somebody reads just then. Messages go
+/// Pause after a failure, which mostly means that a long read holds a lock. Messages go
 /// to the default partition meanwhile, from which retention takes them.
 const RETRY_WAIT: Duration = Duration::from_secs(10);
 
-/// The months of which this server knows that they have a partition.
+/// The months that have a partition, as far as this server has seen.
 #[derive(Debug, Default)]
 pub struct AuditMonths {
     known: Mutex<Known>,

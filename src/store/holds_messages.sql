@@ -1,4 +1,4 @@
--- Does: tells whether a message of a batch is stored.
+-- Does: checks whether a message of a batch is stored.
 -- Params: $1 and $2 lowest and highest number, $3 and $4 earliest and latest arrival.
 -- Index: none on numbers; BRIN on created_at.
 -- Cost: the messages that arrived within the span, which is short.

@@ -1,8 +1,8 @@
 //! Numbers for messages and sessions, handed out in memory from blocks that are
 //! reserved in the database: a message has its identity before it is stored.
 //!
-//! One block is in use and one in reserve, so that a database that is away for
-//! a while changes nothing. When both are used up, or the database was never
+//! One block is in use and one in reserve, so that a short outage changes nothing. When
+//! both are used up, or the database was never
 //! there, a block is made up: below zero, where the database reserves none, and
 //! at random, so that two servers have one in 2^43 of making up the same.
 
@@ -137,9 +137,9 @@ impl Blocks {
     }
 }
 
-/// A block that nobody reserved.
+/// A block that is not reserved.
 fn made_up_block() -> Range<i64> {
-    // The start has looked that there are random numbers.
+    // The start has checked that there are random numbers.
     let random = random_number().unwrap_or_default();
     let blocks = u64::try_from(i64::MAX).unwrap_or(u64::MAX) / MADE_UP_LENGTH.unsigned_abs();
     let number = i64::try_from(random % blocks).unwrap_or(0);

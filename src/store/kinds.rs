@@ -1,6 +1,6 @@
 //! The dictionary of kinds: a message carries two bytes instead of its `msg`.
 //!
-//! Known kinds always have an entry; the limit is for the others, which anybody can
+//! Known kinds always have an entry; the limit is for the others, which any client can
 //! invent. An operator merges invented ones into [`UNLISTED`], which gives their
 //! places back.
 
@@ -105,7 +105,7 @@ impl Kinds {
         kind
     }
 
-    /// Takes over what the database knows.
+    /// Takes over the entries of the database.
     ///
     /// # Errors
     /// If the database cannot be read.

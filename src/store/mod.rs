@@ -1,10 +1,10 @@
 //! Everything that changes rows.
 //!
 //! `rows`, `batch` and `write` take messages into the database; `id_blocks` and
-//! `kinds` hand out the numbers that they carry; `sessions` keeps track of who
-//! sent them; `spool` keeps on disk what cannot
-//! be stored just now; `partitions` and `expired` are the hands of
-//! retention; `growth` is how fast the messages grow on disk.
+//! `kinds` hand out the numbers that they carry; `sessions` stores the
+//! sessions that sent them; `spool` keeps on disk what cannot be stored just now;
+//! `partitions` and `expired` carry out retention; `growth` is how fast the messages grow
+//! on disk.
 
 mod audit_months;
 mod batch;

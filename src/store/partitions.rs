@@ -121,8 +121,8 @@ pub fn create(conn: &mut PgConnection, audit: bool, span: PartitionBounds) -> Qu
 /// Makes the default partition the one of a span that is over, without moving its
 /// messages, and another one the default.
 ///
-/// It is read once meanwhile, some seconds
-/// for each ten million messages, while everybody waits.
+/// It is read once meanwhile, some seconds for each ten million messages, under an
+/// exclusive lock.
 ///
 /// # Errors
 /// If the database cannot be written, or is busy; then try again.

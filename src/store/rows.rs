@@ -11,9 +11,9 @@ use chrono::{DateTime, TimeZone, Utc};
 use super::node_time::NodeTime;
 use crate::ids::{KindIndex, MessageId, SessionId};
 
-/// What COPY wants before the first row: signature, flags, no extension.
+/// Header of COPY: signature, flags, no extension.
 pub(super) const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-/// What COPY wants after the last row.
+/// Trailer of COPY, after the last row.
 pub(super) const COPY_TRAILER: &[u8] = &(-1_i16).to_be_bytes();
 
 /// Columns of a row, in this order: `id`, `created_at`, `peer_connection_id`,

@@ -32,7 +32,7 @@ pub struct SessionRow {
     pub connection_id: ConnectionId,
     /// Server that holds the session.
     pub server_id: String,
-    /// What the node told about itself.
+    /// What the node reported about itself.
     #[serde(flatten)]
     pub facts: NodeFacts,
     /// What the node measured of its hardware.

@@ -53,7 +53,7 @@ struct Entry<'a> {
     server_id: &'a str,
 }
 
-/// What a writer knows of the server it works for.
+/// What all batches of a server have in common.
 #[derive(Debug, Clone)]
 pub struct WriteContext {
     /// Name of the server.
@@ -110,7 +110,7 @@ pub fn store_batches(
     match store_whole(conn, batches, origin) {
         Ok(outcome) => Ok(outcome),
         Err(error) if DatabaseError::concerns_connection(&error) => Err(error.into()),
-        // Only the database knows whether a message is at fault or it itself.
+        // Whether a message or the database is at fault is found row by row.
         Err(_unclear) => store_in_pieces(conn, kinds, batches, origin),
     }
 }
@@ -315,7 +315,7 @@ fn store_in_pieces(
                 let Some((first, rest)) = rows.split_first() else {
                     continue;
                 };
-                // One row tells by its code whether the database is at fault.
+                // The code of one row says whether the database is at fault.
                 store_row(conn, kinds, audit, first, &mut outcome)?;
                 store_rows_in_pieces(conn, kinds, audit, rest, &mut outcome)?;
             }
@@ -350,7 +350,7 @@ fn store_sessions_in_pieces(
         let Err(error) = stored else {
             continue;
         };
-        // The code is hidden here, but who waits for a lock is not at fault.
+        // The code is hidden here; a session that waited for a lock is not at fault.
         let was_busy = asked_at.elapsed() >= WRITER_LOCK_TIMEOUT;
         if was_busy || DatabaseError::concerns_connection(&error) {
             return Err(error.into());

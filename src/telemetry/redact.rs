@@ -10,7 +10,7 @@ const HIDDEN: &str = "-";
 /// multiaddresses of libp2p: `/ip4/192.0.2.1/tcp/30333` becomes
 /// `/ip4/-/tcp/30333`.
 ///
-/// In that form nodes tell addresses (`system.network_state`), and no other text
+/// In that form nodes report addresses (`system.network_state`), and no other text
 /// is mistaken for one. JSON stays JSON. It costs a search, and a copy only if
 /// there is an address.
 pub fn hide_addresses(json: &str) -> Cow<'_, str> {

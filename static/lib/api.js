@@ -1,5 +1,5 @@
 /*
- * Asks the server over HTTP. Addresses are relative to the root of the server, also under the path of a proxy:
+ * Requests to the server over HTTP. Addresses are relative to the root of the server, also under the path of a proxy:
  * `get("nodes", { limit: 10 })`. Failures become an ApiError whose message can be shown to people.
  */
 
@@ -23,8 +23,8 @@ export class ApiError extends Error {
 
 /**
  * GET as JSON. `params`: query parameters; null, undefined and "" are left out.
- * `options.signal` cancels (then the AbortError of the browser is thrown); `options.onwait(seconds, error)` hears that
- * the server is busy or starts, and that the request is tried again by itself, `options.tries` times in all;
+ * `options.signal` cancels (then the AbortError of the browser is thrown); `options.onwait(seconds, error)` is called when
+ * the server is busy or starts, and the request is tried again by itself, `options.tries` times in all;
  * `options.accepted`: statuses that are no failure beside those of success.
  */
 export async function get(path, params = {}, options = {}) {
@@ -69,7 +69,7 @@ export function setToken(token) {
   }
 }
 
-/** Whether an error only says that the page itself cancelled the request. */
+/** Whether an error is a request that the page itself cancelled. */
 export const isAbort = (error) => error?.name === "AbortError";
 
 /** The address of a route, for links and downloads. */

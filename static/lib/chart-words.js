@@ -1,11 +1,11 @@
 /*
  * A chart in words: the legend with the values under the cursor, and a table of its points for screen readers and for
- * those who want numbers.
+ * exact numbers.
  */
 import { h, timeElement } from "./elements.js";
 import { count, timeLocal, MISSING } from "./format.js";
 
-// A table of more lines would help nobody; the export of the page has them all.
+// More lines cannot be read; the export of the page has them all.
 const LINES_MAX = 60;
 
 /**

@@ -1,6 +1,6 @@
 /*
  * A line chart over time: uPlot with our colours, a legend with values and units, the times of the reader, a table for
- * those who cannot see it, and the keyboard.
+ * screen readers, and the keyboard.
  *
  *   const chart = createChart(place, { title: "Height", series: [{ label: "this node", format: count }], … });
  *   chart.setData([timesInSeconds, heights]);      // null where nothing is known
@@ -162,7 +162,7 @@ class Chart {
     return this.#colours[`series-${series[index].colour ?? (index % SERIES_COLOURS) + 1}`];
   }
 
-  /** Canvases know no CSS variables: an element tells what they are now. */
+  /** Canvases have no CSS variables: an element gives their values. */
   #readColours() {
     const probe = h("span", { hidden: true });
     document.body.append(probe);

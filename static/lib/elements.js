@@ -1,5 +1,5 @@
 /*
- * Builds elements. What nodes say is never trusted: children become text or are nodes already, so markup in a
+ * Builds elements. What nodes send is never trusted: children become text or are nodes already, so markup in a
  * name stays text. There is no way to give markup or a style as text; the security policy refuses both.
  */
 import { hashShort, timeLocal, timeUtc, MISSING } from "./format.js";

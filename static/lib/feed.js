@@ -4,7 +4,7 @@
  *   import { feed } from "./lib/feed.js";
  *   const subscription = feed.subscribe({ peer_id, msg: "block.import" }, {
  *     data(message, text) {}, // as the server sent it: data, cursor; or nodes; or presence; and the text of that
- *     begin() {},           // asked (again): after a reconnect a table of nodes starts afresh
+ *     begin() {},           // requested (again): after a reconnect a table of nodes starts afresh
  *     lagged(count) {},     // this many messages were skipped, for the page read too slowly
  *     problem(text) {},     // the history could not be read; what comes now is shown all the same
  *     error(text) {},       // refused; the subscription is over
@@ -18,8 +18,8 @@ import { ROOT } from "./api.js";
 
 const WAIT_MS_FIRST = 500;
 const WAIT_MS_MAX = 30_000;
-// A connection may die without a word (sleep, a lost network). After silence the server is asked something; whatever
-// it answers shows that it is there.
+// A connection may die without a close (sleep, a lost network). After silence the client sends a request; any answer
+// shows that the server is there.
 const SILENCE_MS = 20_000;
 const ANSWER_MS = 10_000;
 // A connection that held this long begins anew with short waits.
@@ -196,7 +196,7 @@ function nameOf({ topic, peer_id, chain, msg, aggregate_type, aggregate_interval
   return { topic, peer_id, chain, msg, aggregate_type, aggregate_interval, aggregate_key };
 }
 
-/** What to ask for after a message, so that it goes on there. */
+/** The request that continues after a message. */
 function resumeAfter({ cursor, aggregate, data }) {
   if (cursor) return { cursor, start_time: undefined };
   if (!aggregate || !data?.length) return null;

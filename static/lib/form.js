@@ -1,7 +1,7 @@
 /*
- * Forms in a dialog that enter something by POST. The server judges what is entered; what it refuses is said beside the
- * field that it names. If it wants a token for writing, the form asks for it, keeps it until the tab is closed, and
- * never shows it again.
+ * Forms in a dialog that enter something by POST. The server judges what is entered; a refusal is shown beside the
+ * field that it names. If a token for writing is needed, the form has a field for it, keeps it until the tab is closed,
+ * and never shows it again.
  */
 import { post, setToken } from "./api.js";
 import { h } from "./elements.js";
@@ -108,7 +108,7 @@ function buildField(field, id) {
 function readField(kind, text) {
   if (text === "") return undefined;
   if (kind === "number" || kind === "choice") {
-    // What is no number goes as it is: the server says what it wants.
+    // What is no number goes as it is: the server says what is allowed.
     const plain = text.replace(/[\s\u202f]/g, "");
     return /^-?\d+$/.test(plain) ? Number(plain) : text;
   }

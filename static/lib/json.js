@@ -63,7 +63,7 @@ function entry(key, value, depth) {
   const [one, open, close] = Array.isArray(value) ? ["item", "[", "]"] : ["field", "{", "}"];
   const told = h("span", { class: "json-size" }, `${open} ${size} ${one}${size === 1 ? "" : "s"} ${close}`);
   const branch = h("details", { open: depth < OPEN_DEPTH && size <= OPEN_CHILDREN }, h("summary", {}, name, " ", told));
-  // What is folded is built when somebody looks.
+  // What is folded is built when it is opened.
   const build = () => {
     if (branch.open && branch.childElementCount === 1) branch.append(children(value, depth + 1));
   };

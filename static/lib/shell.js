@@ -38,7 +38,7 @@ export function openPage({ page, exact = true }) {
 function connection() {
   const text = h("span", { role: "status" });
   const now = h("button", { type: "button", class: "quiet", onclick: () => feed.retry() }, "Try now");
-  // The seconds count down where screen readers need not hear each of them.
+  // The seconds count down outside of what screen readers announce.
   const seconds = h("span", { "aria-hidden": "true" });
   const place = h("div", { class: "connection" }, h("span", { class: "dot", "aria-hidden": "true" }), text, seconds, now);
   let timer = 0;
@@ -95,7 +95,7 @@ function themeSwitch() {
   return button;
 }
 
-/** Charts draw on canvases and must hear of it. */
+/** Charts draw on canvases and need an event for it. */
 function themeChanged() {
   document.dispatchEvent(new Event("themechange"));
 }

@@ -5,7 +5,7 @@
  */
 import { readAmount } from "./format.js";
 
-/** A function that tells whether a row passes; null if the text asks for nothing; none passes what is no filter. */
+/** A function that decides whether a row passes; null if the text is empty; none passes what is no filter. */
 export function compileFilter(column, text) {
   const asked = text.trim();
   if (asked === "") return null;

@@ -76,13 +76,13 @@ export class TableFrame {
     return `${count(number)} ${this.#noun[number === 1 ? 0 : 1]}`;
   }
 
-  /** Tells screen readers how many rows are left, when the reader has done typing. */
+  /** Announces to screen readers how many rows are left, when the reader has done typing. */
   sayNumber() {
     clearTimeout(this.#sayTimer);
     this.#sayTimer = setTimeout(() => { this.#status.textContent = this.#number.textContent; }, 800);
   }
 
-  /** Says why there are no rows: "filtered", "empty", or "" if there are some. `again`: the reason changed. */
+  /** Shows why there are no rows: "filtered", "empty", or "" if there are some. `again`: the reason changed. */
   showEmpty(kind, again = false) {
     if (this.#emptyKind === kind && !again) return;
     this.#emptyKind = kind;

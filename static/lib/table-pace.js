@@ -1,11 +1,11 @@
 /*
  * When a table is painted and put in order. Cells follow at the next frame; order and totals of rows that change all the
- * time at most once a second, for they cost more and rows should not jump about; what the reader asked for at once.
+ * time at most once a second, for they cost more and rows should not jump about; what the reader chose at once.
  * Frames come only while the page can be seen, so nothing piles up in the background.
  */
 
 const REFRESH_MS = 1000;
-// While the pointer moves over rows their order is kept, but no longer than this: nobody likes to miss what they aim at.
+// While the pointer moves over rows their order is kept, but no longer than this: a click should hit its row.
 const POINTED_MS = 1500;
 const HELD_MS_MAX = 6000;
 
@@ -30,7 +30,7 @@ export class Pace {
     });
   }
 
-  /** The reader asked for another order, or other rows. */
+  /** The reader chose another order, or other rows. */
   ask() {
     this.#isAsked = true;
     this.touch();

@@ -1,7 +1,7 @@
 /*
  * The visible part of a table: some forty <tr> for any number of rows. Rows that scroll out are used again for those
  * that scroll in, a cell is touched only if its text changes, and cells of columns that are out of sight stay empty.
- * Rows have one height. Sizes are observed, never asked for while painting: asking makes the browser lay out twice.
+ * Rows have one height. Sizes are observed, never read while painting: reading makes the browser lay out twice.
  */
 import { h } from "./elements.js";
 
@@ -20,7 +20,7 @@ export class TableView {
   #pinnedSlots = [];
   #columns = [];
   #edges = [];
-  // What can be seen, in px; the first values serve until the browser told the true ones.
+  // What can be seen, in px; the first values serve until the browser has measured.
   #seen = { top: 0, left: 0, width: 1400, height: 600, head: 32, row: 29, rem: 16 };
 
   /**

@@ -252,7 +252,7 @@ class Table {
     const { pins } = this.#model;
     if (!this.#options.isPinnable || !entry) return;
     if (!pins.delete(entry.key)) {
-      // Rows that are gone could not be unpinned by anybody.
+      // Rows that are gone could not be unpinned.
       for (const key of pins) if (!this.#model.row(key)) pins.delete(key);
       if (pins.size >= PINS_MAX) {
         say(`At most ${this.#frame.counted(PINS_MAX)} can be pinned.`);

@@ -1,4 +1,4 @@
-//! Who may read and write over HTTP, and what browsers are told.
+//! Access over HTTP: reading, writing, and the headers for browsers.
 
 use std::io::{Read, Write};
 use std::process::Command;
@@ -353,7 +353,7 @@ fn a_site_whose_name_leads_here_reads_and_writes_nothing() {
     assert_eq!(app.ask("GET", "/nodes", &[named], "").status, 200);
     let of_named = ("origin", "http://telemetry.example");
     assert_eq!(app.ask("GET", "/nodes", &[named, of_named], "").status, 200);
-    // Nodes are told any name.
+    // Nodes may use any name.
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", app.port())).unwrap();
     let request =
         upgrade(app.port(), "/submit", "").replace("Host: 127.0.0.1", "Host: evil.example");

@@ -197,7 +197,7 @@ fn only_nodes_of_allowed_chains_are_kept() {
     let dropped = || app.metric_with("ingest_messages_dropped_total", "\"chain_refused\"");
     let closed = || app.metric_with("ingest_connections_closed_total", "\"chain_refused\"");
 
-    // A stranger, and one that never says who it is.
+    // A node of another chain, and one without system.connected.
     let mut stranger = app.node("/submit");
     stranger.send(introduction(1, THEIRS));
     stranger.send(interval(1));

@@ -1,4 +1,4 @@
-//! How answers are sent: compressed for those who take it, whole for all.
+//! How answers are sent: compressed for clients that accept it, whole for all.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};

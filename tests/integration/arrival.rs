@@ -1,4 +1,4 @@
-//! Arrival is the axis of time: what a node's clock says is kept, and decides nothing.
+//! Arrival is the axis of time: the time of a node's clock is kept, and decides nothing.
 
 use std::thread;
 use std::time::Duration;

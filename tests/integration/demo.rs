@@ -70,13 +70,13 @@ fn a_node_with_a_mistyped_path_is_named_with_the_right_line() {
         assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
     }
     let log = app.log();
-    assert!(log.contains("a node asks for /telemetry"), "{log}");
+    assert!(log.contains("a node requests /telemetry"), "{log}");
     assert!(
         log.contains("--telemetry-url 'ws://HOST:PORT/submit 1'"),
         "{log}"
     );
     assert!(
-        !log.contains("a node asks for /nodes"),
+        !log.contains("a node requests /nodes"),
         "one line in a while"
     );
     let paths = app.get("/api/v1/wrong_paths").json();

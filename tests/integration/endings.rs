@@ -56,7 +56,7 @@ fn overloaded() -> TestApp {
     app
 }
 
-/// Waits until nobody is connected and nothing waits; each message that was
+/// Waits until nothing is connected and nothing waits; each message that was
 /// received has ended somewhere. How many were received.
 #[track_caller]
 fn received_at_the_end(app: &TestApp) -> f64 {

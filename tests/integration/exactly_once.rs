@@ -192,7 +192,7 @@ fn a_batch_whose_file_outlived_its_entry_is_recognised_by_its_messages() {
     let outcome = store_batches(&mut conn, &kinds, &mut two, &origin(10)).unwrap();
     assert_eq!((outcome.stored, outcome.recognised), (200, 1));
     assert_eq!(db.count("SELECT count(*) FROM telemetry_messages"), 200);
-    // Readers of changes are not told of it again.
+    // Readers of changes do not get it again.
     assert_eq!(db.count("SELECT min(id) FROM ingest_batches"), 101);
 }
 
@@ -262,7 +262,7 @@ fn a_batch_that_is_in_doubt_is_waited_for() {
     }
 }
 
-/// The database may believe that a connection is alive of which nothing is left.
+/// In the database a connection may count as alive of which nothing is left.
 #[test]
 fn who_takes_the_place_of_a_writer_frees_what_that_one_has_locked() {
     let db = TestDb::new();

@@ -1,5 +1,5 @@
-//! The facts of a node are the same everywhere: the table in `telemetry` says what they
-//! are, and the messages, the database, the answers and the pages have them.
+//! The facts of a node are the same everywhere: the table in `telemetry` defines them,
+//! and the messages, the database, the answers and the pages have them.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,8 @@ use tetcore_analytics::telemetry::{
 
 use crate::support::{TestApp, TestDb, corpus};
 
-/// Facts of a session, told once.
-fn told() -> impl Iterator<Item = &'static Fact> {
+/// Facts of a session, which do not change.
+fn of_sessions() -> impl Iterator<Item = &'static Fact> {
     NodeFacts::FACTS.iter().chain(HardwareBenchmark::FACTS)
 }
 
@@ -58,7 +58,7 @@ fn messages_of_each_format_carry_the_facts_that_the_table_promises() {
             .filter_map(|frame| serde_json::from_slice::<Value>(frame).ok())
             .map(|frame| frame.get("payload").cloned().unwrap_or(frame))
             .collect();
-        let all = told().chain(reported()).chain(PoolImport::FACTS);
+        let all = of_sessions().chain(reported()).chain(PoolImport::FACTS);
         for (fact, kind, field) in all.flat_map(|fact| {
             fact.sources
                 .iter()
@@ -124,7 +124,7 @@ fn the_database_has_a_column_for_each_fact_with_its_type_and_unit() {
         "pool_message",
     ];
     let tables: [(&str, Vec<&Fact>, &[&str]); 2] = [
-        ("peer_connections", told().collect(), &sessions),
+        ("peer_connections", of_sessions().collect(), &sessions),
         ("nodes", reported().collect(), &nodes),
     ];
     for (table, facts, others) in tables {
@@ -160,7 +160,9 @@ fn answers_about_nodes_have_each_fact_with_its_type_and_unit() {
     let properties = openapi["components"]["schemas"]["Node"]["properties"]
         .as_object()
         .unwrap();
-    let shown: Vec<&Fact> = told().filter(|fact| fact.name != NOT_SHOWN).collect();
+    let shown: Vec<&Fact> = of_sessions()
+        .filter(|fact| fact.name != NOT_SHOWN)
+        .collect();
     let others = [
         "id",
         "ip_addr",
@@ -209,7 +211,7 @@ fn the_pages_have_a_column_for_each_fact_and_a_format_for_its_unit() {
     };
     // Those that a column shows beside another fact.
     let hints = ["genesis_hash", "finalized_hash", "startup_time"];
-    let facts: Vec<&Fact> = told()
+    let facts: Vec<&Fact> = of_sessions()
         .chain(reported())
         .filter(|fact| fact.name != NOT_SHOWN)
         .collect();
@@ -233,7 +235,7 @@ fn the_pages_have_a_column_for_each_fact_and_a_format_for_its_unit() {
             "{name} is not shown"
         );
     }
-    for fact in told().filter(|fact| fact.name != NOT_SHOWN && fact.name != "name") {
+    for fact in of_sessions().filter(|fact| fact.name != NOT_SHOWN && fact.name != "name") {
         let used = format!("session.{}", fact.name);
         assert!(session.contains(&used), "{used} is not shown");
     }

@@ -45,7 +45,7 @@ impl Attacked {
         }
     }
 
-    /// Those who were there and those who come are served, and memory is bounded.
+    /// Open and new connections are served, and memory is bounded.
     #[track_caller]
     pub fn assert_unharmed(&mut self) {
         let of_bystander = "SELECT count(*) FROM telemetry_logs WHERE msg = 'bystander'";
@@ -59,7 +59,7 @@ impl Attacked {
         assert!(grown < GROWTH_MAX, "memory grew by {grown} bytes");
     }
 
-    /// A node that says nothing for long is dropped.
+    /// A node that sends nothing for long is disconnected.
     fn stay_talking(&mut self) {
         self.bystander.send(message("still.here"));
         std::thread::sleep(Duration::from_millis(500));
@@ -135,7 +135,7 @@ fn wrong_masks_cost_the_message_or_the_connection() {
     let mut unmasked = attacked.app.node("/submit");
     unmasked.send_raw(b"\x82\x02{}");
     unmasked.read_to_end();
-    // With another key than it says, a message is noise in a proper frame.
+    // With another masking key than in its header, a message is noise in a proper frame.
     let mut wrong = attacked.app.node("/submit");
     for _ in 0..1_000 {
         let mut bytes = frame(FIN | BINARY, message("wrong").as_bytes());

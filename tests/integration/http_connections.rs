@@ -155,7 +155,7 @@ fn a_node_is_not_bound_by_the_time_of_a_request() {
 #[test]
 fn a_crowd_of_idle_connections_keeps_no_node_out() {
     let app = TestApp::builder().env("CONNECTIONS_MAX", 50).start();
-    // Half of the crowd says nothing at all, half has asked before.
+    // Half of the connections send nothing at all, half have sent a request before.
     let stranger = Ipv4Addr::new(127, 0, 0, 2);
     let mut crowd = Vec::new();
     for number in 0..400 {

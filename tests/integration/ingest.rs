@@ -500,7 +500,7 @@ fn bad_rows_cost_one_row_each_and_are_kept_with_the_reason() {
 fn a_client_that_never_reads_harms_nobody() {
     let app = TestApp::start();
     let mut deaf = app.node("/submit");
-    // Each ping is answered, into a buffer that nobody empties.
+    // Each ping is answered, into a buffer that is never emptied.
     for _ in 0..20_000 {
         deaf.send_frame(0x89, &[0; 100]);
     }

@@ -1,4 +1,4 @@
-//! What connections and addresses may do, and what becomes of those who do more.
+//! Limits of connections and addresses, and what becomes of those over them.
 
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,7 @@ fn who_stays_over_the_limit_is_closed_and_refused_for_a_while() {
     let of_flood = (stored - 1.0) * (bytes.len() / 100) as f64;
     assert!(of_flood <= 10.0 * 20_000.0, "{of_flood} bytes");
 
-    // Who was there before stays, who comes later is let in.
+    // Open connections stay, and later ones are accepted.
     wait_until("the address is let in again", || {
         FakeNode::try_connect(app.port(), "/submit")
             .1

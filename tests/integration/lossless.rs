@@ -275,7 +275,7 @@ fn a_database_that_refuses_for_good_is_named_once_and_messages_wait_on_disk() {
         let health = app.get("/health");
         health.status == 200 && health.body.contains("the database refuses: 42P01")
     });
-    // It is asked several times, and said once.
+    // It is requested several times, and logged once.
     std::thread::sleep(std::time::Duration::from_secs(2));
     let said = app
         .log()

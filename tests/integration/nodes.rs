@@ -1,11 +1,11 @@
-//! `/nodes`: who there is.
+//! `/nodes`: the latest session of each node.
 
 use serde_json::{Value, json};
 
 use crate::support::TestApp;
 
 /// Three peers: `a` with an old and a new session, `b` that left, and one that
-/// never told its id.
+/// never reported its id.
 const SESSIONS: &str = "
     INSERT INTO peer_connections
         (id, ip_addr, peer_id, created_at, name, chain, connection_id, server_id, last_seen_at, disconnected_at, disconnect_reason)

@@ -1,4 +1,4 @@
-//! Requests that make no sense get an error that says so, and never one of the server.
+//! Requests that make no sense get an error of the client, never one of the server.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -25,13 +25,13 @@ const HISTORY: &str = "
     END $$";
 
 /// What one statement may lock: a month of one table with its four indexes, or the
-/// ten days of both that the examples of `plans` ask for, and the tables beside them.
+/// ten days of both in the examples of `plans`, and the tables beside them.
 const LOCKS_MAX: i64 = 200;
 
 /// Locks for which PostgreSQL has room by default.
 const LOCKS_OF_ALL: i64 = 64 * 100;
 
-/// People who look at the same time.
+/// Connections that query at the same time.
 const PEOPLE: usize = 24;
 
 #[derive(QueryableByName)]
@@ -154,7 +154,7 @@ fn what_the_readme_asks_has_room_for_two_dozen_people_at_once() {
         let read = partitions(&mut conn, query);
         assert!(read.len() <= 2 * 3, "{query}\nreads {read:?}");
     }
-    // Each keeps the locks of everything that it asked until all have asked.
+    // Each keeps the locks of all its queries until all have finished.
     let all_have_asked = Arc::new(Barrier::new(PEOPLE));
     let people = (0..PEOPLE).map(|_| {
         let (mut conn, asked, barrier) = (db.connect(), asked.clone(), all_have_asked.clone());

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::{FakeNode, Random, TestApp, corpus};
 
-/// A span as old nodes tell it.
+/// A span as old nodes send it.
 fn span(at: DateTime<Utc>, target: &str, name: &str, nanoseconds: u64) -> String {
     json!({"msg": "tracing.profiling", "level": "INFO", "ts": at.to_rfc3339_opts(SecondsFormat::Nanos, false),
         "target": target, "name": name, "time": nanoseconds.to_string(), "id": 1, "parent_id": 1, "values": {"block": 7}})

@@ -8,7 +8,7 @@ use crate::support::{FakeNode, TestApp, corpus, wait_until};
 /// The rows of `nodes`, in order, without what moves by itself.
 const NODES: &str = "SELECT to_jsonb(n)::text AS value FROM nodes n ORDER BY peer_id, genesis_hash";
 
-/// What the log says of the values in `nodes`, by plain SQL.
+/// The values of `nodes` from the log, by plain SQL.
 const NODES_BY_SQL: &str = "
     WITH said AS (
         SELECT p.peer_id, coalesce(p.genesis_hash, '') AS genesis_hash, p.created_at AS session_at, l.id, l.created_at, l.msg, l.logs,
@@ -35,7 +35,7 @@ const HOURS: &str = "
     SELECT to_jsonb(n)::text AS value FROM node_hours n
     UNION ALL SELECT to_jsonb(s)::text FROM session_hours s ORDER BY 1";
 
-/// What the log says of the hours of nodes, by plain SQL.
+/// The hours of nodes from the log, by plain SQL.
 const HOURS_BY_SQL: &str = "
     WITH said AS (
         SELECT p.peer_id, coalesce(p.genesis_hash, '') AS genesis_hash, date_trunc('hour', l.created_at, 'UTC') AS hour, l.msg, l.logs, l.created_at, l.id,
@@ -334,7 +334,8 @@ fn a_projection_that_stood_still_until_batches_were_forgotten_is_built_anew() {
         app.db.count("SELECT count(*) FROM ingest_batches") == 0
     });
     wait_until("the log tells", || {
-        app.log().contains("projection nodes: it stood still")
+        app.log()
+            .contains("projection nodes: batches that it had not read are forgotten")
     });
     assert_eq!(
         app.db
@@ -350,7 +351,7 @@ fn a_projection_that_stood_still_until_batches_were_forgotten_is_built_anew() {
     });
     let built = app.log();
     assert!(
-        !built.contains("projection node_hours: it stood still"),
+        !built.contains("projection node_hours: batches that it had not read"),
         "{built}"
     );
 }

@@ -1,4 +1,4 @@
-//! `/reputation`: what peers think of each other, fed by frames as old nodes sent them.
+//! `/reputation`: the reports of nodes about their peers, from frames as old nodes sent them.
 
 use serde_json::{Value, json};
 

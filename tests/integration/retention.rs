@@ -182,7 +182,7 @@ kind_id = 100; \
 #[test]
 fn a_partition_that_could_not_be_made_is_made_under_traffic() {
     let db = TestDb::new();
-    // Somebody reads for so long that no partition could be made, and more came
+    // A read takes so long that no partition could be made, and more came
     // than can be moved at once.
     db.execute(
         "INSERT INTO telemetry_messages (id, created_at, peer_connection_id, kind_id, logs)

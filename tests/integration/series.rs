@@ -65,7 +65,7 @@ const HISTORY: &str = r#"
     FROM t, generate_series(0, 11999) i;
     ANALYZE;"#;
 
-/// What plain SQL says of a node: the last value of each field in each bucket,
+/// The values of a node by plain SQL: the last value of each field in each bucket,
 /// and the highest height of all nodes of its chain.
 fn by_sql(
     app: &TestApp,
@@ -230,7 +230,7 @@ fn a_chain_is_as_high_as_its_nodes_that_were_there_longest() {
     // Alone on its chain, or on none.
     assert_eq!(heights("20", 0), (Some(1_020), Some(1_020)));
     assert_eq!(heights("19", 0), (Some(1_019), Some(1_019)));
-    // What a node was on later says nothing of what it was on before.
+    // The chain of a later session is not that of the earlier ones.
     assert_eq!(heights("0", 3), (Some(7), Some(7)));
 }
 
@@ -292,7 +292,7 @@ fn play_corpus(app: &TestApp) -> Vec<FakeNode> {
         let moved = (time + shift).to_rfc3339_opts(SecondsFormat::Nanos, false);
         let message: Value = serde_json::from_str(&text).unwrap();
         let kind = message["payload"]["msg"].as_str().unwrap().to_owned();
-        // The three speak in turn.
+        // The three send in turn.
         let turn = turns.entry(kind).or_default();
         nodes[*turn % 3].send(text.replace(&ts, &moved));
         *turn += 1;

@@ -1,4 +1,4 @@
-//! The projection `span_hours` says what the messages say, and answers about whole
+//! The projection `span_hours` has what the messages have, and answers about whole
 //! hours come from it.
 
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::support::{FakeNode, Random, TestApp, corpus, wait_until};
 /// The rows in order.
 const ROWS: &str = "SELECT to_jsonb(s)::text AS value FROM span_hours s ORDER BY 1";
 
-/// What the log says, by plain SQL: the buckets of a row are an array of pairs.
+/// The same from the log, by plain SQL: the buckets of a row are an array of pairs.
 const BY_SQL: &str = "
     WITH said AS (
         SELECT coalesce(peer_id, '') AS peer_id, coalesce(genesis_hash, '') AS genesis_hash,

@@ -334,7 +334,7 @@ fn a_server_lives_and_waits_while_its_database_is_not_there_yet() {
 fn a_server_whose_output_nobody_takes_goes_on_and_ends_on_sighup() {
     let (db, port) = (TestDb::new(), free_port());
     let dir = tempfile::tempdir().unwrap();
-    // Nobody reads the log, and the disk of what is said is full.
+    // The log has no reader, and the disk of standard output is full.
     let (_unread, log) = std::io::pipe().unwrap();
     let mut server = Command::new(env!("CARGO_BIN_EXE_tetcore-analytics"))
         .env("PORT", port.to_string())

@@ -1,4 +1,4 @@
-//! What the server tells about itself, and the form of all answers.
+//! Statistics, health and the description of the interface.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! A day of a million messages expires while nodes talk.
+//! A day of a million messages expires while nodes send.
 
 use std::thread;
 use std::time::Duration;
@@ -90,7 +90,7 @@ pub(crate) fn run(options: Options, report: &mut Report) -> Outcome<()> {
 
 const LATENCY: &str = "store_receive_to_commit_seconds";
 
-/// What the server told about itself around the purge.
+/// Metrics of the server around the purge.
 struct Purge {
     quiet: Scrape,
     attached: Scrape,

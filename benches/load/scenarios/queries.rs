@@ -1,4 +1,4 @@
-//! How long questions take when ten million messages are there.
+//! How long queries take with ten million stored messages.
 
 use std::fmt;
 use std::thread;
@@ -19,7 +19,7 @@ const DAYS: u64 = 10;
 const DAYS_AT_ONCE: usize = 2;
 const REQUESTS: u64 = 200;
 const WARM_UP: u64 = 20;
-/// A question that takes long is not asked more often than this allows.
+/// A slow query is not repeated more often than this allows.
 const TIME_MAX: Duration = Duration::from_secs(30);
 /// From `start_time` to `end_time`.
 const RANGE_DAYS: u64 = 2;
@@ -111,10 +111,10 @@ fn fill(database: &Database, rows: u64) -> Outcome<()> {
     database.settle()
 }
 
-/// Makes a path to ask; none if this one would have no answer to look for.
+/// Makes the path of a request; none if this one would have no rows.
 pub(super) type Path = Box<dyn Fn(&Server, &mut Random) -> Outcome<Option<String>>>;
 
-/// What is asked.
+/// A query.
 fn questions() -> Vec<(String, Path)> {
     let mut questions: Vec<(String, Path)> = vec![(
         "/nodes".to_owned(),

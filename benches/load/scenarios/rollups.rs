@@ -1,4 +1,4 @@
-//! How long questions about weeks and years take that projections answer.
+//! How long queries about weeks and years take that projections answer.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -85,7 +85,7 @@ fn build(server: &Server) -> Outcome<f64> {
     Ok(seconds)
 }
 
-/// What is asked.
+/// A query.
 fn questions() -> Vec<(&'static str, Path)> {
     let ranking = "/api/v1/profiling/ranking?limit=50";
     let hours = "/api/v1/profiling?interval=14400&aggregate";
@@ -118,7 +118,7 @@ fn questions() -> Vec<(&'static str, Path)> {
     ]
 }
 
-/// A question about so long, up to a moment within the last hour.
+/// A query of so long, up to a moment within the last hour.
 fn range(path: String, length: TimeDelta, of_node: bool) -> Path {
     Box::new(move |_, random| {
         let end = Utc::now() - TimeDelta::seconds(random.below(3_600) as i64);

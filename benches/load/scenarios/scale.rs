@@ -1,4 +1,4 @@
-//! What a large past costs those who ask about the present: a million nodes that
+//! What a large past costs queries about the present: a million nodes that
 //! ever were, of which a thousand are online.
 
 use std::time::Instant;

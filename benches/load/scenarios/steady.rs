@@ -1,4 +1,4 @@
-//! Many nodes that say a message a second each, with default settings.
+//! Many nodes that send a message a second each, with default settings.
 
 use std::thread;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! What subscribers ask for: who listens to which channel. Each request costs what it
-//! is about, however many others there are.
+//! Requests of subscribers: which of them is in which channel. A request costs what it
+//! concerns, whatever the number of subscribers.
 
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -17,7 +17,7 @@ use crate::feed::subscribers::{NodesView, SubscriberId};
 use crate::store::Batch;
 
 impl Hub {
-    /// Does what a subscriber asks. Returns the sessions of a subscription with history.
+    /// Carries out a request. Returns the sessions of a subscription with history.
     pub(super) fn answer(&mut self, id: SubscriberId, what: Wish) -> Vec<Arc<Origin>> {
         let now = Instant::now();
         let Some(subscriber) = self.subscribers.get_mut(&id) else {
@@ -82,7 +82,7 @@ impl Hub {
         sessions
     }
 
-    /// Changes what is wanted of the database; who reads it hears of it if it differs.
+    /// Changes the demand on the database; its reader is woken if it differs.
     fn want(&self, change: impl FnOnce(&mut Demand)) {
         self.demand.send_if_modified(|demand| {
             let before = (demand.nodes, demand.presence);

@@ -1,4 +1,4 @@
-//! The hub: an actor, on a thread of its own, that knows who listens to whom.
+//! The hub: an actor, on a thread of its own, that fans out to subscribers.
 
 mod listen;
 mod table;
@@ -32,7 +32,7 @@ const MAILBOX: usize = 32;
 /// Messages in one text, unless one is larger: bytes.
 const TEXT_BYTES: usize = 1 << 20;
 
-/// Comings and goings that may wait for the next update.
+/// Presence changes that may wait for the next update.
 const PRESENCES_MAX: usize = 10_000;
 
 /// Batches that may be on their way to the database and are looked through for
@@ -58,7 +58,7 @@ pub struct HubParts {
     pub expiry: Duration,
 }
 
-/// Hands messages on to those who asked for them.
+/// Fans messages out to the subscribers that want them.
 #[derive(Debug)]
 pub struct Hub {
     parts: HubParts,
@@ -264,7 +264,9 @@ impl Hub {
                 .is_some_and(|one| one.is_stalled(now))
             {
                 self.metrics().subscribers_dropped.inc();
-                log::warn!("a subscriber of the live feed reads nothing any more: it is given up");
+                log::warn!(
+                    "a subscriber of the live feed has stopped reading: its connection is closed"
+                );
             }
             self.leave(id);
         }
@@ -273,7 +275,7 @@ impl Hub {
         self.recent.retain(|batch| batch.strong_count() > 0);
     }
 
-    /// Hands on what subscribers are owed: after all that came before.
+    /// Sends what subscribers wait for: after all that came before.
     fn catch_up(&mut self, now: Instant) {
         let cursor = self.positions.cursor(Utc::now());
         for subscriber in self.subscribers.values_mut() {

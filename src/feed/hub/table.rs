@@ -1,4 +1,4 @@
-//! What pages look at: the table of all nodes, and who comes and goes.
+//! What pages show: the table of all nodes, and presence.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,20 +15,20 @@ use crate::feed::subscribers::{NodesView, Subscriber, Update};
 /// Rows of the table in one text.
 const CHUNK: usize = 500;
 
-/// Between two parts of a first look, so that others are not kept waiting.
+/// Between two parts of a snapshot, so that others are served in between.
 const LOOK_PAUSE: Duration = Duration::from_millis(1);
 
-/// Until it goes on where nobody had room for the next part.
+/// Until it goes on where no subscriber had room for the next part.
 const FULL_PAUSE: Duration = Duration::from_millis(20);
 
-/// Rows for many.
+/// Rows for several subscribers.
 type Rows = Arc<Shared<Vec<NodeChanged>>>;
 
 /// The table of all nodes, while it is shown.
 #[derive(Debug, Default)]
 pub(super) struct Watched {
     pub(super) table: NodeTable,
-    /// What the database knows of it is in it.
+    /// All that the database has of it is in it.
     pub(super) is_complete: bool,
     unwatched_since: Option<Instant>,
 }
@@ -55,8 +55,8 @@ impl Hub {
         }
     }
 
-    /// Shows all who look for the first time one more part, and goes on with
-    /// the next when it has heard what else there is to do.
+    /// Sends the next part of their snapshot to subscribers that are not through with
+    /// it; the part after it follows once other requests had their turn.
     pub(super) fn look_on(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
         let Some(watched) = &self.watched else {
@@ -80,7 +80,7 @@ impl Hub {
         }
     }
 
-    /// Hands on what changed in the table of all nodes.
+    /// Sends what changed in the table of all nodes.
     pub(super) fn show_nodes(&mut self, now: Instant) {
         let Some(watched) = &mut self.watched else {
             return;
@@ -138,7 +138,7 @@ fn in_parts(changes: &[NodeChanged], chain: Option<&str>, waiting: &Waiting) -> 
         .collect()
 }
 
-/// Shows one more part of what a first look has still to show; whether it could.
+/// Sends the next part of a snapshot; whether there was room.
 fn look_on(
     watched: &Watched,
     subscriber: &mut Subscriber,
@@ -148,7 +148,7 @@ fn look_on(
 ) -> bool {
     let count = view.left.len().min(CHUNK);
     let is_last = count == view.left.len();
-    // A reader that stops there has all nodes, also those that came meanwhile.
+    // A client that stops there has all nodes, also those that came meanwhile.
     let has_all = watched.is_complete && !watched.table.has_new() && !view.is_behind;
     let is_complete = view.is_complete || (is_last && has_all);
     if count == 0 && view.is_complete == is_complete {

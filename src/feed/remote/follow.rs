@@ -3,9 +3,9 @@
 //!
 //! A look notes what is new; after that each part is read, and handed to the hub
 //! before the next. A part that could not be read stays the next one. What is
-//! wanted is asked for after the look, so that nothing falls between a
-//! subscription and its history: what the look did not see is in the next one, and what
-//! it saw is in every history that begins later.
+//! wanted is read after the look, so that nothing falls between a
+//! subscription and its history: what the look missed is in the next one, and what
+//! it found is in every history that begins later.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -48,7 +48,7 @@ const HELD_FOR: Duration = Duration::from_secs(60);
 enum Part {
     /// The first look: the newest number of each server.
     Newest(Vec<(String, i64)>),
-    /// Sessions, and whether their changes are news to those who listen.
+    /// Sessions, and whether their changes are news to subscribers.
     Sessions(Vec<i64>, bool),
     /// Messages.
     Batches(Vec<StoredBatch>),
@@ -60,7 +60,7 @@ enum Part {
     Generation(u64),
 }
 
-/// How far it has come, and what it knows of the sessions of other servers.
+/// How far it has come, and the sessions of other servers.
 #[derive(Debug, Default)]
 pub(super) struct Follower {
     tail: Option<Tail>,
@@ -100,7 +100,7 @@ impl Follower {
         };
         if parts.demand.borrow().is_empty() {
             let end = parts.ask(Tail::at_end).await;
-            // Who subscribed meanwhile may need what is older.
+            // A subscription made meanwhile may need what is older.
             if end.is_some() && parts.demand.borrow().is_empty() {
                 self.tail = end;
                 self.is_informed = false;

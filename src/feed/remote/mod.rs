@@ -1,8 +1,8 @@
 //! Brings into the feed what other servers of the same database received, and what
-//! the database knows of all nodes.
+//! the database has of all nodes.
 //!
-//! Each `CACHE_UPDATE_INTERVAL_MS` it looks at the change stream, from where it
-//! looked last; the messages of new batches are read only while somebody wants
+//! Each `CACHE_UPDATE_INTERVAL_MS` it reads the change stream from where it
+//! stopped last; the messages of new batches are read only while a subscription wants
 //! them. What it hands to the hub is bounded by [`follow`], part by part.
 
 mod follow;
@@ -25,7 +25,7 @@ use crate::metrics::Metrics;
 use follow::Follower;
 use seed::Seeding;
 
-/// A question is given up after so many times `CACHE_UPDATE_TIMEOUT_S`.
+/// A read is given up after so many times `CACHE_UPDATE_TIMEOUT_S`.
 const GIVE_UP: u32 = 4;
 
 /// Pause until the projection of the nodes is looked at again while it lags.
@@ -36,7 +36,7 @@ const PROJECTION_WAIT: Duration = Duration::from_millis(50);
 pub struct RemoteParts {
     /// Name of this server.
     pub server_id: Arc<str>,
-    /// Ways to the database.
+    /// Connections to the database.
     pub pools: Pools,
     /// Where everything goes.
     pub hub: Addr<Hub>,
@@ -65,13 +65,13 @@ struct HubGone;
 /// read once this has begun: what is stored later comes live.
 pub async fn follow_others(parts: RemoteParts) {
     let mut follower = Follower::default();
-    // Without an answer it begins with the next look.
+    // If that fails it begins with the next look.
     follower.look(&parts, 0).await;
     actix_web::rt::spawn(Remote { parts, follower }.run());
 }
 
 impl Remote {
-    /// Asks until the hub has ended.
+    /// Runs until the hub has ended.
     async fn run(mut self) {
         let mut seeding = Seeding::default();
         let mut demand = self.parts.demand.clone();
@@ -128,7 +128,7 @@ impl RemoteParts {
         Ok(seeding)
     }
 
-    /// Asks the database on a thread that may block, in one snapshot. None without
+    /// Reads the database on a thread that may block, in one snapshot. None without
     /// an answer.
     async fn ask<T: Send + 'static>(
         &self,

@@ -1,4 +1,4 @@
-//! What the database knows of all nodes, page by page.
+//! The values of all nodes from the projection `nodes`, page by page.
 
 use std::time::{Duration, Instant};
 

@@ -27,7 +27,7 @@ enum Event {
     NotStored { writer: usize, committed: bool },
     /// A writer that was replaced commits after all.
     LateCommit,
-    /// The spool answers what it was asked last.
+    /// The spool answers its last request.
     SpoolAnswers { succeeds: bool },
     /// Sockets wait for the memory budget.
     MemoryPressure,
@@ -47,7 +47,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// What the spool was asked for.
+/// A request to the spool.
 #[derive(Debug)]
 enum SpoolRequest {
     Append(Arc<Batch>, Reservation),

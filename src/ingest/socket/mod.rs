@@ -288,7 +288,7 @@ impl NodeSocket {
         }
     }
 
-    /// Asks a peer that reads whether it still does.
+    /// Pings a peer that has answered before.
     fn heartbeat(&mut self, ctx: &mut Context) {
         let silence = self.intake.silence();
         let timeout = self.ingest.config.ingest.client_timeout;

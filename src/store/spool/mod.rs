@@ -280,7 +280,7 @@ impl Spool {
                 .file_stem()
                 .and_then(|stem| u64::from_str_radix(stem.to_str()?, 16).ok());
             match (extension, number) {
-                // It never got its name: its batch was still in memory, and counted as such.
+                // It was not renamed yet: its batch was still in memory, and counted as such.
                 (Some("part"), _) => fs::remove_file(&path)?,
                 (Some("batch"), Some(number)) => found.push((number, path)),
                 _ => {}
@@ -349,7 +349,7 @@ impl Spool {
         Some(file)
     }
 
-    /// A file that is no batch: its messages are lost, and counted as far as it tells.
+    /// A file that is no batch: its messages are lost, and counted as far as its header says.
     fn put_aside(&mut self, number: SpoolNumber) {
         let path = self.path(number);
         if let Err(error) = fs::rename(&path, path.with_extension("torn")) {

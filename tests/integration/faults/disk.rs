@@ -62,7 +62,7 @@ fn a_full_disk_under_the_spool_sheds_counts_and_recovers() {
     });
     assert!(app.metric("store_spool_failures_total") > 0.0);
     assert_eq!(app.get("/health/live").status, 200);
-    // Who introduces himself is lost last of all.
+    // Introductions are lost last of all.
     let mut late = app.node("/submit");
     late.send(r#"{"id":1,"payload":{"msg":"system.connected","name":"late","network_id":"late"}}"#);
     // The disk has space again, and the database is still unavailable.

@@ -199,7 +199,7 @@ fn connections_fall_silent_for_good_100_times() {
 
 /// Something in between acknowledges what the server sends, and forgets it; in
 /// the middle of a batch, or after COMMIT. Each time the writer is given up
-/// after a while, and its connection, which the database believes to be alive,
+/// after a while, and its connection, which counts as alive in the database,
 /// is ended over another one.
 fn connections_fall_silent(times: u64, timeout_s: u64) {
     let db = TestDb::new();
@@ -265,7 +265,7 @@ fn all_connections_fall_silent_for_good() {
     let sent = load.stop();
     let what = "all connections silent for good";
     assert_all_stored(what, &app, sent.numbers.end, |query| app.db.count(query));
-    // Threads still wait for answers, and hinder nobody.
+    // Threads still wait for answers, without an effect on others.
     assert!(app.stop().success(), "{}", app.log());
 }
 

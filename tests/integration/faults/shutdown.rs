@@ -1,4 +1,4 @@
-//! The server is told to stop while much waits.
+//! The server stops while much waits.
 
 use std::time::{Duration, Instant};
 

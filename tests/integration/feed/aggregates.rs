@@ -8,7 +8,7 @@ use crate::support::{FeedClient, TestApp, TestDb};
 
 const SPANS: u64 = 400;
 
-/// What SQL says of the same windows.
+/// The same windows by SQL.
 fn by_sql(db: &TestDb, of: &str, interval: u64) -> Vec<String> {
     db.texts(&format!(
         "SELECT to_char(date_bin('{interval} s', created_at, '2000-01-01Z') AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \

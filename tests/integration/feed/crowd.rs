@@ -1,4 +1,4 @@
-//! Many who connect or leave at once, and one who asks without end.
+//! Many subscribers that connect or leave at once, and one that sends requests without end.
 
 use std::io::{ErrorKind, Write};
 use std::sync::Barrier;
@@ -133,7 +133,7 @@ fn a_limit_holds_for_those_that_come_in_the_same_moment() {
                 connect(&app, path)
             };
             let clients: Vec<_> = (0..60).map(|_| scope.spawn(connect)).collect();
-            // Nobody leaves before all have tried; one that was reset has panicked.
+            // All stay until each has tried; one that was reset has panicked.
             let clients: Vec<_> = clients.into_iter().map(|client| client.join()).collect();
             let admitted = clients
                 .iter()

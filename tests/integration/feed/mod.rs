@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::FakeNode;
 
-/// Who a node says it is.
+/// The `system.connected` of a node.
 pub fn introduce(node: &mut FakeNode, id: u64, peer: &str, chain: &str) {
     let payload = json!({
         "msg": "system.connected", "name": format!("name of {peer}"), "chain": chain,

@@ -157,7 +157,7 @@ fn nodes_come_and_go() {
     feed.ask(&json!({"topic": "presence", "interest": "subscribe", "request_id": 1}));
     feed.next();
     let mut node = app.node("/submit");
-    // Nobody knows yet who it is.
+    // Its identity is not known yet.
     say(&mut node, 1, json!({"msg": "system.interval", "peers": 1}));
     introduce(&mut node, 1, "peer", "chain");
     let came = feed.next()["presence"][0].clone();

@@ -113,7 +113,7 @@ fn addresses_in_messages_are_for_those_who_may_see_them() {
     let open = TestApp::start();
     let mut node = open.node("/submit");
     introduce(&mut node, 1, "peer", "chain");
-    // Through a proxy nobody knows who it is.
+    // Through a proxy it is not known as local.
     let mut outside = FeedClient::connect_with(&open, &[("via", "1.1 proxy")]);
     let mut inside = FeedClient::connect(&open);
     for feed in [&mut outside, &mut inside] {

@@ -34,7 +34,7 @@ fn bad_requests_get_clear_errors_and_harm_nobody() {
     assert_eq!(feed.next(), json!({"ack": {"request_id": "a"}}));
     feed.ask(&twice);
     assert_eq!(feed.next()["request_id"], "a");
-    // Old clients ask for no acknowledgement.
+    // Old clients send no request_id.
     feed.ask(&json!({"peer_id": "q", "msg": "m", "interest": "subscribe"}));
     for number in 0..98 {
         feed.ask(&json!({"peer_id": "p", "msg": format!("m{number}"), "interest": "subscribe"}));

@@ -1,4 +1,5 @@
-//! A reader that stalls: it is told, or given up, and harms nobody.
+//! A subscriber that stalls gets the number of messages that it missed, or is disconnected;
+//! others are not affected.
 
 use std::time::Duration;
 
@@ -57,7 +58,7 @@ fn a_slow_reader_is_told_what_it_missed_and_others_miss_nothing() {
         }
         assert!(sent < 5_000);
     }
-    // It wakes up, and is told exactly how much is missing.
+    // It wakes up, and gets the exact number of messages that it missed.
     let (mut got, mut lagged, mut last) = (0, 0, None);
     while last != Some(sent - 1) {
         let Some(answer) = slow.next_within(Duration::from_secs(5)) else {

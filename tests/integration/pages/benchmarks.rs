@@ -405,7 +405,7 @@ fn a_token_for_writing_is_asked_for_kept_and_never_shown() {
     browser.wait_until("document.querySelector('dialog') === null");
     assert_eq!(app.db.count("SELECT count(*) FROM host_systems"), 1);
 
-    // The next form does not ask again, also after the page was loaded anew.
+    // The next form has no field for it, also after the page was loaded anew.
     browser.reload();
     browser.wait_for("#updated time");
     browser.click("#tools > button:last-child");

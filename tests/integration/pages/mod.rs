@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::support::{Browser, TestApp, wait_until};
 
-/// What holds for every page, in every state: no error, no request to anybody
+/// What holds for every page, in every state: no error, no request to any other
 /// else, nothing that axe-core objects to, in light and dark and on a phone,
 /// where nothing sticks out. `ready` is what the page shows when it is done.
 #[track_caller]

@@ -1,4 +1,4 @@
-//! That the made-up network does what it is told: what its nodes say they have
+//! The made-up network itself: what its nodes report they have
 //! done is what the server and the database know of them.
 
 use chrono::TimeDelta;

@@ -408,7 +408,7 @@ fn every_reason_for_the_end_of_a_session_has_words() {
         let words = browser.run(&format!(
             "return import('/dashboard/lib/reasons.js').then((m) => m.reasonWords('{label}'))"
         ));
-        // Without words of its own it would be told like this.
+        // Without words of its own a reason is shown like this.
         assert_ne!(words, label.replace('_', " "), "{label}");
     }
 }

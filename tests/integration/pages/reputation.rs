@@ -46,7 +46,7 @@ fn the_reputation_page_is_sound() {
 #[test]
 fn the_matrix_shows_what_the_database_has_and_moves() {
     let app = TestApp::start();
-    // Nodes 3 and 7 are old enough to tell.
+    // Nodes 3 and 7 are old enough to report.
     let mut network = Network::start(&app, &[("Alpha", 8)]);
     network.rate(3, &[(0, -42, true), (1, 250, false), (2, -20_000, true)]);
     network.rate(7, &[(0, 10, false), (2, i64::from(i32::MIN), false)]);
@@ -226,7 +226,7 @@ fn many_reporters_have_a_limited_number_of_columns_and_are_searched() {
     network.wait_stored(&app);
     let browser = Browser::start();
     open(&browser, &app, "");
-    browser.wait_for_text("#matrix", "Columns for 24 of 26 peers");
+    browser.wait_for_text("#matrix", "Columns for 24 of 26 reporters");
     wait_for_column(&browser, MATRIX, "Reports", &["26"]);
     let titles = |browser: &Browser| browser.texts(&format!("{MATRIX} thead tr:first-child th"));
     assert_eq!(titles(&browser).len(), 7 + 24);

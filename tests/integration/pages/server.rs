@@ -89,7 +89,7 @@ fn the_server_page_shows_what_the_database_has_and_moves() {
     network.disconnect(0);
     browser.wait_for_text(&tile("connections", 1), "3");
 
-    // The same as the server says of its database.
+    // The same as in the answer of the server about its database.
     let relations = app.get("/stats/db").json();
     let tables: Vec<&str> = relations
         .as_array()
@@ -144,7 +144,7 @@ fn losses_are_loud() {
         assert_eq!(browser.accessibility_faults(), [""; 0]);
     }
 
-    // Who comes later sees it too, but no longer as something that goes on.
+    // A page that is opened later shows it too, but no longer as something that goes on.
     browser.reload();
     browser.wait_for(".verdict[data-level=attention]");
     browser.wait_for_text(

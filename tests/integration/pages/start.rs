@@ -13,7 +13,7 @@ fn the_start_page_says_how_to_connect_and_becomes_the_live_view_with_the_first_n
     browser.wait_for_text("#live", "Waiting for the first node.");
 
     FakeNode::try_connect(app.port(), "/telemetry");
-    browser.wait_for_text("#live", "A node asks for /telemetry");
+    browser.wait_for_text("#live", "A node requests /telemetry");
     browser.wait_for_text("#live", &line);
 
     let mut network = Network::start(&app, &[("Alpha", 1)]);
@@ -24,7 +24,7 @@ fn the_start_page_says_how_to_connect_and_becomes_the_live_view_with_the_first_n
     assert_eq!(browser.console_errors(), [""; 0]);
     assert_eq!(browser.requests_outside(&app), [""; 0]);
 
-    // Who comes back for the line is not sent away.
+    // A reader who comes back for the line stays on the page.
     assert_sound(&browser, &app, "/", "#live a");
     assert_eq!(browser.run("return location.pathname"), "/");
 }

@@ -14,7 +14,7 @@ const COMMIT: &[u8] = b"Q\0\0\0\x0bCOMMIT\0";
 /// How often a thread that waits for bytes looks whether it should end.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A TCP proxy; what it was told holds for all connections, old and new.
+/// A TCP proxy; its faults hold for all connections, old and new.
 pub struct ChaosProxy {
     port: u16,
     network: Arc<Network>,
@@ -99,13 +99,13 @@ impl ChaosProxy {
         format!("{account}@127.0.0.1:{}/{name}", self.port)
     }
 
-    /// A black hole: nothing comes through, and nobody is told.
+    /// A black hole: nothing comes through, and neither end gets an error.
     pub fn set_silent(&self, is_silent: bool) {
         self.network.is_silent.store(is_silent, Ordering::Relaxed);
     }
 
     /// Nothing comes any more through the connections that there are, and
-    /// nobody is told; new ones work. Something in between still acknowledges.
+    /// neither end gets an error; new ones work. Something in between still acknowledges.
     pub fn forget_connections(&self) {
         let connections = self.network.connections.load(Ordering::Relaxed);
         self.network.forgotten.store(connections, Ordering::Relaxed);
@@ -129,7 +129,7 @@ impl ChaosProxy {
         self.network.cuts_left.store(times, Ordering::Relaxed);
     }
 
-    /// As [`Self::cut`], but nobody is told: nothing comes through any more, and
+    /// As [`Self::cut`], but without an error: nothing comes through any more, and
     /// something in between still acknowledges.
     pub fn silence(&self, times: u64) {
         self.network.cuts_are_silent.store(true, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Somebody who listens to the live feed.
+//! A subscriber of the live feed.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;

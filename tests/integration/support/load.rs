@@ -12,7 +12,7 @@ use super::fake_node::{BINARY, FIN, FakeNode, frame};
 /// How often the node sends what is due.
 const TICK: Duration = Duration::from_millis(10);
 
-/// A node that sends until it is told to stop, or until its connection breaks.
+/// A node that sends until it is stopped, or until its connection breaks.
 pub struct Load {
     sent: Arc<AtomicU32>,
     stop: Arc<AtomicBool>,

@@ -27,7 +27,7 @@ pub use test_db::{TestDb, rename_database};
 /// How long any condition may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A port that nobody listens on, for a server that comes back where it was.
+/// A port without a listener, for a server that comes back where it was.
 pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()

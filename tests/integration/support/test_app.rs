@@ -128,7 +128,7 @@ impl TestAppBuilder {
             port: 0,
             db,
             data_dir: Some(data_dir),
-            // Metrics are asked for in plain HTTP.
+            // Metrics are requested in plain HTTP.
             checks_conservation: !self.env.contains_key("TLS_CERT_PATH"),
             token: self.env.get("READ_TOKENS").cloned(),
             env: self.env,

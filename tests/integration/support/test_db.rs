@@ -142,7 +142,7 @@ impl Drop for TestDb {
     }
 }
 
-/// Gives a database another name; nobody may be connected to it.
+/// Gives a database another name; it may have no connection.
 pub fn rename_database(from: &str, to: &str) {
     admin()
         .batch_execute(&format!("ALTER DATABASE {from} RENAME TO {to}"))

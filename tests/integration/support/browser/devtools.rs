@@ -9,7 +9,7 @@ use tungstenite::{Message, WebSocket};
 
 use crate::support::PATIENCE;
 
-/// Most events of a kind that are kept until they are asked for.
+/// Most events of a kind that are kept until they are taken.
 const EVENTS_MAX: usize = 100_000;
 
 /// A connection to the browser with a browser context and a page in it, which
@@ -21,7 +21,7 @@ pub(super) struct DevTools {
     pub(super) target: String,
     /// Session of the page, once there is one.
     session: Option<String>,
-    /// What the page noticed and nobody asked for yet.
+    /// Events of the page that were not taken yet.
     pub(super) noticed: Noticed,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct DevTools {
 pub(super) struct Noticed {
     /// Errors in the console, uncaught exceptions and failed requests.
     pub(super) errors: Vec<String>,
-    /// Addresses that were asked for.
+    /// Addresses that were requested.
     pub(super) requests: Vec<String>,
     /// Number of the newest document of the page that is loaded, with all its parts.
     loaded: String,

@@ -22,7 +22,7 @@
 //! browser.use_phone();                              // and use_desktop()
 //! assert_eq!(browser.sideways_scroll(), 0);
 //! assert_eq!(browser.accessibility_faults(), [""; 0]);
-//! assert_eq!(browser.console_errors(), [""; 0]);    // since it was last asked
+//! assert_eq!(browser.console_errors(), [""; 0]);    // since the last call
 //! assert_eq!(browser.requests_outside(&app), [""; 0]);
 //! let slow = browser.long_tasks();                  // milliseconds each, over 50
 //! ```
@@ -373,7 +373,7 @@ impl Browser {
         (width.as_i64().unwrap() - i64::from(self.width.get())).max(0)
     }
 
-    /// Whether the person prefers dark pages; nobody here wants to see them move.
+    /// Whether dark pages are preferred; motion is reduced.
     pub fn set_dark(&self, is_dark: bool) {
         let scheme = if is_dark { "dark" } else { "light" };
         let features = json!([

@@ -37,7 +37,7 @@ impl Browser {
     }
 
     /// Errors in the console, uncaught exceptions and failed requests since
-    /// this was last asked.
+    /// the last call.
     #[track_caller]
     pub fn console_errors(&self) -> Vec<String> {
         self.try_console_errors().unwrap()
@@ -50,7 +50,7 @@ impl Browser {
         ))
     }
 
-    /// Addresses that were asked for, websockets too, since this was last asked.
+    /// Addresses that were requested, websockets too, since the last call.
     #[track_caller]
     pub fn requests(&self) -> Vec<String> {
         self.catch_up().unwrap();
@@ -62,7 +62,7 @@ impl Browser {
         self.try_run("").map(drop)
     }
 
-    /// Requests that did not go to this server, since requests were last asked for.
+    /// Requests that did not go to this server, since the last call of `requests`.
     #[track_caller]
     pub fn requests_outside(&self, app: &TestApp) -> Vec<String> {
         let server = app.url("/");
@@ -76,7 +76,7 @@ impl Browser {
     }
 
     /// How long the page did not answer, in milliseconds each, wherever it was
-    /// more than 50, since it was opened or this was last asked.
+    /// more than 50, since it was opened or since the last call.
     #[track_caller]
     pub fn long_tasks(&self) -> Vec<f64> {
         serde_json::from_value(self.run(TAKE_LONG_TASKS)).unwrap()

@@ -1,9 +1,9 @@
-//! A made-up network: fake nodes on chains that grow when a test says so, the
+//! A made-up network: fake nodes on chains that grow by calls of a test, the
 //! same in every run, over real websockets.
 //!
 //! Nodes are numbered through all chains, and so are chains. All start at block
-//! [`FIRST_HEIGHT`]. Each fourth node of a chain is an old one: it speaks the
-//! flat format, and only such nodes send profiling spans and what they think of
+//! [`FIRST_HEIGHT`]. Each fourth node of a chain is an old one: it sends the
+//! flat format, and only such nodes send profiling spans and the reputations of
 //! their peers.
 //!
 //! ```ignore
@@ -15,14 +15,14 @@
 //! network.step();                    // six seconds of all chains at once
 //! network.disconnect(3);             // and reconnect(3); reconnect_all(&app) after a restart
 //! network.profile(3, "pallet_babe", "on_initialize", 235_760);
-//! network.rate(3, &[(1, -42, true)]); // node 3 thinks so of node 1, and is connected to it
+//! network.rate(3, &[(1, -42, true)]); // node 3 reports -42 for node 1, and is connected to it
 //! network.send(3, "txpool.import", json!({"ready": 7, "future": 0}));
 //! network.play_past(hours, seconds); // history, dated as such by wait_stored; needs Network::SETTINGS
 //! network.wait_stored(&app);         // all that was sent is in the database
 //! assert_eq!(browser.text("td.height"), network.node(3).height.to_string());
 //! ```
 //!
-//! A test that lasts longer than `NODE_IDLE_TIMEOUT_S` has to let its nodes speak.
+//! In a test that lasts longer than `NODE_IDLE_TIMEOUT_S` nodes have to send.
 
 mod node;
 mod words;
@@ -283,7 +283,7 @@ impl Network {
         }
     }
 
-    /// What a node thinks of others: (node, reputation, whether it is connected
+    /// The reputations that a node reports: (node, reputation, whether it is connected
     /// to it); of old nodes only.
     #[track_caller]
     pub fn rate(&mut self, node: usize, peers: &[(usize, i64, bool)]) {
@@ -306,7 +306,7 @@ impl Network {
         self.send(node, "system.network_state", json!({"state": state}));
     }
 
-    /// What a node thinks of all others of its chain: much of most, little of few.
+    /// A node reports all others of its chain: most with a high reputation, few with a low one.
     fn rate_all(&mut self, node: usize) {
         let peers = self.chains[self.nodes[node].chain].nodes.clone();
         let ratings: Vec<_> = peers

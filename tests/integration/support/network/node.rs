@@ -13,7 +13,7 @@ pub struct Node {
     pub peer_id: String,
     /// Number of its chain.
     pub chain: usize,
-    /// From before 2021: it speaks the flat format, and sends spans and reputations.
+    /// From before 2021: it sends the flat format, spans and reputations.
     pub is_old: bool,
     pub is_authority: bool,
     pub height: u64,
