@@ -74,6 +74,19 @@ pub fn are_readable(conn: &mut PgConnection) -> QueryResult<bool> {
     Ok(found.found)
 }
 
+/// Keeps messages in their partitions until the end of the transaction, whose snapshot
+/// has to be taken afterwards: it does not see those that are moved later.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn keep_in_place(conn: &mut PgConnection) -> QueryResult<()> {
+    diesel::sql_query(
+        "LOCK TABLE ONLY telemetry_messages, ONLY telemetry_messages_audit IN ACCESS SHARE MODE",
+    )
+    .execute(conn)?;
+    Ok(())
+}
+
 #[derive(QueryableByName)]
 struct Found {
     #[diesel(sql_type = Bool)]

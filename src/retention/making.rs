@@ -79,7 +79,13 @@ pub(super) fn empty_default(
                 .max()
                 .map_or(cell(gap.start).start, |end| end.max(cell(gap.start).start));
             let span = PartitionBounds { start, ..gap };
-            result = result.and(make(conn, (audit, span), now, Some(lease)));
+            let made = make(conn, (audit, span), now, Some(lease));
+            let is_busy = made.is_err();
+            result = result.and(made);
+            if is_busy {
+                // Others wait behind each try, and the next would meet the same query.
+                break;
+            }
         }
     }
     result

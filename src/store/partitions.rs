@@ -86,7 +86,10 @@ pub fn list(conn: &mut PgConnection) -> QueryResult<Vec<Partition>> {
 }
 
 /// Makes a partition, and moves into it what lies in the default one of its span,
-/// unless that is too much: writers wait meanwhile.
+/// unless that is too much: others wait meanwhile.
+///
+/// The lock on the whole table is for queries. One that was planned with the default
+/// partition alone would wait for that, and find it empty.
 ///
 /// # Errors
 /// If the database cannot be written, or is busy; then try again.
@@ -105,13 +108,24 @@ pub fn create(conn: &mut PgConnection, audit: bool, span: PartitionBounds) -> Qu
     if strays.count > MOVED_ROWS_MAX {
         return Ok(Made::Crowded);
     }
+    let (lock, moves) = match strays.count {
+        // If some have come meanwhile, attaching fails.
+        0 => (String::new(), String::new()),
+        _ => (
+            format!("LOCK TABLE ONLY {parent} IN ACCESS EXCLUSIVE MODE;"),
+            format!(
+                "WITH moved AS (DELETE FROM {parent}_default WHERE {within} RETURNING *)
+                 INSERT INTO {name} SELECT * FROM moved;"
+            ),
+        ),
+    };
     conn.transaction(|conn| {
         conn.batch_execute(&format!(
             "SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS};
+             {lock}
              LOCK TABLE {parent}_default IN ACCESS EXCLUSIVE MODE;
              CREATE TABLE {name} (LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES INCLUDING STORAGE);
-             WITH moved AS (DELETE FROM {parent}_default WHERE {within} RETURNING *)
-             INSERT INTO {name} SELECT * FROM moved;
+             {moves}
              ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES FROM ('{start}') TO ('{end}');"
         ))
     })?;
@@ -137,7 +151,7 @@ pub fn adopt_default(
     conn.transaction(|conn| {
         conn.batch_execute(&format!(
             "SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS};
-             LOCK TABLE {parent} IN ACCESS EXCLUSIVE MODE;
+             LOCK TABLE ONLY {parent} IN ACCESS EXCLUSIVE MODE;
              ALTER TABLE {parent} DETACH PARTITION {parent}_default;
              ALTER TABLE {parent}_default RENAME TO {name};
              CREATE TABLE {parent}_default (LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES INCLUDING STORAGE);

@@ -1,8 +1,19 @@
 //! Expired messages go with their partition; audit data and open sessions stay.
 
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 use serde_json::json;
+use tetcore_analytics::store::partitions::{self, Made, PartitionBounds};
 
 use crate::support::{TestApp, TestDb, wait_until};
+
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
 
 /// A partition of an hour that ended `hours` ago, with a message of session `session`.
 fn old_partition(db: &TestDb, parent: &str, hours: u32, session: u32) {
@@ -70,11 +81,9 @@ fn purging_goes_on_while_messages_come_and_while_somebody_reads() {
     let db = TestDb::new();
     old_partition(&db, "telemetry_messages", 48, 900_001);
     let mut reader = db.connect();
-    diesel::connection::SimpleConnection::batch_execute(
-        &mut reader,
-        "BEGIN; SELECT count(*) FROM telemetry_logs",
-    )
-    .unwrap();
+    reader
+        .batch_execute("BEGIN; SELECT count(*) FROM telemetry_logs")
+        .unwrap();
     let app = TestApp::builder()
         .db(db)
         .env("LOG_EXPIRY_H", 24)
@@ -89,7 +98,7 @@ fn purging_goes_on_while_messages_come_and_while_somebody_reads() {
         app.metric("retention_failures_total") >= 1.0
     });
     app.wait_stored(sent);
-    diesel::connection::SimpleConnection::batch_execute(&mut reader, "COMMIT").unwrap();
+    reader.batch_execute("COMMIT").unwrap();
     wait_until("the partition is gone", || {
         app.metric("retention_purged_partitions_total") == 1.0
     });
@@ -163,7 +172,7 @@ kind_id = 100; \
         .env("PURGE_INTERVAL_S", 1)
         .start();
     wait_until("expired hours are gone", || app.db.texts(hours) == ["9"]);
-    let start = (chrono::Utc::now() - chrono::TimeDelta::hours(100)).format("%FT%TZ");
+    let start = (Utc::now() - TimeDelta::hours(100)).format("%FT%TZ");
     let series = other
         .get(&format!(
             "/api/v1/series?peer_id=peer&points=20&start_time={start}"
@@ -191,11 +200,9 @@ fn a_partition_that_could_not_be_made_is_made_under_traffic() {
          VALUES (90001, now() - interval '3 days', 1, 0, '{}'), (90002, now() - interval '2 days', 1, 0, '{}')",
     );
     let mut reader = db.connect();
-    diesel::connection::SimpleConnection::batch_execute(
-        &mut reader,
-        "BEGIN; SELECT count(*) FROM telemetry_logs",
-    )
-    .unwrap();
+    reader
+        .batch_execute("BEGIN; SELECT count(*) FROM telemetry_logs")
+        .unwrap();
     let app = TestApp::builder().db(db).env("PURGE_INTERVAL_S", 1).start();
     let mut node = app.node("/submit");
     let mut sent = 0;
@@ -209,7 +216,7 @@ fn a_partition_that_could_not_be_made_is_made_under_traffic() {
         app.metric("retention_stray_messages") >= 60_002.0
             && app.metric("retention_failures_total") >= 1.0
     });
-    diesel::connection::SimpleConnection::batch_execute(&mut reader, "COMMIT").unwrap();
+    reader.batch_execute("COMMIT").unwrap();
     wait_until("the default partition is empty", || {
         send();
         app.db
@@ -249,4 +256,47 @@ fn audit_has_a_partition_for_each_month_with_messages() {
             .count("SELECT count(*) FROM telemetry_messages_audit_default"),
         0
     );
+}
+
+#[test]
+fn a_query_finds_messages_while_they_are_moved_into_their_partition() {
+    let db = TestDb::new();
+    // The partition is made up to the creation of its table, and waits there.
+    db.execute(
+        "INSERT INTO telemetry_messages (id, created_at, peer_connection_id, kind_id, logs)
+         SELECT i, '2020-01-01T00:00Z'::timestamptz + i * interval '1 s', 1, 0, '{}' FROM generate_series(1, 1000) i;
+         CREATE FUNCTION pause() RETURNS event_trigger LANGUAGE plpgsql AS
+         $$ BEGIN PERFORM set_config('lock_timeout', '0', true), pg_advisory_xact_lock(1); END $$;
+         CREATE EVENT TRIGGER pause ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION pause();",
+    );
+    let mut holder = db.connect();
+    holder.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+    let (mut maker, mut reader) = (db.connect(), db.connect());
+    let start: DateTime<Utc> = "2020-01-01T00:00:00Z".parse().unwrap();
+    let bounds = PartitionBounds {
+        start,
+        end: start + TimeDelta::hours(1),
+    };
+    let waiting = |what: &str| {
+        db.count(&format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%{what}%'"
+        )) == 1
+    };
+    std::thread::scope(|scope| {
+        let made = scope.spawn(move || partitions::create(&mut maker, false, bounds));
+        wait_until("the table is created", || waiting("ATTACH PARTITION"));
+        let count = "SELECT count(*) FROM telemetry_rows WHERE created_at >= '2020-01-01T00:00Z' AND created_at < '2020-01-01T01:00Z'";
+        let found = scope.spawn(move || {
+            let found: Found = diesel::sql_query(count).get_result(&mut reader).unwrap();
+            found.count
+        });
+        wait_until("the query waits for it", || waiting("FROM telemetry_rows"));
+        holder
+            .batch_execute("SELECT pg_advisory_unlock(1)")
+            .unwrap();
+        assert_eq!(made.join().unwrap().unwrap(), Made::Whole);
+        assert_eq!(found.join().unwrap(), 1_000);
+    });
+    let left = "SELECT count(*) FROM telemetry_messages_default";
+    assert_eq!(db.count(left), 0);
 }

@@ -224,7 +224,10 @@ impl Follower {
             return Some(Vec::new());
         }
         let selection = self.selection(&wanted);
-        let read = move |conn: &mut _| messages::selected(conn, &batches, &selection);
+        let read = move |conn: &mut _| {
+            messages::keep_in_place(conn)?;
+            messages::selected(conn, &batches, &selection)
+        };
         let rows = parts.ask(read).await?;
         let unknown: HashSet<i64> = rows
             .iter()
