@@ -11,7 +11,7 @@ use super::filter::Filter;
 use super::windows::{Aggregate, AggregateKind};
 use crate::telemetry::parse_time;
 
-/// Longest text of a field, bytes, as for parameters of queries.
+/// Longest text of a field, bytes.
 const TEXT_BYTES_MAX: usize = 1_024;
 
 /// Longest window, seconds: a day.

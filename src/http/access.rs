@@ -8,8 +8,8 @@ use actix_web::http::{Method, Uri};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::AppError;
 use super::client_ip::{X_FORWARDED_FOR, client_ip, parse_hop};
+use super::{AppError, v1};
 use crate::config::AccessConfig;
 use crate::metrics::RefuseReason;
 
@@ -147,6 +147,7 @@ fn is_reading(method: &Method) -> bool {
 fn is_open(asked: &Asked<'_>) -> bool {
     let path = asked.uri.path();
     let path = path.strip_suffix('/').unwrap_or(path);
+    let path = path.strip_prefix(v1::PREFIX).unwrap_or(path);
     is_node_door(asked)
         || matches!(path, "/health" | "/health/live" | "/health/ready") && is_reading(asked.method)
 }
@@ -328,6 +329,8 @@ mod tests {
                 "/no/such/route",
                 "/health/liver",
                 "/health/live//",
+                "/api/v1/nodes",
+                "/api/v1/api/v1/health",
             ] {
                 assert_eq!(
                     status(&access, Method::GET, path, "127.0.0.1", &values),
@@ -350,10 +353,12 @@ mod tests {
                 ),
                 writes
             );
-            assert_eq!(
-                status(&access, Method::GET, "/health/live/", "127.0.0.1", &values),
-                200
-            );
+            for path in ["/health/live/", "/api/v1/health", "/api/v1/health/ready"] {
+                assert_eq!(
+                    status(&access, Method::GET, path, "127.0.0.1", &values),
+                    200
+                );
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 use chrono::Utc;
+use serde::Serialize;
 
 use super::answer::Answer;
 use super::error::{EntryErrors, ErrorBody, ReadErrors};
@@ -17,7 +18,7 @@ use crate::store::benchmarks::{
 };
 
 /// A JSON object.
-type Body = web::Json<Object>;
+pub(super) type Body = web::Json<Object>;
 
 /// The machines under test, in the order in which they were entered.
 #[utoipa::path(
@@ -43,11 +44,18 @@ pub(super) async fn enter_host_system(
     state: web::Data<AppState>,
     body: Body,
 ) -> Result<web::Json<HostSystem>, AppError> {
-    let new = read_host_system(body.into_inner())?;
+    enter_machine_as(&state, read_host_system(body.into_inner())?).await
+}
+
+/// Enters a machine; the answer is in the words of `T`.
+pub(super) async fn enter_machine_as<T: From<HostSystem> + Serialize>(
+    state: &AppState,
+    new: NewHostSystem,
+) -> Result<web::Json<T>, AppError> {
     let system = state
         .enter(move |conn| Ok(insert_host_system(conn, &new)?))
         .await?;
-    Ok(web::Json(system))
+    Ok(web::Json(system.into()))
 }
 
 /// The benchmark runs, the latest first.
@@ -78,7 +86,14 @@ pub(super) async fn enter(
     state: web::Data<AppState>,
     body: Body,
 ) -> Result<web::Json<Benchmark>, AppError> {
-    let new = read_benchmark(body.into_inner())?;
+    enter_run_as(&state, read_benchmark(body.into_inner())?).await
+}
+
+/// Enters a run; the answer is in the words of `T`.
+pub(super) async fn enter_run_as<T: From<Benchmark> + Serialize>(
+    state: &AppState,
+    new: NewBenchmark,
+) -> Result<web::Json<T>, AppError> {
     let benchmark = state
         .enter(move |conn| {
             insert_benchmark(conn, &new)?.ok_or(QueryError::NotFound {
@@ -86,7 +101,7 @@ pub(super) async fn enter(
             })
         })
         .await?;
-    Ok(web::Json(benchmark))
+    Ok(web::Json(benchmark.into()))
 }
 
 /// Deletes a benchmark run with its phases.

@@ -101,7 +101,8 @@ impl AppError {
         Self::Internal
     }
 
-    fn code(&self) -> &'static str {
+    /// Short name of the kind of error, for programs.
+    pub(super) fn code(&self) -> &'static str {
         match self {
             Self::BadRequest { .. } => "bad_request",
             Self::Unauthorized { .. } => "unauthorized",

@@ -19,8 +19,8 @@ use crate::telemetry::is_storable;
 /// Largest body: a chain specification with its genesis state may have megabytes.
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Longest text of a field, bytes.
-const TEXT_BYTES_MAX: usize = 65_536;
+/// Longest text of a field, characters.
+pub(super) const TEXT_CHARS_MAX: usize = 65_536;
 
 /// Errors of query strings.
 pub(super) fn query_config() -> QueryConfig {
@@ -81,14 +81,13 @@ impl Fields {
 
     /// A text, if there is one.
     pub(super) fn text(&mut self, name: &'static str) -> Result<Option<String>, QueryError> {
+        let is_short = |text: &str| text.chars().count() <= TEXT_CHARS_MAX;
         match self.take(name) {
             None => Ok(None),
-            Some(Value::String(text)) if text.len() <= TEXT_BYTES_MAX && !text.contains('\0') => {
-                Ok(Some(text))
-            }
+            Some(Value::String(text)) if is_short(&text) && !text.contains('\0') => Ok(Some(text)),
             Some(_) => Err(QueryError::invalid(
                 name,
-                format!("must be a text of at most {TEXT_BYTES_MAX} bytes without U+0000"),
+                format!("must be a text of at most {TEXT_CHARS_MAX} characters without U+0000"),
             )),
         }
     }
@@ -96,10 +95,10 @@ impl Fields {
     /// A whole number from 1 on, if there is one.
     pub(super) fn positive(&mut self, name: &'static str) -> Result<Option<i64>, QueryError> {
         const RANGE: RangeInclusive<i64> = 1..=i64::MAX;
-        let Some(value) = self.take(name) else {
+        let Some(raw) = self.0.remove(name).filter(|raw| raw.get() != "null") else {
             return Ok(None);
         };
-        let number = value.as_i64().filter(|number| RANGE.contains(number));
+        let number = whole(raw.get()).filter(|number| RANGE.contains(number));
         let refuse = || {
             QueryError::invalid(
                 name,
@@ -165,6 +164,24 @@ fn has_large_number(value: &Value) -> bool {
     }
 }
 
+/// A whole number to the digit; JSON may also write `5.0` or `5e3`.
+fn whole(json: &str) -> Option<i64> {
+    const DIGITS_MAX: usize = 19;
+    let (mantissa, exponent) = json.split_once(['e', 'E']).unwrap_or((json, "0"));
+    let (before, after) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let exponent: i64 = exponent.parse().ok()?;
+    let zeros = exponent.checked_sub(i64::try_from(after.len()).ok()?)?;
+    let digits = format!("{before}{after}");
+    let zeros_max = usize::try_from(zeros.unsigned_abs()).ok()?;
+    if zeros >= 0 {
+        let zeros = "0".repeat(zeros_max.min(DIGITS_MAX));
+        return format!("{digits}{zeros}").parse().ok();
+    }
+    let (whole, part) = digits.split_at_checked(digits.len().checked_sub(zeros_max)?)?;
+    let is_whole = part.bytes().all(|digit| digit == b'0');
+    is_whole.then(|| whole.parse().ok())?
+}
+
 /// A field that must be there.
 pub(super) fn required<T>(name: &'static str, value: Option<T>) -> Result<T, QueryError> {
     value.ok_or_else(|| QueryError::invalid(name, "is required"))
@@ -183,16 +200,46 @@ mod tests {
     #[test]
     fn fields_are_checked_by_type() {
         let mut body = fields(
-            json!({"t": 1, "n": "1", "m": 0, "w": 1, "o": [], "p": {"a": ["\0"]}, "f": 1.5}),
+            json!({"t": 1, "n": "1", "m": 0, "w": 1, "o": [], "p": {"a": ["\0"]}, "f": 1.5, "e": 1e19,
+                "g": 5595.0, "x": "é".repeat(TEXT_CHARS_MAX), "y": "x".repeat(TEXT_CHARS_MAX + 1)}),
         );
         assert!(body.text("t").is_err());
         assert!(body.positive("n").is_err());
         assert!(body.positive("m").is_err());
         assert!(body.positive("f").is_err());
+        assert!(body.positive("e").is_err());
+        assert_eq!(body.positive("g").unwrap(), Some(5_595));
+        assert!(body.text("x").is_ok());
+        assert!(body.text("y").is_err());
         assert!(body.time("w").is_err());
         assert!(body.object("o").is_err());
         assert!(body.object("p").is_err());
         assert!(body.end().is_ok());
+    }
+
+    #[test]
+    fn whole_numbers_are_read_to_the_digit_however_they_are_written() {
+        for (json, number) in [
+            ("5595.0", Some(5_595)),
+            ("5e3", Some(5_000)),
+            ("5.5e+1", Some(55)),
+            ("1200E-2", Some(12)),
+            ("1902243846449787.0", Some(1_902_243_846_449_787)),
+            ("9007199254740993.00", Some(9_007_199_254_740_993)),
+            ("9.223372036854775807e18", Some(i64::MAX)),
+            ("-3", Some(-3)),
+            ("9223372036854775808", None),
+            ("1e99999999999", None),
+            ("1e-99999999999", None),
+            ("1e-9223372036854775808", None),
+            ("5.5", None),
+            ("12e-3", None),
+            ("\"5\"", None),
+            ("[5]", None),
+            ("true", None),
+        ] {
+            assert_eq!(whole(json), number, "{json}");
+        }
     }
 
     #[test]

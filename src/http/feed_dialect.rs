@@ -5,6 +5,7 @@ use bytestring::ByteString;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
+use super::AppError;
 use crate::feed::{
     Aggregate, Cursor, Filter, Form, Item, Items, NodeChanged, Presence, PresenceChange, RequestId,
     Shared, WindowRow,
@@ -14,9 +15,19 @@ use crate::telemetry::hide_addresses;
 /// Rows of nodes, and comings and goings, look the same for all.
 const FOR_ALL: Form = Form(0);
 
+/// The words of answers, where they differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Words {
+    /// Those of `/feed`.
+    First,
+    /// Those of `/api/v1/feed`.
+    V1,
+}
+
 /// How feed answers look for one connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FeedDialect {
+    pub(super) words: Words,
     /// Addresses in the fields of messages are shown.
     pub(super) with_addresses: bool,
 }
@@ -105,18 +116,8 @@ impl FeedDialect {
         aggregate: &Aggregate,
         rows: Vec<WindowRow>,
     ) -> ByteString {
-        let rows = rows.into_iter();
-        let data: Vec<Value> = rows
-            .map(|row| {
-                json!({
-                    "time": row.value,
-                    "name": row.name,
-                    "target": row.target,
-                    "values": {"count": row.count},
-                    "created_at": row.start.to_rfc3339_opts(SecondsFormat::Secs, true),
-                })
-            })
-            .collect();
+        let rows = rows.into_iter().map(|row| self.window(&row));
+        let data: Vec<Value> = rows.collect();
         let aggregate = json!({
             "type": aggregate.kind.name(),
             "interval": aggregate.interval.num_seconds(),
@@ -143,17 +144,47 @@ impl FeedDialect {
 
     /// A request was refused.
     pub(super) fn refused(self, problem: &str, id: Option<&RequestId>) -> ByteString {
+        let error = self.error("bad_request", problem);
         let text = match id {
-            Some(id) => json!({"error": problem, "request_id": id}),
-            None => json!({ "error": problem }),
+            Some(id) => json!({"error": error, "request_id": id}),
+            None => json!({ "error": error }),
         };
         text.to_string().into()
     }
 
-    /// Something about a subscription failed.
-    pub(super) fn failed(self, problem: &str, filter: &Filter) -> ByteString {
-        let text = json!({"error": problem, "peer_message": peer_message(filter)});
+    /// The history of a subscription, or the rest of it, cannot be read.
+    pub(super) fn without_history(self, error: &AppError, filter: &Filter) -> ByteString {
+        let problem = format!("the history could not be read: {error}");
+        let error = self.error(error.code(), &problem);
+        let text = json!({"error": error, "peer_message": peer_message(filter)});
         text.to_string().into()
+    }
+
+    fn error(self, code: &str, problem: &str) -> Value {
+        match self.words {
+            Words::First => json!(problem),
+            Words::V1 => json!({"code": code, "message": problem}),
+        }
+    }
+
+    fn window(self, row: &WindowRow) -> Value {
+        let created_at = row.start.to_rfc3339_opts(SecondsFormat::Secs, true);
+        match self.words {
+            Words::First => json!({
+                "time": row.value,
+                "name": row.name,
+                "target": row.target,
+                "values": {"count": row.count},
+                "created_at": created_at,
+            }),
+            Words::V1 => json!({
+                "value": row.value,
+                "count": row.count,
+                "name": row.name,
+                "target": row.target,
+                "created_at": created_at,
+            }),
+        }
     }
 }
 

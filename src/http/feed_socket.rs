@@ -19,7 +19,7 @@ use chrono::Utc;
 use futures::stream;
 
 use super::access::Caller;
-use super::feed_dialect::FeedDialect;
+use super::feed_dialect::{FeedDialect, Words};
 use super::feed_requests::FeedRequests;
 use super::subscription::Subscription;
 use super::{AppError, AppState};
@@ -59,6 +59,16 @@ pub(super) async fn connect(
     payload: web::Payload,
     state: web::Data<AppState>,
 ) -> Result<HttpResponse, AppError> {
+    open(&request, payload, state, Words::First)
+}
+
+/// As [`connect`], for one who reads these words.
+pub(super) fn open(
+    request: &HttpRequest,
+    payload: web::Payload,
+    state: web::Data<AppState>,
+    words: Words,
+) -> Result<HttpResponse, AppError> {
     if state.is_stopping() {
         return Err(AppError::Unavailable("the server stops".to_owned()));
     }
@@ -66,7 +76,7 @@ pub(super) async fn connect(
         let problem = "FEED_CONNECTIONS_MAX connections to the live feed are open";
         return Err(AppError::Unavailable(problem.to_owned()));
     };
-    let mut response = ws::handshake(&request)
+    let mut response = ws::handshake(request)
         .map_err(|error| AppError::bad_request(format!("this is no websocket upgrade: {error}")))?;
     let caller = request.extensions().get::<Caller>().copied();
     let with_addresses = caller.is_some_and(|caller| caller.sees_addresses);
@@ -74,7 +84,10 @@ pub(super) async fn connect(
         state,
         payload: Some(payload),
         _permit: permit,
-        dialect: FeedDialect { with_addresses },
+        dialect: FeedDialect {
+            with_addresses,
+            words,
+        },
         id: None,
         subscriptions: HashMap::new(),
         next: 0,
@@ -279,8 +292,7 @@ impl FeedSocket {
     /// There is no history, or no more of it: what comes now is shown all the same.
     fn without_history(&mut self, subscription: u64, error: &AppError, ctx: &mut Context) {
         if let Some(known) = self.subscriptions.get(&subscription) {
-            let problem = format!("the history could not be read: {error}");
-            ctx.text(self.dialect.failed(&problem, &known.filter));
+            ctx.text(self.dialect.without_history(error, &known.filter));
         }
         self.ask(Wish::Sync { subscription }, ctx);
     }

@@ -12,7 +12,7 @@ use super::AppState;
 use super::access::{self, Asked};
 use super::browsers;
 use super::misdirected::is_misdirected;
-use super::nodes::NEXT_CURSOR;
+use super::paging::NEXT_CURSOR;
 use crate::config::AccessConfig;
 
 /// For everything that is no page; pages have a policy of their own.

@@ -21,16 +21,15 @@ mod misdirected;
 mod nodes;
 mod openapi;
 mod pages;
-mod profiling;
+mod paging;
 mod reputation;
 mod request_metrics;
 mod routes;
-mod series;
-mod servers;
 mod state;
 mod stats;
 mod subscription;
 mod telemetry_socket;
+mod v1;
 
 pub use browsers::OwnNames;
 pub use compression::compression;

@@ -2,23 +2,18 @@
 
 use std::borrow::Cow;
 
-use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::value::RawValue;
 
 use super::access::Caller;
 use super::answer::Answer;
 use super::error::{ErrorBody, ReadErrors};
-use super::{AppError, AppState};
+use super::{AppError, AppState, paging};
 use crate::query::QueryError;
 use crate::query::log_stats::{self, LogStat, LogStatsParams, LogStatsQuery};
 use crate::query::node_logs::{self, NodeLog, NodeLogsParams, NodeLogsQuery};
 use crate::query::nodes::{self, Node, NodesParams, NodesQuery};
-use crate::query::params::PageCursor;
 use crate::telemetry::hide_addresses;
-
-/// Carries the cursor of the next page.
-pub(super) const NEXT_CURSOR: &str = "X-Next-Cursor";
 
 /// The nodes, each as it was in its latest session, the newest session first.
 ///
@@ -33,16 +28,20 @@ pub(super) async fn list(
     asked: web::Query<NodesParams>,
 ) -> Result<Answer, AppError> {
     let query = NodesQuery::try_from(asked.into_inner())?;
-    let sees_addresses = caller.sees_addresses;
     state
         .answer(move |conn| {
-            let mut nodes = nodes::fetch(conn, &query)?;
-            if !sees_addresses {
-                nodes.iter_mut().for_each(|node| node.ip_addr = None);
-            }
-            Ok(nodes)
+            let mut page = nodes::fetch(conn, &query)?;
+            show_to(&caller, &mut page.rows);
+            Ok(page.rows)
         })
         .await
+}
+
+/// Leaves out what who asks may not see.
+pub(super) fn show_to(caller: &Caller, nodes: &mut [Node]) {
+    if !caller.sees_addresses {
+        nodes.iter_mut().for_each(|node| node.ip_addr = None);
+    }
 }
 
 /// The messages of a node, newest first, from all its sessions.
@@ -81,17 +80,12 @@ pub(super) async fn logs(
         .ask(move |conn| {
             let mut page = node_logs::fetch(conn, &query, &limits)?;
             if !sees_addresses {
-                page.logs.iter_mut().try_for_each(without_address)?;
+                page.rows.iter_mut().try_for_each(without_address)?;
             }
-            Ok((Answer::of(&page.logs)?, page.next))
+            Ok((Answer::of(&page.rows)?, page.next))
         })
         .await?;
-    let mut response = HttpResponse::Ok();
-    if let Some(next) = next {
-        response.insert_header((NEXT_CURSOR, next.to_string()));
-        response.insert_header((header::LINK, next_link(request.query_string(), next)));
-    }
-    Ok(answer.with(response))
+    Ok(paging::respond(&request, answer, next))
 }
 
 /// Hides the addresses of a message, those within its fields too.
@@ -122,33 +116,4 @@ pub(super) async fn log_stats(
     state
         .answer(move |conn| log_stats::fetch(conn, &query, &limits))
         .await
-}
-
-/// The same question with another cursor. The address is relative, so that it
-/// is right behind a proxy that adds a path.
-fn next_link(query_string: &str, next: PageCursor) -> String {
-    let others = query_string
-        .split('&')
-        .filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="));
-    let mut pairs: Vec<&str> = others.collect();
-    let cursor = format!("cursor={next}");
-    pairs.push(&cursor);
-    format!("<?{}>; rel=\"next\"", pairs.join("&"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_next_page_is_the_same_question_with_another_cursor() {
-        let next = PageCursor {
-            created_at: "1970-01-01T00:00:01Z".parse().unwrap(),
-            id: 7,
-        };
-        assert_eq!(
-            next_link("peer_id=a%2Fb&cursor=9_9&limit=2", next),
-            "<?peer_id=a%2Fb&limit=2&cursor=1000000_7>; rel=\"next\""
-        );
-    }
 }

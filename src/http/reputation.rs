@@ -1,6 +1,7 @@
 //! `/reputation`: what peers think of each other.
 
 use actix_web::web;
+use serde::Serialize;
 
 use super::answer::Answer;
 use super::error::{ErrorBody, ReadErrors};
@@ -21,7 +22,7 @@ pub(super) async fn all(
     state: web::Data<AppState>,
     asked: web::Query<ReputationsParams>,
 ) -> Result<Answer, AppError> {
-    reports(&state, asked.into_inner(), Shown::All).await
+    reports::<Report>(&state, asked.into_inner(), Shown::All).await
 }
 
 /// As `/reputation`, but each report only with those peers that ever connected
@@ -34,10 +35,11 @@ pub(super) async fn logged(
     state: web::Data<AppState>,
     asked: web::Query<ReputationsParams>,
 ) -> Result<Answer, AppError> {
-    reports(&state, asked.into_inner(), Shown::Logged).await
+    reports::<Report>(&state, asked.into_inner(), Shown::Logged).await
 }
 
-async fn reports(
+/// The reports, in the words of `T`.
+pub(super) async fn reports<T: From<Report> + Serialize>(
     state: &AppState,
     asked: ReputationsParams,
     shown: Shown,
@@ -45,7 +47,10 @@ async fn reports(
     let query = ReportsQuery::try_from(asked)?;
     let limits = state.query_limits();
     state
-        .answer(move |conn| reputation::fetch_all(conn, &query, shown, &limits))
+        .answer(move |conn| {
+            let reports = reputation::fetch_all(conn, &query, shown, &limits)?;
+            Ok(reports.into_iter().map(T::from).collect::<Vec<_>>())
+        })
         .await
 }
 
@@ -65,10 +70,22 @@ pub(super) async fn of_peer(
     peer_id: web::Path<String>,
     asked: web::Query<ReputationParams>,
 ) -> Result<Answer, AppError> {
-    let peer_id = params::peer_id(Some(&peer_id))?;
-    let query = ReportsQuery::try_from(asked.into_inner())?;
+    opinions::<Opinion>(&state, &peer_id, asked.into_inner()).await
+}
+
+/// The opinions of a peer, in the words of `T`.
+pub(super) async fn opinions<T: From<Opinion> + Serialize>(
+    state: &AppState,
+    peer_id: &str,
+    asked: ReputationParams,
+) -> Result<Answer, AppError> {
+    let peer_id = params::peer_id(Some(peer_id))?;
+    let query = ReportsQuery::try_from(asked)?;
     let limits = state.query_limits();
     state
-        .answer(move |conn| reputation::fetch_of(conn, &peer_id, &query, &limits))
+        .answer(move |conn| {
+            let opinions = reputation::fetch_of(conn, &peer_id, &query, &limits)?;
+            Ok(opinions.into_iter().map(T::from).collect::<Vec<_>>())
+        })
         .await
 }

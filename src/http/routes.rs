@@ -1,13 +1,13 @@
-//! All routes on one page. Each is there with and without a trailing slash.
+//! All routes on one page, but for those of `/api/v1`, which stand in `v1`. Each is
+//! there with and without a trailing slash.
 
 use actix_web::guard::{self, Guard, GuardContext};
 use actix_web::http::Method;
 use actix_web::{Resource, Route, web};
 
-use super::{AppError, access, extractors, feed_socket, profiling, series, servers};
+use super::{AppError, access, extractors, feed_socket, v1};
 use super::{
-    benchmarks, health, metrics, misdirected, nodes, openapi, pages, reputation, stats,
-    telemetry_socket,
+    benchmarks, health, metrics, nodes, openapi, pages, reputation, stats, telemetry_socket,
 };
 
 /// Adds all routes, and the answer for everything else.
@@ -29,10 +29,6 @@ pub fn configure(app: &mut web::ServiceConfig) {
     app.service(only("/nodes", READ).route(get().to(nodes::list)))
         .service(only("/nodes/logs", READ).route(get().to(nodes::logs)))
         .service(only("/nodes/log_stats", READ).route(get().to(nodes::log_stats)))
-        .service(only("/api/v1/sessions", READ).route(get().to(series::sessions)))
-        .service(only("/api/v1/series", READ).route(get().to(series::series)))
-        .service(only("/api/v1/profiling", READ).route(get().to(profiling::over_time)))
-        .service(only("/api/v1/profiling/ranking", READ).route(get().to(profiling::ranking)))
         .service(only("/reputation", READ).route(get().to(reputation::all)))
         .service(only("/reputation/logged", READ).route(get().to(reputation::logged)))
         .service(only("/reputation/{peer_id}", READ).route(get().to(reputation::of_peer)));
@@ -54,8 +50,6 @@ pub fn configure(app: &mut web::ServiceConfig) {
 
     // The server itself
     app.service(only("/stats/db", READ).route(get().to(stats::database)))
-        .service(only("/api/v1/servers", READ).route(get().to(servers::list)))
-        .service(only("/api/v1/wrong_paths", READ).route(get().to(misdirected::list)))
         .service(only("/stats/version", READ).route(get().to(stats::version)))
         .service(only("/metrics", READ).route(get().to(metrics::scrape)))
         .service(only("/health", READ).route(get().to(health::all)))
@@ -64,16 +58,17 @@ pub fn configure(app: &mut web::ServiceConfig) {
         .service(only("/api", READ).route(get().to(pages::api)))
         .service(only("/api/openapi.json", READ).route(get().to(openapi::describe)));
 
+    v1::configure(app);
     app.default_service(web::to(no_route));
 }
 
-const READ: &str = "GET, HEAD";
-const ENTER: &str = "POST";
-const DELETE: &str = "DELETE";
-const READ_AND_ENTER: &str = "GET, HEAD, POST";
+pub(super) const READ: &str = "GET, HEAD";
+pub(super) const ENTER: &str = "POST";
+pub(super) const DELETE: &str = "DELETE";
+pub(super) const READ_AND_ENTER: &str = "GET, HEAD, POST";
 
 /// A route with and without trailing slash; other methods than `allowed` get a 405.
-fn only(path: &str, allowed: &'static str) -> Resource {
+pub(super) fn only(path: &str, allowed: &'static str) -> Resource {
     let refuse = move || std::future::ready(Err::<&str, _>(AppError::MethodNotAllowed { allowed }));
     let paths = match path {
         "/" => vec![path.to_owned()],
@@ -82,20 +77,20 @@ fn only(path: &str, allowed: &'static str) -> Resource {
     web::resource(paths).default_service(web::to(refuse))
 }
 
-fn get() -> Route {
+pub(super) fn get() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
-fn post() -> Route {
+pub(super) fn post() -> Route {
     web::route().method(Method::POST)
 }
 
-fn delete() -> Route {
+pub(super) fn delete() -> Route {
     web::route().method(Method::DELETE)
 }
 
 /// Requests that want to become a websocket.
-fn upgrade() -> Route {
+pub(super) fn upgrade() -> Route {
     web::get().guard(WantsWebsocket)
 }
 

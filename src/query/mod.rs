@@ -13,6 +13,7 @@ mod limits;
 pub mod log_stats;
 pub mod node_logs;
 pub mod nodes;
+mod page;
 pub mod params;
 pub mod peer_sessions;
 mod presence;
@@ -27,6 +28,7 @@ pub mod stats;
 mod time_windows;
 
 pub use limits::Limits;
+pub use page::{Page, PageCursor};
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

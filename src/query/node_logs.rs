@@ -9,10 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
-use super::Limits;
-use super::QueryError;
-use super::params::{self, PageCursor, TimeRange};
+use super::params::{self, TimeRange};
 use super::time_windows::{self, Session, SessionWindow, TimeWindows};
+use super::{Limits, Page, PageCursor, QueryError};
 use crate::messages::{self, KindFilter, MessageRow, Newest};
 
 /// Rows of a page.
@@ -110,15 +109,6 @@ pub struct NodeLog {
     pub logs: Box<RawValue>,
 }
 
-/// A slice of the messages.
-#[derive(Debug)]
-pub struct NodeLogsPage {
-    /// The messages, newest first.
-    pub logs: Vec<NodeLog>,
-    /// Where the next page begins; none if there are no older messages.
-    pub next: Option<PageCursor>,
-}
-
 /// Reads a page.
 ///
 /// # Errors
@@ -128,7 +118,7 @@ pub fn fetch(
     conn: &mut PgConnection,
     query: &NodeLogsQuery,
     limits: &Limits,
-) -> Result<NodeLogsPage, QueryError> {
+) -> Result<Page<NodeLog>, QueryError> {
     let deadline = limits.deadline();
     let sessions = time_windows::sessions(conn, &query.peer_id)?;
     let kind = KindFilter::find(conn, query.msg.as_deref())?;
@@ -162,8 +152,8 @@ pub fn fetch(
         id: row.id,
     });
     let kinds = messages::names(conn, &rows)?;
-    Ok(NodeLogsPage {
-        logs: name_rows(rows, &kinds, &sessions, &query.peer_id)?,
+    Ok(Page {
+        rows: name_rows(rows, &kinds, &sessions, &query.peer_id)?,
         next,
     })
 }

@@ -3,13 +3,13 @@
 use std::ops::RangeInclusive;
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::QueryError;
 use super::nodes::Node;
 use super::params;
+use super::{Page, PageCursor, QueryError};
 
 /// Sessions in an answer.
 const LIMIT: RangeInclusive<i64> = 1..=1_000;
@@ -26,6 +26,8 @@ pub struct SessionsParams {
     /// Sessions in the answer.
     #[param(value_type = Option<i64>, minimum = 1, maximum = 1_000, default = 100)]
     limit: Option<String>,
+    /// Goes on after an earlier answer: its header `X-Next-Cursor`.
+    cursor: Option<String>,
 }
 
 /// A query that needs no check again.
@@ -33,6 +35,7 @@ pub struct SessionsParams {
 pub struct SessionsQuery {
     peer_id: String,
     limit: i64,
+    cursor: Option<PageCursor>,
 }
 
 impl TryFrom<SessionsParams> for SessionsQuery {
@@ -42,6 +45,7 @@ impl TryFrom<SessionsParams> for SessionsQuery {
         Ok(Self {
             peer_id: params::peer_id(asked.peer_id.as_deref())?,
             limit: params::whole("limit", asked.limit.as_deref(), LIMIT_DEFAULT, LIMIT)?,
+            cursor: asked.cursor.as_deref().map(PageCursor::parse).transpose()?,
         })
     }
 }
@@ -50,15 +54,27 @@ impl TryFrom<SessionsParams> for SessionsQuery {
 ///
 /// # Errors
 /// [`QueryError::NotFound`] for an unknown peer.
-pub fn fetch(conn: &mut PgConnection, query: &SessionsQuery) -> Result<Vec<Node>, QueryError> {
-    let sessions: Vec<Node> = diesel::sql_query(include_str!("peer_sessions.sql"))
-        .bind::<Text, _>(&query.peer_id)
-        .bind::<BigInt, _>(query.limit)
-        .load(conn)?;
-    if sessions.is_empty() {
+pub fn fetch(conn: &mut PgConnection, query: &SessionsQuery) -> Result<Page<Node>, QueryError> {
+    let sessions = read(conn, &query.peer_id, query.cursor, query.limit + 1)?;
+    // After the last page there is nothing, which is no reason to deny the peer.
+    if sessions.is_empty() && read(conn, &query.peer_id, None, 1)?.is_empty() {
         return Err(QueryError::NotFound {
             parameter: "peer_id",
         });
     }
-    Ok(sessions)
+    Ok(Page::cut(sessions, query.limit, Node::place))
+}
+
+fn read(
+    conn: &mut PgConnection,
+    peer_id: &str,
+    after: Option<PageCursor>,
+    rows: i64,
+) -> QueryResult<Vec<Node>> {
+    diesel::sql_query(include_str!("peer_sessions.sql"))
+        .bind::<Text, _>(peer_id)
+        .bind::<BigInt, _>(rows)
+        .bind::<Nullable<Timestamptz>, _>(after.map(|cursor| cursor.created_at))
+        .bind::<Nullable<BigInt>, _>(after.map(|cursor| cursor.id))
+        .load(conn)
 }

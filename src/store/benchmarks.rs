@@ -34,6 +34,7 @@ impl FromSql<Text, Pg> for JsonText {
 pub struct HostSystem {
     /// Number of the machine.
     #[diesel(sql_type = BigInt)]
+    #[schema(minimum = 1)]
     pub id: i64,
     /// What the machine is.
     #[diesel(sql_type = Text)]
@@ -80,6 +81,7 @@ pub struct NewHostSystem {
 pub struct Benchmark {
     /// Number of the run.
     #[diesel(sql_type = BigInt)]
+    #[schema(minimum = 1)]
     pub id: i64,
     /// Free description in the form of the first version.
     #[diesel(sql_type = Nullable<Text>)]
@@ -104,6 +106,7 @@ pub struct Benchmark {
     pub benchmark_spec: Option<JsonText>,
     /// Machine of the run.
     #[diesel(sql_type = Nullable<BigInt>)]
+    #[schema(minimum = 1)]
     pub host_system_id: Option<i64>,
     /// When the run was entered.
     #[diesel(sql_type = Timestamptz)]
@@ -117,10 +120,10 @@ pub struct NewBenchmark {
     #[schema(value_type = Option<Object>)]
     pub setup: Option<JsonText>,
     /// Start of the run; may be left out if there is a `setup`, and is now then.
-    #[schema(required = false)]
+    #[schema(value_type = Option<DateTime<Utc>>)]
     pub ts_start: DateTime<Utc>,
     /// End of the run; may be left out if there is a `setup`, and is the start then.
-    #[schema(required = false)]
+    #[schema(value_type = Option<DateTime<Utc>>)]
     pub ts_end: DateTime<Utc>,
     /// What was tried.
     pub description: Option<String>,
@@ -131,6 +134,7 @@ pub struct NewBenchmark {
     #[schema(value_type = Option<Object>)]
     pub benchmark_spec: Option<JsonText>,
     /// Machine of the run.
+    #[schema(minimum = 1)]
     pub host_system_id: Option<i64>,
 }
 
@@ -139,9 +143,11 @@ pub struct NewBenchmark {
 pub struct BenchmarkEvent {
     /// Number of the event.
     #[diesel(sql_type = BigInt)]
+    #[schema(minimum = 1)]
     pub id: i64,
     /// Run.
     #[diesel(sql_type = BigInt)]
+    #[schema(minimum = 1)]
     pub benchmark_id: i64,
     /// Name of the phase.
     #[diesel(sql_type = Text)]
@@ -158,6 +164,7 @@ pub struct BenchmarkEvent {
 #[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
 pub struct NewBenchmarkEvent {
     /// Run.
+    #[schema(minimum = 1)]
     pub benchmark_id: i64,
     /// Name of the phase.
     pub name: String,
@@ -165,7 +172,7 @@ pub struct NewBenchmarkEvent {
     #[schema(example = "start")]
     pub phase: String,
     /// When it happened; now, if it is left out.
-    #[schema(required = false)]
+    #[schema(value_type = Option<DateTime<Utc>>)]
     pub created_at: DateTime<Utc>,
 }
 

@@ -20,6 +20,7 @@ mod access;
 mod access_nodes;
 mod access_tls;
 mod answers;
+mod api_v1;
 mod arrival;
 mod benchmarks;
 mod changes;

@@ -65,6 +65,7 @@ fn named<'a>(name: &str, sql: &'a str) -> Vec<&'a str> {
     match name {
         "node_logs by kind" => return vec!["telemetry_messages_kind_idx"],
         "node_logs by target" => return vec!["telemetry_messages_target_idx"],
+        "nodes of a chain" => return vec!["nodes_chain_idx", "nodes_genesis_idx"],
         _ => {}
     }
     let line = sql
@@ -240,8 +241,20 @@ fn about_the_rest() -> Vec<Statement> {
         (
             "nodes",
             include_str!("../../src/query/nodes.sql"),
-            "text, text, boolean, bigint".to_owned(),
-            "NULL, NULL, NULL, 100".to_owned(),
+            "text, text, boolean, bigint, timestamptz, bigint, text".to_owned(),
+            "NULL, NULL, NULL, 100, NULL, NULL, NULL".to_owned(),
+        ),
+        (
+            "nodes after a page",
+            include_str!("../../src/query/nodes.sql"),
+            "text, text, boolean, bigint, timestamptz, bigint, text".to_owned(),
+            "NULL, NULL, NULL, 100, now() - interval '9 days', 7, NULL".to_owned(),
+        ),
+        (
+            "nodes of a chain",
+            include_str!("../../src/query/nodes.sql"),
+            "text, text, boolean, bigint, timestamptz, bigint, text".to_owned(),
+            "'0x01', NULL, NULL, 100, NULL, NULL, NULL".to_owned(),
         ),
         (
             "sessions",
@@ -252,8 +265,14 @@ fn about_the_rest() -> Vec<Statement> {
         (
             "peer_sessions",
             include_str!("../../src/query/peer_sessions.sql"),
-            "text, bigint".to_owned(),
-            "'peer 7', 100".to_owned(),
+            "text, bigint, timestamptz, bigint".to_owned(),
+            "'peer 7', 100, NULL, NULL".to_owned(),
+        ),
+        (
+            "peer_sessions after a page",
+            include_str!("../../src/query/peer_sessions.sql"),
+            "text, bigint, timestamptz, bigint".to_owned(),
+            "'peer 7', 100, now() - interval '1 day', 7".to_owned(),
         ),
         (
             "log_stats",

@@ -85,11 +85,14 @@ fn any_numeric_field_can_be_aggregated_also_one_in_a_text() {
     let mut node = app.node("/submit");
     introduce(&mut node, 1, "peer", "chain");
     let mut feed = FeedClient::connect(&app);
-    feed.ask(&json!({
-        "peer_id": "peer", "msg": "notify.finalized", "interest": "subscribe", "request_id": 1,
-        "aggregate_type": "max", "aggregate_interval": 1, "aggregate_key": "height",
-    }));
-    feed.next();
+    let mut feed_v1 = FeedClient::connect_v1(&app);
+    for feed in [&mut feed, &mut feed_v1] {
+        feed.ask(&json!({
+            "peer_id": "peer", "msg": "notify.finalized", "interest": "subscribe", "request_id": 1,
+            "aggregate_type": "max", "aggregate_interval": 1, "aggregate_key": "height",
+        }));
+        feed.next();
+    }
     say(
         &mut node,
         1,
@@ -109,5 +112,10 @@ fn any_numeric_field_can_be_aggregated_also_one_in_a_text() {
     assert_eq!(
         (row["time"].as_f64(), &row["name"], &row["values"]["count"]),
         (Some(41.0), &json!(null), &json!(1))
+    );
+    let answer = feed_v1.next_with("data");
+    assert_eq!(
+        answer["data"],
+        json!([{"value": 41.0, "count": 1, "name": null, "target": null, "created_at": row["created_at"]}])
     );
 }

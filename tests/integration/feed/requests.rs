@@ -50,6 +50,12 @@ fn bad_requests_get_clear_errors_and_harm_nobody() {
             .unwrap()
             .contains("100 subscriptions")
     );
+    let mut feed = FeedClient::connect_v1(&app);
+    feed.ask(&json!({"interest": "maybe", "request_id": 7}));
+    assert_eq!(
+        feed.next(),
+        json!({"error": {"code": "bad_request", "message": "interest must be subscribe or unsubscribe"}, "request_id": 7})
+    );
 }
 
 #[test]

@@ -23,11 +23,20 @@ impl FeedClient {
         Self::connect_with(app, &[])
     }
 
+    /// Connects to the feed under `/api/v1`.
+    pub fn connect_v1(app: &TestApp) -> Self {
+        Self::connect_to(app, "/api/v1/feed", &[])
+    }
+
     /// Connects with headers.
     pub fn connect_with(app: &TestApp, headers: &[(&'static str, &str)]) -> Self {
+        Self::connect_to(app, "/feed", headers)
+    }
+
+    fn connect_to(app: &TestApp, path: &str, headers: &[(&'static str, &str)]) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", app.port())).unwrap();
         stream.set_nodelay(true).unwrap();
-        let url = format!("ws://127.0.0.1:{}/feed", app.port());
+        let url = format!("ws://127.0.0.1:{}{path}", app.port());
         let mut request = url.into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());

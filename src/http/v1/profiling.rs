@@ -3,9 +3,9 @@
 use actix_web::web;
 use chrono::Utc;
 
-use super::answer::Answer;
-use super::error::{ErrorBody, ReadErrors};
-use super::{AppError, AppState};
+use crate::http::answer::Answer;
+use crate::http::error::{ErrorBody, ReadErrors};
+use crate::http::{AppError, AppState};
 use crate::query::profiling::{
     self, Cost, ProfilingParams, ProfilingQuery, RankingParams, RankingQuery, Spans,
 };
@@ -25,7 +25,7 @@ use crate::query::profiling::{
         ReadErrors,
     )
 )]
-pub(super) async fn over_time(
+pub(in crate::http) async fn over_time(
     state: web::Data<AppState>,
     asked: web::Query<ProfilingParams>,
 ) -> Result<Answer, AppError> {
@@ -49,7 +49,7 @@ pub(super) async fn over_time(
         ReadErrors,
     )
 )]
-pub(super) async fn ranking(
+pub(in crate::http) async fn ranking(
     state: web::Data<AppState>,
     asked: web::Query<RankingParams>,
 ) -> Result<Answer, AppError> {

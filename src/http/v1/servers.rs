@@ -2,9 +2,9 @@
 
 use actix_web::web;
 
-use super::answer::Answer;
-use super::error::ReadErrors;
-use super::{AppError, AppState};
+use crate::http::answer::Answer;
+use crate::http::error::ReadErrors;
+use crate::http::{AppError, AppState};
 use crate::query::params::{ListParams, ListQuery};
 use crate::query::servers::{self, Server};
 
@@ -14,7 +14,7 @@ use crate::query::servers::{self, Server};
     get, operation_id = "list_servers", path = "/api/v1/servers", tag = "server", params(ListParams),
     responses((status = 200, description = "The servers.", body = [Server]), ReadErrors)
 )]
-pub(super) async fn list(
+pub(in crate::http) async fn list(
     state: web::Data<AppState>,
     asked: web::Query<ListParams>,
 ) -> Result<Answer, AppError> {

@@ -1,0 +1,116 @@
+//! `/api/openapi.json`: the description of the interface, made from the handlers.
+//!
+//! What many routes have in common (bounds of ids and texts, the form of times, who
+//! needs a token, the same route under `/api/v1`) is added by `conventions`.
+
+mod conventions;
+mod doors;
+
+use std::sync::LazyLock;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Value, json};
+use utoipa::OpenApi;
+
+use super::{
+    AppError, AppState, benchmarks, health, metrics, misdirected, nodes, pages, reputation, stats,
+    v1,
+};
+
+/// All routes. What `routes` and `v1` have and this list lacks, or the other way round,
+/// fails a test.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "tetcore-analytics",
+        description = "Keeps and explains the telemetry of Tetcore, Substrate and Polkadot-SDK nodes.\n\n\
+            Every question has a route under `/api/v1`, where one word means one thing in all answers: programs \
+            that are written now use these. The older routes beside them stay as they are. All paths work with and \
+            without a trailing slash.\n\n\
+            Times in answers are RFC 3339 in UTC; time parameters may also be naive \
+            (`2019-01-01T00:00:00[.ffffff]`), and are read as UTC then. \
+            Errors look like `{\"error\":{\"code\":\"…\",\"message\":\"…\",\"parameter\":\"…\"}}`."
+    ),
+    tags(
+        (name = "telemetry", description = "Where nodes connect."),
+        (name = "nodes", description = "Who there is, and what they said."),
+        (name = "profiling", description = "How long spans took in nodes that measure it."),
+        (name = "feed", description = "What nodes say, as they say it."),
+        (name = "reputation", description = "What peers think of each other."),
+        (name = "benchmarks", description = "Benchmark runs and the machines they ran on."),
+        (name = "server", description = "The server itself."),
+    ),
+    paths(
+        pages::start, doors::submit, doors::audit, doors::submit_with_token, doors::submit_with_token_briefly,
+        doors::audit_with_token, misdirected::list,
+        nodes::list, nodes::logs, nodes::log_stats, v1::nodes::list, v1::nodes::show, v1::nodes::log_stats,
+        v1::series::sessions, v1::series::series,
+        v1::profiling::over_time, v1::profiling::ranking, doors::feed, v1::feed::connect,
+        reputation::all, reputation::logged, reputation::of_peer,
+        v1::reputation::all, v1::reputation::logged, v1::reputation::of_peer,
+        benchmarks::host_systems, benchmarks::enter_host_system, benchmarks::list, benchmarks::enter,
+        benchmarks::enter_event, benchmarks::delete, benchmarks::targets, benchmarks::events,
+        v1::benchmarks::machines, v1::benchmarks::enter_machine, v1::benchmarks::list, v1::benchmarks::enter,
+        v1::benchmarks::targets,
+        stats::database, v1::servers::list, stats::version, metrics::scrape, health::all, health::live,
+        health::ready,
+        pages::api, describe,
+    )
+)]
+struct Description;
+
+/// The description but for the servers, which depend on who asks.
+static DESCRIPTION: LazyLock<Result<Value, String>> = LazyLock::new(|| {
+    let described = serde_json::to_value(Description::openapi());
+    let mut api = described.map_err(|error| error.to_string())?;
+    conventions::apply(&mut api);
+    Ok(api)
+});
+
+/// This description.
+#[utoipa::path(
+    get, operation_id = "describe", path = "/api/openapi.json", tag = "server",
+    responses((status = 200, description = "The description, as OpenAPI 3.1.", body = Object, content_type = "application/json"))
+)]
+pub(super) async fn describe(
+    request: HttpRequest,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, AppError> {
+    let description = DESCRIPTION.as_ref().map_err(AppError::internal)?;
+    let mut api = description.clone();
+    if let Value::Object(fields) = &mut api {
+        fields.insert("servers".to_owned(), servers(&request, &state));
+    }
+    Ok(HttpResponse::Ok().json(api))
+}
+
+/// Where the routes are: the address that was asked for, and for proxies that add a
+/// path, the place above that of the description.
+fn servers(request: &HttpRequest, state: &AppState) -> Value {
+    let relative =
+        json!({"url": "..", "description": "this server, from where this description lies"});
+    match address(request, state) {
+        Some(address) => json!([{"url": address, "description": "this server"}, relative]),
+        None => json!([relative]),
+    }
+}
+
+/// The address of this server as who asks sees it; headers of a proxy count if it is a
+/// trusted one. None for a client of HTTP/1.0 that does not say whom it asks.
+fn address(request: &HttpRequest, state: &AppState) -> Option<String> {
+    let proxies = &state.config.access.trusted_proxies;
+    let by_proxy = request
+        .peer_addr()
+        .is_some_and(|peer| proxies.contain(peer.ip()));
+    if by_proxy {
+        let seen = request.connection_info();
+        return Some(format!("{}://{}", seen.scheme(), seen.host()));
+    }
+    let scheme = match request.app_config().secure() {
+        true => "https",
+        false => "http",
+    };
+    let host = request.headers().get(header::HOST)?.to_str().ok()?;
+    Some(format!("{scheme}://{host}"))
+}

@@ -1,0 +1,75 @@
+//! `/api/v1`: every question of the interface, and the answers in one vocabulary:
+//! `msg` is a kind of messages, `count` how many there are, `created_at` a time,
+//! `start_time` and `end_time` a span, and units stand at the end of names.
+//!
+//! Where the answer of an older route has these words already, both routes have one
+//! handler, and [`SAME`] names them; where it has others, a type here says the same
+//! anew. Lists that may be long come in pages, see `paging`.
+
+use actix_web::web;
+
+use super::routes::{DELETE, ENTER, READ, READ_AND_ENTER, delete, get, only, post, upgrade};
+use super::{health, metrics, misdirected, pages, stats};
+
+pub(super) mod benchmarks;
+pub(super) mod feed;
+pub(super) mod nodes;
+pub(super) mod profiling;
+pub(super) mod reputation;
+pub(super) mod series;
+pub(super) mod servers;
+
+/// Under this are all routes of this room.
+pub(super) const PREFIX: &str = "/api/v1";
+
+/// Older routes whose answers are the same under [`PREFIX`].
+pub(super) const SAME: [&str; 10] = [
+    "/nodes/logs",
+    "/benchmarks/events",
+    "/benchmarks/{id}",
+    "/benchmarks/{id}/events",
+    "/stats/db",
+    "/stats/version",
+    "/metrics",
+    "/health",
+    "/health/live",
+    "/health/ready",
+];
+
+/// Adds all routes of this room.
+#[rustfmt::skip]
+pub(super) fn configure(app: &mut web::ServiceConfig) {
+    // What the nodes told
+    app.service(only("/api/v1/nodes", READ).route(get().to(nodes::list)))
+        .service(only("/api/v1/nodes/logs", READ).route(get().to(super::nodes::logs)))
+        .service(only("/api/v1/nodes/log_stats", READ).route(get().to(nodes::log_stats)))
+        .service(only("/api/v1/nodes/{peer_id}", READ).route(get().to(nodes::show)))
+        .service(only("/api/v1/sessions", READ).route(get().to(series::sessions)))
+        .service(only("/api/v1/series", READ).route(get().to(series::series)))
+        .service(only("/api/v1/profiling", READ).route(get().to(profiling::over_time)))
+        .service(only("/api/v1/profiling/ranking", READ).route(get().to(profiling::ranking)))
+        .service(only("/api/v1/reputation", READ).route(get().to(reputation::all)))
+        .service(only("/api/v1/reputation/logged", READ).route(get().to(reputation::logged)))
+        .service(only("/api/v1/reputation/{peer_id}", READ).route(get().to(reputation::of_peer)));
+
+    // What they say now
+    app.service(only("/api/v1/feed", READ).route(upgrade().to(feed::connect)).route(get().to(pages::upgrade_required)));
+
+    // Benchmarks
+    app.service(only("/api/v1/host_systems", READ_AND_ENTER).route(get().to(benchmarks::machines)).route(post().to(benchmarks::enter_machine)))
+        .service(only("/api/v1/benchmarks", READ_AND_ENTER).route(get().to(benchmarks::list)).route(post().to(benchmarks::enter)))
+        .service(only("/api/v1/benchmarks/events", ENTER).route(post().to(super::benchmarks::enter_event)))
+        .service(only("/api/v1/benchmarks/{id}", DELETE).route(delete().to(super::benchmarks::delete)))
+        .service(only("/api/v1/benchmarks/{id}/targets", READ).route(get().to(benchmarks::targets)))
+        .service(only("/api/v1/benchmarks/{id}/events", READ).route(get().to(super::benchmarks::events)));
+
+    // The server itself
+    app.service(only("/api/v1/stats/db", READ).route(get().to(stats::database)))
+        .service(only("/api/v1/servers", READ).route(get().to(servers::list)))
+        .service(only("/api/v1/wrong_paths", READ).route(get().to(misdirected::list)))
+        .service(only("/api/v1/stats/version", READ).route(get().to(stats::version)))
+        .service(only("/api/v1/metrics", READ).route(get().to(metrics::scrape)))
+        .service(only("/api/v1/health", READ).route(get().to(health::all)))
+        .service(only("/api/v1/health/live", READ).route(get().to(health::live)))
+        .service(only("/api/v1/health/ready", READ).route(get().to(health::ready)));
+}
