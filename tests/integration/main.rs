@@ -57,4 +57,5 @@ mod shutdown;
 mod span_hours;
 mod startup;
 mod stats_health_openapi;
+mod suite;
 mod tidy;

@@ -42,7 +42,7 @@ fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-fn files_of(dir: &str) -> Vec<PathBuf> {
+pub(crate) fn files_of(dir: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     sources(&root().join(dir), &mut found);
     assert!(!found.is_empty());

@@ -2,6 +2,9 @@
 //! `TEST_DATABASE_URL`, and with a browser that starts when it is first asked
 //! for at `TEST_BROWSER_ADDRESS`. Ends with the exit code of the command. The
 //! cluster lives in a temporary directory and is never forced to disk.
+//!
+//! Tests that this machine does not allow write a line to `TEST_SKIPPED_FILE`; they are
+//! counted at the end.
 
 #![expect(
     clippy::expect_used,
@@ -36,13 +39,16 @@ fn main() -> ExitCode {
         }
     };
     let browser = BrowserOffer::start().expect("a port of this machine");
+    let skipped = tempfile::NamedTempFile::new().expect("a temporary file");
     let status = Command::new(program)
         .args(args)
         .env("TEST_DATABASE_URL", postgres.tcp_url())
         .env("TEST_BROWSER_ADDRESS", browser.address())
+        .env("TEST_SKIPPED_FILE", skipped.path())
         .status();
     browser.end();
     postgres.stop();
+    show_skipped(&std::fs::read_to_string(skipped.path()).unwrap_or_default());
     match status {
         Ok(status) => ExitCode::from(
             status
@@ -54,5 +60,15 @@ fn main() -> ExitCode {
             eprintln!("the command could not be run: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn show_skipped(lines: &str) {
+    let count = lines.lines().count();
+    if count > 0 {
+        eprintln!("\n{count} tests could not be run on this machine:");
+    }
+    for line in lines.lines() {
+        eprintln!("SKIPPED: {line}");
     }
 }

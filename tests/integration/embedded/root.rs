@@ -6,12 +6,13 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use tetcore_analytics::postgres::{EmbeddedOptions, EmbeddedPostgres};
 
 use super::{DataDir, finds_the_row, keep_a_row};
+use crate::support::skip;
 
 #[test]
 fn started_by_root_it_runs_as_somebody_else() {
     let data_dir = DataDir::new();
     if fs::metadata(data_dir.path()).unwrap().uid() != 0 {
-        eprintln!("SKIPPED: needs root");
+        skip("it needs root");
         return;
     }
     // Its own directory it may open; what lies above is the operator's.
@@ -25,7 +26,7 @@ fn started_by_root_it_runs_as_somebody_else() {
 fn started_by_root_beneath_a_closed_directory_it_finds_another_place() {
     let closed = DataDir::new();
     if fs::metadata(closed.path()).unwrap().uid() != 0 {
-        eprintln!("SKIPPED: needs root");
+        skip("it needs root");
         return;
     }
     let options = EmbeddedOptions {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::cluster::Cluster;
 use super::{assert_accounted, assert_all_stored, wait_long};
-use crate::support::{Load, TestApp};
+use crate::support::{Load, TestApp, skip};
 
 /// A small file system in memory.
 struct SmallDisk(tempfile::TempDir);
@@ -20,7 +20,7 @@ impl SmallDisk {
             return Some(Self(dir));
         }
         let why = String::from_utf8_lossy(&mounted.stderr);
-        eprintln!("SKIPPED: a small disk cannot be mounted: {why}");
+        skip(&format!("a small disk cannot be mounted: {why}"));
         None
     }
 

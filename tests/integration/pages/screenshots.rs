@@ -84,7 +84,7 @@ fn make() {
     for shot in &SHOTS {
         let path = shot.path.replace("{peer}", peer);
         if app.get(&path).status == 404 {
-            eprintln!("SKIPPED: {}, for there is no {path} yet", shot.name);
+            eprintln!("no picture {}: there is no {path} yet", shot.name);
             continue;
         }
         browser.set_dark(shot.look == Dark);

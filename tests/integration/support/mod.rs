@@ -9,6 +9,7 @@ mod feed_client;
 mod load;
 mod network;
 mod random;
+mod skip;
 mod test_app;
 mod test_db;
 
@@ -21,6 +22,7 @@ pub use feed_client::FeedClient;
 pub use load::Load;
 pub use network::Network;
 pub use random::Random;
+pub use skip::skip;
 pub use test_app::{Answer, TestApp};
 pub use test_db::{TestDb, rename_database};
 
