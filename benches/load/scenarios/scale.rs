@@ -1,7 +1,10 @@
 //! What a large past costs queries about the present: a million nodes that
 //! ever were, of which a thousand are online.
 
-use std::time::Instant;
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
 
 use super::queries;
 use crate::random::Random;
@@ -13,20 +16,23 @@ use crate::{Options, Outcome};
 const EVER: u64 = 1_000_000;
 /// Those that are online.
 const ONLINE: u64 = 1_000;
+/// Longest wait for a part of the table.
+const TABLE_MAX: Duration = Duration::from_secs(60);
 /// Starts of the server, of which the median counts.
 const STARTS: usize = 5;
 
 const LEGEND: &str = "Nodes are entered by SQL, each with one session, as they were when they had come and \
     gone over a year; a thousand are online. Start is the time from the start of the process until \
     `/health/ready` says yes. Milliseconds of `/nodes?limit=1000` are from the request to the whole answer, one request \
-    after the other.";
-const COLUMNS: [&str; 6] = [
+    after the other. Table is the time until the first subscriber of all nodes has all of them (`complete`).";
+const COLUMNS: [&str; 7] = [
     "nodes ever",
     "start ms",
     "/nodes p50 ms",
     "/nodes p99 ms",
     "online=true p99 ms",
     "name= p99 ms",
+    "table ms",
 ];
 
 /// Runs the scenario.
@@ -49,6 +55,7 @@ pub(crate) fn run(options: Options, report: &mut Report) -> Outcome<()> {
         }
         starts.sort_by(f64::total_cmp);
         server.database.run(ONLINE_NODES)?;
+        let table = table_seconds(server.address)?;
         let mut random = Random(7);
         let mut ask = |path: &'static str| {
             let path: queries::Path = Box::new(move |_, _| Ok(Some(path.to_owned())));
@@ -64,6 +71,7 @@ pub(crate) fn run(options: Options, report: &mut Report) -> Outcome<()> {
             millis(nodes.quantile(0.99)),
             millis(online.quantile(0.99)),
             millis(named.quantile(0.99)),
+            millis(table),
         ]);
         server.database.run(
             "DELETE FROM nodes WHERE online; DELETE FROM peer_connections WHERE disconnected_at IS NULL",
@@ -72,6 +80,27 @@ pub(crate) fn run(options: Options, report: &mut Report) -> Outcome<()> {
     server.stop()?;
     report.add(section);
     Ok(())
+}
+
+/// Subscribes to all nodes; seconds until all were sent.
+fn table_seconds(address: SocketAddr) -> Outcome<f64> {
+    let begin = Instant::now();
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(TABLE_MAX))?;
+    let (mut socket, _) = tungstenite::client(format!("ws://{address}/feed"), stream)
+        .map_err(|error| error.to_string())?;
+    let request = json!({"topic": "nodes", "interest": "subscribe"});
+    socket.send(request.to_string().into())?;
+    loop {
+        let text = socket.read()?.into_text()?;
+        let answer: Value = serde_json::from_str(&text)?;
+        if let Some(error) = answer.get("error") {
+            return Err(format!("the feed refused the subscription: {error}").into());
+        }
+        if answer["complete"] == true {
+            return Ok(begin.elapsed().as_secs_f64());
+        }
+    }
 }
 
 /// Nodes that came and went over a year, each with its session.
