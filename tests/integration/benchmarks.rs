@@ -92,9 +92,7 @@ fn a_run_shows_the_targets_of_the_spans_seen_meanwhile() {
     }
 }
 
-#[test]
-fn unknown_ids_are_404_and_bad_fields_are_named() {
-    let app = TestApp::start();
+pub(crate) fn unknown_ids_are_404_and_bad_fields_are_named(app: &TestApp) {
     let run = json!({"ts_start": "2026-11-20T00:00:00", "ts_end": "2026-11-21T00:00:00"});
     let with = |field: &str, value: Value| {
         let mut run = run.clone();

@@ -153,9 +153,7 @@ fn the_database_has_a_column_for_each_fact_with_its_type_and_unit() {
     }
 }
 
-#[test]
-fn answers_about_nodes_have_each_fact_with_its_type_and_unit() {
-    let app = TestApp::start();
+pub(crate) fn answers_about_nodes_have_each_fact_with_its_type_and_unit(app: &TestApp) {
     let openapi = app.get("/api/openapi.json").json();
     let properties = openapi["components"]["schemas"]["Node"]["properties"]
         .as_object()

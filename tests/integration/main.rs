@@ -50,6 +50,7 @@ mod plans;
 mod plans_of_a_year;
 mod profiling;
 mod projections;
+mod read_only;
 mod reputation;
 mod retention;
 mod series;

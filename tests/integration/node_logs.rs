@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::TestApp;
+use crate::support::{TestApp, cases, run_cases};
 
 /// A peer with a long open session, 40 short ones, one for `/audit` and one of
 /// another peer, and 2,000 messages over ten days, several at the same moment.
@@ -53,8 +53,18 @@ fn by_sql(app: &TestApp, condition: &str, limit: u32) -> Vec<String> {
 }
 
 #[test]
-fn each_filter_and_all_of_them_give_what_plain_sql_gives() {
-    let app = with_history();
+fn messages_of_a_long_history_are_those_of_plain_sql() {
+    let cases = cases![
+        each_filter_and_all_of_them_give_what_plain_sql_gives,
+        pages_follow_each_other_without_a_gap_or_a_repeat,
+        rows_have_exactly_the_promised_fields,
+        counts_by_kind_are_those_of_plain_sql,
+        numbers_and_nesting_come_back_as_they_were_stored,
+    ];
+    run_cases(&with_history(), cases);
+}
+
+fn each_filter_and_all_of_them_give_what_plain_sql_gives(app: &TestApp) {
     let day = |days: u32| {
         let day = format!(
             "SELECT to_char(now() - interval '{days} days', 'YYYY-MM-DD\"T\"00:00:00') AS value"
@@ -108,7 +118,7 @@ fn each_filter_and_all_of_them_give_what_plain_sql_gives() {
                 "/nodes/logs?peer_id=peer&limit={limit}&{question}"
             ));
             assert_eq!(answer.status, 200, "{}", answer.body);
-            let expected = by_sql(&app, &condition, limit);
+            let expected = by_sql(app, &condition, limit);
             assert_eq!(logs(&answer.json()), expected, "{question} limit={limit}");
         }
     }
@@ -142,10 +152,8 @@ fn who_may_not_see_addresses_cannot_search_for_them() {
     }
 }
 
-#[test]
-fn pages_follow_each_other_without_a_gap_or_a_repeat() {
-    let app = with_history();
-    let all = by_sql(&app, "true", 10_000);
+fn pages_follow_each_other_without_a_gap_or_a_repeat(app: &TestApp) {
+    let all = by_sql(app, "true", 10_000);
     let mut read = Vec::new();
     let mut question = "?peer_id=peer&limit=97".to_owned();
     loop {
@@ -195,9 +203,7 @@ fn a_page_of_large_messages_ends_early_and_the_next_one_goes_on() {
     assert_eq!(pages, 7);
 }
 
-#[test]
-fn rows_have_exactly_the_promised_fields() {
-    let app = with_history();
+fn rows_have_exactly_the_promised_fields(app: &TestApp) {
     let answer = app.get("/nodes/logs/?peer_id=peer").json();
     assert_eq!(answer.as_array().unwrap().len(), 100);
     let mut fields: Vec<&str> = answer[0]
@@ -211,14 +217,12 @@ fn rows_have_exactly_the_promised_fields() {
     assert_eq!(answer[0]["peer_id"], "peer");
 }
 
-#[test]
-fn numbers_and_nesting_come_back_as_they_were_stored() {
-    let app = with_history();
+fn numbers_and_nesting_come_back_as_they_were_stored(app: &TestApp) {
     let deep = format!("{}1{}", "[".repeat(500), "]".repeat(500));
     app.db.execute(&format!(
-        "INSERT INTO telemetry_messages VALUES (40000, now() + interval '1 minute', 1, 100, NULL, NULL, '{{\"n\": 123456789012345678901234567890.5, \"d\": {deep}}}')"
+        "INSERT INTO telemetry_messages VALUES (40000, now() - interval '250 hours', 50, 101, NULL, NULL, '{{\"n\": 123456789012345678901234567890.5, \"d\": {deep}}}')"
     ));
-    let answer = app.get("/nodes/logs?peer_id=peer&limit=1");
+    let answer = app.get("/nodes/logs?peer_id=other&msg=kind.1");
     assert!(
         answer.body.contains("123456789012345678901234567890.5"),
         "{}",
@@ -227,9 +231,7 @@ fn numbers_and_nesting_come_back_as_they_were_stored() {
     assert!(answer.body.contains(&deep), "{}", answer.body);
 }
 
-#[test]
-fn counts_by_kind_are_those_of_plain_sql() {
-    let app = with_history();
+fn counts_by_kind_are_those_of_plain_sql(app: &TestApp) {
     let expected = app.db.texts(
         "SELECT json_build_object('qty', count(*), 'log_type', l.msg)::text AS value \
          FROM telemetry_logs l JOIN peer_connections p ON p.id = l.peer_connection_id \
@@ -247,9 +249,7 @@ fn counts_by_kind_are_those_of_plain_sql() {
     assert_eq!(future, json!([]));
 }
 
-#[test]
-fn unknown_peers_are_404_and_bad_parameters_400() {
-    let app = TestApp::start();
+pub(crate) fn unknown_peers_are_404_and_bad_parameters_400(app: &TestApp) {
     for path in ["/nodes/logs", "/nodes/log_stats"] {
         let answer = app.get(&format!("{path}?peer_id=nobody"));
         assert_eq!(answer.status, 404, "{}", answer.body);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::TestApp;
+use crate::support::{TestApp, cases, run_cases};
 
 /// Three peers: `a` with an old and a new session, `b` that left, and one that
 /// never reported its id.
@@ -22,11 +22,21 @@ fn names(answer: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn each_peer_appears_once_by_its_latest_session() {
+fn the_latest_session_of_each_peer_counts() {
     let app = TestApp::start();
     assert_eq!(app.get("/nodes").json(), json!([]));
     app.db.execute(SESSIONS);
     app.wait_projected();
+    run_cases(
+        &app,
+        cases![
+            each_peer_appears_once_by_its_latest_session,
+            filters_look_at_the_latest_session_only
+        ],
+    );
+}
+
+fn each_peer_appears_once_by_its_latest_session(app: &TestApp) {
     let nodes = app.get("/nodes/").json();
     assert_eq!(names(&nodes), ["alice", "bob"]);
     assert_eq!(nodes[0]["id"], 2);
@@ -39,11 +49,7 @@ fn each_peer_appears_once_by_its_latest_session() {
     assert!(created_at.ends_with('Z'), "{created_at}");
 }
 
-#[test]
-fn filters_look_at_the_latest_session_only() {
-    let app = TestApp::start();
-    app.db.execute(SESSIONS);
-    app.wait_projected();
+fn filters_look_at_the_latest_session_only(app: &TestApp) {
     let none: [&str; 0] = [];
     for (question, expected) in [
         ("chain=main", ["alice"].as_slice()),
@@ -61,9 +67,7 @@ fn filters_look_at_the_latest_session_only() {
     }
 }
 
-#[test]
-fn bad_parameters_are_named() {
-    let app = TestApp::start();
+pub(crate) fn bad_parameters_are_named(app: &TestApp) {
     for (question, parameter) in [
         ("limit=0", "limit"),
         ("limit=ten", "limit"),

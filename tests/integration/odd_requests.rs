@@ -20,9 +20,7 @@ fn ask(app: &TestApp, path: &str) -> (u16, String) {
     (status, body.to_owned())
 }
 
-#[test]
-fn odd_paths_are_errors_of_the_asker_in_json() {
-    let app = TestApp::start();
+pub(crate) fn odd_paths_are_errors_of_the_asker_in_json(app: &TestApp) {
     let odd = [
         "%00",
         "%ff",
@@ -51,7 +49,7 @@ fn odd_paths_are_errors_of_the_asker_in_json() {
         for odd in odd {
             for end in ["", "/events", ".js"] {
                 let path = format!("{below}{odd}{end}");
-                let (status, body) = ask(&app, &path);
+                let (status, body) = ask(app, &path);
                 let shown: String = path.chars().take(80).collect();
                 assert!((400..500).contains(&status), "{shown}: {status} {body}");
                 let error: Value = serde_json::from_str(&body)
@@ -93,9 +91,7 @@ fn nonsense(name: &str, schema: &Value) -> Vec<&'static str> {
     }
 }
 
-#[test]
-fn times_and_cursors_from_nowhere_are_refused_by_every_route() {
-    let app = TestApp::start();
+pub(crate) fn times_and_cursors_from_nowhere_are_refused_by_every_route(app: &TestApp) {
     let api = app.get("/api/openapi.json").json();
     let mut tried = 0;
     for (path, methods) in api["paths"].as_object().unwrap() {
@@ -118,7 +114,7 @@ fn times_and_cursors_from_nowhere_are_refused_by_every_route() {
             let peer = if takes_peer { peer } else { "" };
             for value in nonsense(name, &parameter["schema"]) {
                 let asked = format!("{path}?{peer}{name}={value}");
-                let (status, body) = ask(&app, &asked);
+                let (status, body) = ask(app, &asked);
                 assert_eq!(status, 400, "{asked}: {body}");
                 let error: Value = serde_json::from_str(&body).unwrap();
                 assert_eq!(error["error"]["parameter"], name, "{asked}: {body}");
@@ -128,7 +124,7 @@ fn times_and_cursors_from_nowhere_are_refused_by_every_route() {
                 let asked = format!(
                     "{path}?{peer}start_time=0001-01-01T00:00:00Z&end_time=9999-12-31T23:59:59.999999Z"
                 );
-                let (status, body) = ask(&app, &asked);
+                let (status, body) = ask(app, &asked);
                 assert!(status < 500, "{asked}: {status} {body}");
             }
         }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use crate::support::{FakeNode, Random, TestApp, corpus};
+use crate::support::{FakeNode, Random, TestApp, cases, corpus, run_cases};
 
 /// A span as old nodes send it.
 fn span(at: DateTime<Utc>, target: &str, name: &str, nanoseconds: u64) -> String {
@@ -87,10 +87,19 @@ fn moments(app: &TestApp) -> (String, String) {
 }
 
 #[test]
-fn spans_over_time_are_those_of_plain_sql() {
+fn spans_are_those_of_plain_sql() {
     let app = TestApp::start();
     let _nodes = with_spans(&app);
-    let (start, end) = moments(&app);
+    let cases = cases![
+        spans_over_time_are_those_of_plain_sql,
+        the_costliest_spans_are_those_of_plain_sql,
+        an_answer_that_would_be_too_large_is_refused,
+    ];
+    run_cases(&app, cases);
+}
+
+fn spans_over_time_are_those_of_plain_sql(app: &TestApp) {
+    let (start, end) = moments(app);
     let aggregates = [
         ("", "avg(ns)"),
         ("mean", "avg(ns)"),
@@ -155,7 +164,7 @@ fn spans_over_time_are_those_of_plain_sql() {
             let answer = app.get(&format!("/api/v1/profiling?{asked}"));
             assert_eq!(answer.status, 200, "{}", answer.body);
             let expected = by_sql(
-                &app,
+                app,
                 &format!(
                     "SELECT to_timestamp(floor(extract(epoch FROM created_at) / {interval_s}) * {interval_s}) AS created_at, \
                        target, name, count(*) AS count, {sql} AS time \
@@ -173,11 +182,8 @@ fn spans_over_time_are_those_of_plain_sql() {
     }
 }
 
-#[test]
-fn the_costliest_spans_are_those_of_plain_sql() {
-    let app = TestApp::start();
-    let _nodes = with_spans(&app);
-    let (start, end) = moments(&app);
+fn the_costliest_spans_are_those_of_plain_sql(app: &TestApp) {
+    let (start, end) = moments(app);
     for (question, condition) in [
         (String::new(), "true".to_owned()),
         ("peer_id=bob".to_owned(), "peer_id = 'bob'".to_owned()),
@@ -187,7 +193,7 @@ fn the_costliest_spans_are_those_of_plain_sql() {
         ),
     ] {
         let expected = by_sql(
-            &app,
+            app,
             &format!(
                 "SELECT target, name, count(*) AS count, sum(ns) AS total, avg(ns) AS mean, \
                    percentile_cont(0.5) WITHIN GROUP (ORDER BY ns) AS median, \
@@ -233,9 +239,7 @@ fn a_single_span_is_its_own_mean_and_quantile() {
     }
 }
 
-#[test]
-fn an_answer_that_would_be_too_large_is_refused() {
-    let app = TestApp::start();
+fn an_answer_that_would_be_too_large_is_refused(app: &TestApp) {
     app.db.execute(
         "INSERT INTO telemetry_messages
          SELECT i, '2026-01-01T00:00Z'::timestamptz + i * interval '1 ms', 1, 5, NULL, 'target ' || i % 20001, '{\"name\": \"n\", \"time\": 1}'
@@ -253,9 +257,7 @@ fn an_answer_that_would_be_too_large_is_refused() {
     assert_eq!(most.as_array().unwrap().len(), 20_000);
 }
 
-#[test]
-fn unknown_peers_are_404_and_bad_parameters_400() {
-    let app = TestApp::start();
+pub(crate) fn unknown_peers_are_404_and_bad_parameters_400(app: &TestApp) {
     for path in ["/api/v1/profiling", "/api/v1/profiling/ranking"] {
         let answer = app.get(&format!("{path}?peer_id=nobody"));
         assert_eq!(answer.status, 404, "{}", answer.body);

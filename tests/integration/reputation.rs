@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{FakeNode, TestApp, corpus};
+use crate::support::{FakeNode, TestApp, cases, corpus, run_cases};
 
 fn connected(peer_id: &str) -> String {
     json!({"msg": "system.connected", "level": "INFO", "ts": "2020-11-21T08:02:05+00:00", "name": peer_id,
@@ -55,10 +55,21 @@ fn without_time(mut answer: Value) -> Value {
 }
 
 #[test]
-fn the_newest_report_of_each_peer_counts() {
+fn reports_are_those_of_the_nodes() {
     let app = TestApp::start();
     assert_eq!(app.get("/reputation").json(), json!([]));
     let _nodes = with_reports(&app);
+    let cases = cases![
+        the_newest_report_of_each_peer_counts,
+        a_peer_gets_what_was_said_of_it_and_of_no_other,
+    ];
+    run_cases(&app, cases);
+    app.db
+        .execute("UPDATE telemetry_messages SET created_at = created_at - interval '2 hours'");
+    run_cases(&app, cases![old_reports_are_left_out]);
+}
+
+fn the_newest_report_of_each_peer_counts(app: &TestApp) {
     assert_eq!(
         without_time(app.get("/reputation/").json()),
         json!([
@@ -77,10 +88,7 @@ fn the_newest_report_of_each_peer_counts() {
     assert_eq!(one.as_array().unwrap().len(), 1);
 }
 
-#[test]
-fn a_peer_gets_what_was_said_of_it_and_of_no_other() {
-    let app = TestApp::start();
-    let _nodes = with_reports(&app);
+fn a_peer_gets_what_was_said_of_it_and_of_no_other(app: &TestApp) {
     for (peer, expected) in [
         (
             "bob",
@@ -108,15 +116,13 @@ fn a_peer_gets_what_was_said_of_it_and_of_no_other() {
     );
 }
 
-#[test]
-fn old_reports_and_bad_parameters_are_left_out() {
-    let app = TestApp::start();
-    let _nodes = with_reports(&app);
-    app.db
-        .execute("UPDATE telemetry_messages SET created_at = created_at - interval '2 hours'");
+fn old_reports_are_left_out(app: &TestApp) {
     assert_eq!(app.get("/reputation").json(), json!([]));
     let older = app.get("/reputation?max_age_s=86400").json();
     assert_eq!(older.as_array().unwrap().len(), 2);
+}
+
+pub(crate) fn bad_parameters_are_named(app: &TestApp) {
     for (path, parameter) in [
         ("/reputation?max_age_s=0", "max_age_s"),
         ("/reputation?limit=x", "limit"),

@@ -383,9 +383,7 @@ fn sessions_are_listed_newest_first_with_the_fields_of_nodes() {
     assert_eq!(answer.json()[0]["ip_addr"], Value::Null);
 }
 
-#[test]
-fn unknown_peers_are_404_and_bad_parameters_400() {
-    let app = TestApp::start();
+pub(crate) fn unknown_peers_are_404_and_bad_parameters_400(app: &TestApp) {
     app.db.execute(
         "INSERT INTO peer_connections (id, ip_addr, peer_id, created_at, connection_id, server_id, last_seen_at, disconnected_at, disconnect_reason)
          VALUES (1, '10.0.0.1', 'peer', now(), 1, 'other', now(), now(), 'idle')",

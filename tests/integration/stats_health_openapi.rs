@@ -24,9 +24,7 @@ fn the_server_works_in_any_schema() {
     assert!(names.contains(&"peer_connections"), "{names:?}");
 }
 
-#[test]
-fn sizes_of_tables_and_indexes_are_listed() {
-    let app = TestApp::start();
+pub(crate) fn sizes_of_tables_and_indexes_are_listed(app: &TestApp) {
     let relations = app.get("/stats/db?limit=100000").json();
     let relations = relations.as_array().unwrap();
     let find = |name: &str| {
@@ -48,9 +46,7 @@ fn sizes_of_tables_and_indexes_are_listed() {
     assert_eq!(largest.as_array().unwrap().len(), 1);
 }
 
-#[test]
-fn the_version_is_told() {
-    let app = TestApp::start();
+pub(crate) fn the_version_is_told(app: &TestApp) {
     let version = app.get("/stats/version").json();
     assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(version["name"], "tetcore-analytics");
@@ -124,9 +120,19 @@ fn a_query_that_takes_too_long_is_503_and_shows_no_sql() {
     assert!(app.log().contains("a request failed"));
 }
 
-#[test]
-fn what_is_not_there_is_refused_in_the_same_form() {
-    let app = TestApp::start();
+pub(crate) fn what_is_not_there_is_refused_in_the_same_form(app: &TestApp) {
+    let counted = || {
+        [
+            ("unmatched", 404),
+            ("/nodes", 405),
+            ("/reputation/{peer_id}", 404),
+        ]
+        .map(|(route, status)| {
+            let labels = format!("route=\"{route}\",status=\"{status}\"");
+            app.metric_with("http_requests_total", &labels)
+        })
+    };
+    let before = counted();
     let missing = app.get("/nothing/here");
     assert_eq!(
         (missing.status, &missing.json()["error"]["code"]),
@@ -145,27 +151,17 @@ fn what_is_not_there_is_refused_in_the_same_form() {
             (426, &json!("upgrade_required"))
         );
     }
-    assert_eq!(
-        app.metric_with("http_requests_total", "route=\"unmatched\",status=\"404\""),
-        1.0
-    );
-    assert_eq!(
-        app.metric_with("http_requests_total", "route=\"/nodes\",status=\"405\""),
-        1.0
-    );
     assert_eq!(app.get("/reputation/nobody").status, 404);
-    assert_eq!(
-        app.metric_with(
-            "http_requests_total",
-            "route=\"/reputation/{peer_id}\",status=\"404\""
-        ),
-        1.0
-    );
+    assert_eq!(counted(), before.map(|count| count + 1.0));
 }
 
 #[test]
-fn the_pages_need_nothing_from_elsewhere() {
-    let app = TestApp::start();
+fn the_start_page_needs_no_assets() {
+    let app = TestApp::builder().env("ASSETS_PATH", "/nowhere").start();
+    assert!(app.get("/").body.contains("--telemetry-url"));
+}
+
+pub(crate) fn the_pages_need_nothing_from_elsewhere(app: &TestApp) {
     for path in [
         "/",
         "/api",
@@ -193,13 +189,9 @@ fn the_pages_need_nothing_from_elsewhere() {
         }
     }
     assert!(app.get("/").body.contains("--telemetry-url"));
-    let bare = TestApp::builder().env("ASSETS_PATH", "/nowhere").start();
-    assert!(bare.get("/").body.contains("--telemetry-url"));
 }
 
-#[test]
-fn dashboards_come_from_the_directory_of_assets_and_from_nowhere_else() {
-    let app = TestApp::start();
+pub(crate) fn dashboards_come_from_the_directory_of_assets_and_from_nowhere_else(app: &TestApp) {
     let script = app.get("/dashboard/lib/feed.js");
     assert_eq!(script.status, 200);
     assert!(script.headers["content-type"].contains("javascript"));
@@ -225,9 +217,7 @@ fn dashboards_come_from_the_directory_of_assets_and_from_nowhere_else() {
     }
 }
 
-#[test]
-fn the_description_has_every_route_and_each_answers() {
-    let app = TestApp::start();
+pub(crate) fn the_description_has_every_route_and_each_answers(app: &TestApp) {
     let api = app.get("/api/openapi.json").json();
     assert!(api["openapi"].as_str().unwrap().starts_with("3.1"));
     let described: BTreeSet<String> = api["paths"]
@@ -271,8 +261,7 @@ fn the_description_has_every_route_and_each_answers() {
     }
 }
 
-#[test]
-fn the_description_is_consistent() {
+pub(crate) fn the_description_is_consistent(app: &TestApp) {
     fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
         match value {
             Value::Object(fields) => {
@@ -287,7 +276,6 @@ fn the_description_is_consistent() {
             _ => {}
         }
     }
-    let app = TestApp::start();
     let api = app.get("/api/openapi.json").json();
     let operations = api["paths"].as_object().unwrap().values();
     let names: Vec<&Value> = operations

@@ -3,6 +3,7 @@
 //! many of them on chains that grow, [`Browser`] what people look at pages with.
 
 mod browser;
+mod cases;
 mod chaos_proxy;
 mod fake_node;
 mod feed_client;
@@ -16,6 +17,8 @@ mod test_db;
 use std::time::{Duration, Instant};
 
 pub use browser::Browser;
+pub(crate) use cases::cases;
+pub use cases::run_cases;
 pub use chaos_proxy::ChaosProxy;
 pub use fake_node::{FIN, FakeNode, TEXT, corpus, frame, upgrade};
 pub use feed_client::FeedClient;
