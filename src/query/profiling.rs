@@ -48,7 +48,7 @@ const LIMIT_DEFAULT: i64 = 50;
 #[into_params(parameter_in = Query)]
 pub struct ProfilingParams {
     /// Only spans from this time on: RFC 3339, or `2019-01-01T00:00:00[.ffffff]` in UTC; an hour
-    /// before `end_time` unless given, 31 days before it at most.
+    /// before `end_time` unless given, less with an `interval` of one second, 31 days at most.
     start_time: Option<String>,
     /// Only spans before this time: RFC 3339, or `2019-01-01T00:00:00[.ffffff]` in UTC; now unless given.
     end_time: Option<String>,
@@ -89,6 +89,8 @@ pub struct RankingParams {
 #[derive(Debug, Clone)]
 struct SpansQuery {
     range: TimeRange,
+    /// Without a start.
+    range_default: TimeDelta,
     peer_id: Option<String>,
 }
 
@@ -100,13 +102,14 @@ impl SpansQuery {
     ) -> Result<Self, QueryError> {
         Ok(Self {
             range: TimeRange::parse(start_time, end_time)?,
+            range_default: RANGE_DEFAULT,
             peer_id: peer_id.map(|id| params::peer_id(Some(id))).transpose()?,
         })
     }
 
     /// The range with both ends.
     fn span(&self, now: DateTime<Utc>) -> Result<Period, QueryError> {
-        Period::of(self.range, now, RANGE_DEFAULT, RANGE_MAX)
+        Period::of(self.range, now, self.range_default, RANGE_MAX)
     }
 
     /// Where in the database they are; none if there cannot be any.
@@ -175,13 +178,20 @@ impl TryFrom<ProfilingParams> for ProfilingQuery {
 
     fn try_from(asked: ProfilingParams) -> Result<Self, QueryError> {
         let interval = asked.interval.as_deref();
+        let interval_s = params::whole("interval", interval, INTERVAL_S_DEFAULT, INTERVAL_S)?;
+        let spans = SpansQuery::parse(
+            asked.start_time.as_deref(),
+            asked.end_time.as_deref(),
+            asked.peer_id.as_deref(),
+        )?;
+        // The first bucket may begin before the range.
+        let buckets_default = TimeDelta::seconds(interval_s * i64::from(BUCKETS_MAX - 1));
         Ok(Self {
-            spans: SpansQuery::parse(
-                asked.start_time.as_deref(),
-                asked.end_time.as_deref(),
-                asked.peer_id.as_deref(),
-            )?,
-            interval_s: params::whole("interval", interval, INTERVAL_S_DEFAULT, INTERVAL_S)?,
+            spans: SpansQuery {
+                range_default: RANGE_DEFAULT.min(buckets_default),
+                ..spans
+            },
+            interval_s,
             aggregate: aggregate(asked.aggregate.as_deref())?,
             target: params::text("target", asked.target.as_deref())?,
             name: params::text("name", asked.name.as_deref())?,

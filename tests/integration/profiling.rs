@@ -305,4 +305,9 @@ pub(crate) fn unknown_peers_are_404_and_bad_parameters_400(app: &TestApp) {
         assert_eq!(answer.status, 400, "{question}: {}", answer.body);
         assert_eq!(answer.json()["error"]["parameter"], parameter, "{question}");
     }
+    // Every length has a range that goes with it if none is given.
+    for interval in [1, 2, 86_400] {
+        let answer = app.get(&format!("/api/v1/profiling?interval={interval}"));
+        assert_eq!(answer.status, 200, "{interval}: {}", answer.body);
+    }
 }

@@ -107,8 +107,29 @@ fn add_security(api: &mut Value) {
             } else if method != "get" {
                 operation["security"] = json!([{}, {"token": []}]);
             }
+            add_refusals(operation, is_door || !is_open);
         }
     }
+}
+
+/// What the guard of all routes answers, where a route does not say it itself. The doors
+/// of nodes are open to upgrades only.
+fn add_refusals(operation: &mut Value, needs_token: bool) {
+    let Some(Value::Object(answers)) = operation.get_mut("responses") else {
+        return;
+    };
+    let refusal = |why: &str| {
+        let schema = json!({"$ref": "#/components/schemas/ErrorBody"});
+        json!({"description": why, "content": {"application/json": {"schema": schema}}})
+    };
+    if needs_token {
+        answers
+            .entry("401")
+            .or_insert_with(|| refusal("A token is needed (`READ_TOKENS`)."));
+    }
+    answers.entry("403").or_insert_with(|| {
+        refusal("The request has an `Origin` or a `Host` that may be of another site; the error names the setting.")
+    });
 }
 
 /// All operations, whatever their path and method.
