@@ -11,6 +11,7 @@
 //! | [`ingest`] | from the socket of a node to a stored batch |
 //! | [`query`] | everything that only reads |
 //! | [`retention`] | making and dropping partitions |
+//! | [`status`] | whether nodes are alive and well |
 //! | [`projections`] | tables that are maintained from the messages |
 //! | [`feed`] | live fan-out to subscribers |
 //! | [`messages`], [`changes`] | reading stored messages; the ordered stream of stored batches |
@@ -37,5 +38,6 @@ pub mod projections;
 pub mod query;
 pub mod retention;
 pub mod server_state;
+pub mod status;
 pub mod store;
 pub mod telemetry;

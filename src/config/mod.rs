@@ -9,6 +9,7 @@ mod lines;
 mod misspelt;
 mod reader;
 pub mod settings;
+mod status;
 mod table;
 
 use std::fmt;
@@ -23,6 +24,7 @@ pub use lines::Ipv6Prefix;
 pub use misspelt::{Place, misspelt};
 use reader::Reader;
 use settings::SETTINGS;
+pub use status::{NodeRules, StatusConfig};
 
 /// All settings, by the room that uses them.
 #[derive(Debug, Clone)]
@@ -37,6 +39,8 @@ pub struct Config {
     pub retention: RetentionConfig,
     /// The live feed.
     pub feed: FeedConfig,
+    /// The status of nodes.
+    pub status: StatusConfig,
     /// Who may do what.
     pub access: AccessConfig,
     /// `RUST_LOG`.
@@ -258,6 +262,7 @@ impl Config {
                 slow_after: reader.seconds("CACHE_UPDATE_TIMEOUT_S"),
                 expiry: reader.seconds("CACHE_EXPIRY_S"),
             },
+            status: StatusConfig::read(&mut reader),
             access: AccessConfig::read(&mut reader),
             log_filter: reader.text("RUST_LOG").unwrap_or_default(),
             shutdown_timeout: reader.seconds("SHUTDOWN_TIMEOUT_S"),

@@ -28,7 +28,8 @@ pub use http::HttpMetrics;
 pub use labels::{ChainCounts, ChainPlace, KindCounts};
 pub use projections::ProjectionMetrics;
 pub use reasons::{
-    CutReason, DisconnectReason, DropReason, FlushReason, RefuseReason, RejectReason,
+    CutReason, DisconnectReason, DropReason, FlushReason, NodeState, RefuseReason, RejectReason,
+    StatusReason,
 };
 
 use crate::telemetry::{DecodeError, Format};

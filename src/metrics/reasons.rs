@@ -20,6 +20,11 @@ macro_rules! reasons {
                     $(Self::$variant => $label,)+
                 }
             }
+
+            /// The one of that name.
+            pub fn from_label(label: &str) -> Option<Self> {
+                Self::ALL.into_iter().find(|known| known.label() == label)
+            }
         }
     };
 }
@@ -133,5 +138,61 @@ reasons! {
         Age => "age",
         /// The server stops.
         Shutdown => "shutdown",
+    }
+}
+
+reasons! {
+    /// Status of a node, or of what else sends heartbeats; `docs/STATUS.md` has the rules.
+    NodeState {
+        /// It sends messages, and nothing is wrong with it.
+        Online => "online",
+        /// It sends messages, and is far behind its chain and catching up.
+        Syncing => "syncing",
+        /// Its finalized block is far behind that of its chain.
+        Lagging => "lagging",
+        /// Its best block stands still while that of its chain moves.
+        Stalled => "stalled",
+        /// Two machines use its peer id at once.
+        Conflict => "conflict",
+        /// One heartbeat is missed.
+        Late => "late",
+        /// `NODE_MISSED_BEATS` heartbeats are missed.
+        Missing => "missing",
+        /// Silent for `NODE_OFFLINE_S`.
+        Offline => "offline",
+        /// Silent since more than half of the nodes of its chain fell silent within a minute.
+        TelemetryLost => "telemetry_lost",
+        /// Out of service on purpose; for services, which can say so.
+        Down => "down",
+    }
+}
+
+reasons! {
+    /// Why the status of a node changed.
+    StatusReason {
+        /// It was never seen before.
+        FirstSeen => "first_seen",
+        /// What was wrong is over.
+        Recovered => "recovered",
+        /// Nothing arrives over its open connection.
+        Silent => "silent",
+        /// It ended its connection in order.
+        Disconnected => "disconnected",
+        /// Its connection broke, or was ended because of a limit or a timeout.
+        ConnectionLost => "connection_lost",
+        /// The server that it was connected to stopped or was lost.
+        ServerLost => "server_lost",
+        /// Its best block stands still while that of its chain moves.
+        BestBlockStands => "best_block_stands",
+        /// Its finalized block is more than `NODE_FINALITY_LAG` behind that of its chain.
+        FinalityBehind => "finality_behind",
+        /// Its best block is far behind that of its chain, and moves.
+        CatchingUp => "catching_up",
+        /// Two machines use its peer id at once.
+        TwoMachines => "two_machines",
+        /// More than half of the nodes of its chain fell silent within a minute.
+        TelemetryLost => "telemetry_lost",
+        /// It said so itself.
+        Announced => "announced",
     }
 }

@@ -1,0 +1,92 @@
+//! Nodes and chains, what is kept of them, and the changes that are due.
+
+use super::machine::{Seen, Time, Verdict};
+use crate::metrics::NodeState;
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeKey {
+    /// Its libp2p identity.
+    pub peer_id: String,
+    /// Its chain; empty for old nodes that do not say it.
+    pub genesis_hash: String,
+}
+
+/// A chain: its genesis hash, or the name of one whose nodes do not say it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChainKey {
+    /// Genesis hash; empty if it is not known.
+    pub genesis_hash: String,
+    /// Name, if the genesis hash is not known; else empty.
+    pub name: String,
+}
+
+/// A node at one look.
+#[derive(Debug, Clone)]
+pub struct NodeSeen {
+    /// Which.
+    pub key: NodeKey,
+    /// Name of its chain; empty if it is not known.
+    pub chain: String,
+    /// The server of its latest session, if it is known.
+    pub server: Option<String>,
+    /// What is known of it.
+    pub seen: Seen,
+}
+
+/// A status as it was kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// The state.
+    pub state: NodeState,
+    /// Grows with each change.
+    pub revision: i64,
+}
+
+/// An event of a chain that goes on: telemetry of many of its nodes was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    /// Number of the change with which it began.
+    pub change: i64,
+    /// When that was.
+    pub at: Time,
+    /// How many nodes it took.
+    pub nodes: usize,
+}
+
+/// A change of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeFlip {
+    /// Which.
+    pub key: NodeKey,
+    /// Its state before; none if it is new.
+    pub from: Option<NodeState>,
+    /// The change.
+    pub verdict: Verdict,
+    /// Revision before; 0 if it is new.
+    pub revision: i64,
+    /// It is a part of the event of this chain, of this round or of one that goes on.
+    pub part_of: Option<ChainKey>,
+}
+
+/// A change of a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainFlip {
+    /// Which.
+    pub key: ChainKey,
+    /// Its state before.
+    pub from: NodeState,
+    /// The change.
+    pub verdict: Verdict,
+    /// Nodes that it is about.
+    pub nodes: usize,
+}
+
+/// Changes that belong together; all are kept, or none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Flips {
+    /// Of chains.
+    pub chains: Vec<ChainFlip>,
+    /// Of nodes.
+    pub nodes: Vec<NodeFlip>,
+}

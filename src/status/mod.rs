@@ -1,0 +1,33 @@
+//! Whether nodes are alive and well.
+//!
+//! ```text
+//! nodes (a projection) ──look──► Fleet ──judge──► flips ──one transaction──► node_status, status_changes
+//! servers ─────────────────────► Outages ──grace──┘
+//! ```
+//!
+//! `docs/STATUS.md` has the states and the rules. Everything but the evaluator is
+//! pure: time is passed in.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `machine` | the status of one node |
+//! | `heights` | a chain as most of its nodes see it |
+//! | `chain` | events of many nodes of a chain |
+//! | `fleet` | all nodes together |
+//! | `flips` | nodes, chains and the changes that are due |
+//! | `outages` | outages of our own, during which silence says nothing |
+
+mod chain;
+mod fleet;
+mod flips;
+mod heights;
+mod machine;
+mod outages;
+#[cfg(test)]
+mod tests;
+
+pub use fleet::Fleet;
+pub use flips::{ChainFlip, ChainKey, Flips, Kept, Lost, NodeFlip, NodeKey, NodeSeen};
+pub use heights::Reference;
+pub use machine::{Circumstances, Machine, Seen, Time, Verdict};
+pub use outages::{Cause, GRACE, Outage, Outages, ServerSeen};
