@@ -1,7 +1,8 @@
 //! The state of this server that decisions depend on. Metrics only observe it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -14,6 +15,7 @@ pub struct ServerState {
     pub feed: Permits,
     spooled_batches: AtomicUsize,
     spool_takes: AtomicBool,
+    delayed_at: Mutex<Option<Instant>>,
 }
 
 /// A number of permits; each is given back when it is dropped.
@@ -37,6 +39,7 @@ impl ServerState {
             feed: Permits::new(feed_max),
             spooled_batches: AtomicUsize::new(0),
             spool_takes: AtomicBool::new(false),
+            delayed_at: Mutex::default(),
         }
     }
 
@@ -53,6 +56,19 @@ impl ServerState {
     /// As [`Self::set_spool_takes`] said last.
     pub fn spool_takes(&self) -> bool {
         self.spool_takes.load(Ordering::Acquire)
+    }
+
+    /// Messages cannot be stored at once, now.
+    pub fn set_delayed(&self, now: Instant) {
+        let delayed_at = self.delayed_at.lock();
+        *delayed_at.unwrap_or_else(PoisonError::into_inner) = Some(now);
+    }
+
+    /// How long ago messages last could not be stored at once; none if all could.
+    pub fn delayed_ago(&self) -> Option<Duration> {
+        let delayed_at = self.delayed_at.lock();
+        let delayed_at = delayed_at.unwrap_or_else(PoisonError::into_inner);
+        Some(delayed_at.as_ref()?.elapsed())
     }
 
     /// Whether messages wait in the spool that belong into the database.
@@ -85,6 +101,14 @@ impl Permits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_delay_is_remembered() {
+        let state = ServerState::new(1, 1);
+        assert_eq!(state.delayed_ago(), None);
+        state.set_delayed(Instant::now());
+        assert!(state.delayed_ago().is_some());
+    }
 
     #[test]
     fn a_permit_is_free_again_when_it_is_dropped() {

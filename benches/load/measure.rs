@@ -64,6 +64,18 @@ fn cpu_of_children(parent: u32) -> Outcome<Duration> {
     Ok(children.map(|stat| stat.own).sum())
 }
 
+/// Processor time of the thread of that name.
+pub(crate) fn cpu_of_thread(pid: u32, name: &str) -> Outcome<Duration> {
+    for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let task = entry?.path();
+        if fs::read_to_string(task.join("comm"))?.trim() == name {
+            let task = task.strip_prefix("/proc")?.display().to_string();
+            return Ok(Stat::of(&task)?.own);
+        }
+    }
+    Err(format!("process {pid} has no thread {name}").into())
+}
+
 /// Processor time of this thread.
 pub(crate) fn cpu_of_this_thread() -> Outcome<Duration> {
     Ok(Stat::of("thread-self")?.own)

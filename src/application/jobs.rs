@@ -15,6 +15,8 @@ use crate::messages::Recent;
 use crate::metrics::Metrics;
 use crate::projections::{Runner, RunnerParts};
 use crate::retention::Purger;
+use crate::server_state::ServerState;
+use crate::status::{Evaluator, EvaluatorParts};
 use crate::store::end_sessions;
 
 /// The jobs of this server.
@@ -22,6 +24,7 @@ use crate::store::end_sessions;
 pub(super) struct Jobs {
     member: Member,
     projections: Runner,
+    status: Evaluator,
 }
 
 impl Jobs {
@@ -30,10 +33,11 @@ impl Jobs {
         config: &Arc<Config>,
         metrics: &Arc<Metrics>,
         server_id: &Arc<str>,
+        server: &Arc<ServerState>,
         database: &Database,
         recent: Arc<Recent>,
     ) -> Result<Self, ApplicationError> {
-        let counters = metrics.clone();
+        let (counters, server) = (metrics.clone(), server.clone());
         let member = Member::start(MemberParts {
             url: database.url.clone(),
             server_id: server_id.clone(),
@@ -43,6 +47,7 @@ impl Jobs {
             activity: Box::new(move || Activity {
                 sessions: counters.sessions.get(),
                 messages: counters.messages_received.get(),
+                delayed_ago: server.delayed_ago(),
             }),
             end_sessions: |conn: &mut PgConnection, servers: &[String]| end_sessions(conn, servers),
         })?;
@@ -51,6 +56,12 @@ impl Jobs {
             url: database.url.clone(),
             leases: leases.clone(),
             recent,
+            metrics: metrics.clone(),
+        })?;
+        let status = Evaluator::start(EvaluatorParts {
+            url: database.url.clone(),
+            leases: leases.clone(),
+            config: config.status.clone(),
             metrics: metrics.clone(),
         })?;
         Purger::new(
@@ -69,12 +80,14 @@ impl Jobs {
         Ok(Self {
             member,
             projections,
+            status,
         })
     }
 
     /// Releases the leases and records the stop.
     pub(super) async fn stop(self) {
         let stopped = tokio::task::spawn_blocking(move || {
+            self.status.stop();
             self.projections.stop();
             self.member.stop();
         })

@@ -171,7 +171,7 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
     let (database, stopped) = tokio::select! {
         up = up => match up {
             Ok(database) => {
-                jobs = Some(Jobs::start(&config, &metrics, &identity.server_id, &database, recent)?);
+                jobs = Some(Jobs::start(&config, &metrics, &identity.server_id, &state.server, &database, recent)?);
                 actix_web::rt::spawn(kinds::keep_up(kinds, database.pools.clone()));
                 let remote = RemoteParts {
                     server_id: identity.server_id.clone(),

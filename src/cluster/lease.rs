@@ -30,16 +30,19 @@ pub enum Job {
     NodeHours,
     /// Maintains the projection `span_hours`.
     SpanHours,
+    /// Judges the status of nodes.
+    Status,
 }
 
 impl Job {
     /// All jobs.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Retention,
         Self::Supervision,
         Self::Nodes,
         Self::NodeHours,
         Self::SpanHours,
+        Self::Status,
     ];
 
     /// Name of its lease, and label in metrics.
@@ -50,6 +53,7 @@ impl Job {
             Self::Nodes => "projection:nodes",
             Self::NodeHours => "projection:node_hours",
             Self::SpanHours => "projection:span_hours",
+            Self::Status => "status",
         }
     }
 }

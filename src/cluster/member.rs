@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Double, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Double, Nullable, Text, Timestamptz};
 
 use super::lease::{self, Job, Lease, Leases};
 use super::observation::{Observation, Seen};
@@ -33,6 +33,8 @@ pub struct Activity {
     pub sessions: i64,
     /// Messages received since the start.
     pub messages: u64,
+    /// How long ago messages last could not be stored at once; none if all could.
+    pub delayed_ago: Option<Duration>,
 }
 
 /// Ends the sessions of lost servers; returns how many there were.
@@ -182,6 +184,8 @@ impl Heartbeat {
             .bind::<Double, _>(INTERVAL.as_secs_f64())
             .bind::<BigInt, _>(activity.sessions)
             .bind::<Double, _>(messages_per_s)
+            .bind::<Nullable<Double>, _>(activity.delayed_ago.map(|ago| ago.as_secs_f64()))
+            .bind::<Timestamptz, _>(Utc::now())
             .execute(&mut conn)?;
         self.counted = Some((activity.messages, now));
         let asked_at = Instant::now();

@@ -3,6 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix::{Actor, Addr, Handler, Message, MessageResult, SyncArbiter, SyncContext};
 
@@ -102,6 +103,7 @@ impl Handler<Spill> for Spooler {
         Spill { batch, reservation }: Spill,
         _ctx: &mut Self::Context,
     ) -> Self::Result {
+        self.server.set_delayed(Instant::now());
         let pushed = match &mut self.spool {
             // A panic would end this thread for good; see actix's SyncArbiter.
             Some(spool) => catch_unwind(AssertUnwindSafe(|| spool.push(&batch)))

@@ -14,6 +14,7 @@ mod http;
 mod labels;
 mod projections;
 mod reasons;
+mod status;
 
 use std::sync::Mutex;
 
@@ -31,6 +32,7 @@ pub use reasons::{
     CutReason, DisconnectReason, DropReason, FlushReason, NodeState, RefuseReason, RejectReason,
     StatusReason,
 };
+pub use status::StatusMetrics;
 
 use crate::telemetry::{DecodeError, Format};
 use disk::DiskMetrics;
@@ -62,6 +64,8 @@ pub struct Metrics {
     pub cluster: ClusterMetrics,
     /// Projections.
     pub projections: ProjectionMetrics,
+    /// The status of nodes.
+    pub status: StatusMetrics,
 
     /// Telemetry connections that are open.
     pub connections: IntGauge,
@@ -265,6 +269,7 @@ impl Metrics {
             feed: FeedMetrics::new(&make)?,
             cluster: ClusterMetrics::new(&make)?,
             projections: ProjectionMetrics::new(&make)?,
+            status: StatusMetrics::new(&make)?,
             connections: make.gauge("ingest_connections", "Telemetry connections that are open.")?,
             connections_opened: make.counter("ingest_connections_opened_total", "Telemetry connections that were opened.")?,
             connections_closed: make.counters("ingest_connections_closed_total", "Telemetry connections that ended, by reason.", "reason", DisconnectReason::ALL.map(DisconnectReason::label))?,

@@ -1,8 +1,8 @@
 //! The projection `nodes`: one row for each node, a peer id on a chain.
 //!
 //! What follows from the sessions of a node (which is the latest, whether it is
-//! online and since when) is looked up anew whenever one of them changes. The
-//! values that it reported are put together in any order: the highest block of the
+//! online and since when) is looked up anew whenever one of them changes. Any message
+//! says when it was seen last. The values that it reported are put together in any order: the highest block of the
 //! latest session that reported one, with its first arrival; of the others the
 //! latest. Values of a session whose node is not known yet wait in
 //! `session_values`.
@@ -122,12 +122,12 @@ impl Projection for Nodes {
     }
 
     fn fold(&mut self, message: Message<'_>) {
-        let Some(reading) = message.reading else {
-            return;
-        };
-        let values = Values::of(reading, &message);
         let known = self.values.entry(message.session).or_default();
-        known.merge(values);
+        match message.reading {
+            Some(reading) => known.merge(Values::of(reading, &message)),
+            // Any message is a sign of life.
+            None => known.seen_at = known.seen_at.max(Some(message.created_at)),
+        }
     }
 
     fn session(&mut self, session: &SessionRow, _since: Option<DateTime<Utc>>) {
@@ -398,18 +398,21 @@ fn update(conn: &mut PgConnection, nodes: &HashMap<NodeKey, Values>) -> QueryRes
     Ok(())
 }
 
+#[derive(QueryableByName)]
+struct Forgotten {
+    #[diesel(sql_type = BigInt)]
+    nodes: i64,
+}
+
 /// Deletes nodes whose sessions are all purged, of those that were seen before
-/// `cutoff`; at most `rows_max`. Returns how many.
+/// `cutoff`, with their status; at most `rows_max`. Returns how many.
 ///
 /// # Errors
 /// If the database cannot be written.
 pub fn forget(conn: &mut PgConnection, cutoff: DateTime<Utc>, rows_max: i64) -> QueryResult<usize> {
-    diesel::sql_query(
-        "DELETE FROM nodes WHERE ctid = ANY(ARRAY(SELECT n.ctid FROM nodes n \
-         WHERE NOT n.online AND n.last_seen_at < $1 \
-           AND NOT EXISTS (SELECT FROM peer_connections p WHERE p.id = n.session_id) LIMIT $2))",
-    )
-    .bind::<Timestamptz, _>(cutoff)
-    .bind::<BigInt, _>(rows_max)
-    .execute(conn)
+    let forgotten: Forgotten = diesel::sql_query(include_str!("nodes_forget.sql"))
+        .bind::<Timestamptz, _>(cutoff)
+        .bind::<BigInt, _>(rows_max)
+        .get_result(conn)?;
+    Ok(usize::try_from(forgotten.nodes).unwrap_or(0))
 }

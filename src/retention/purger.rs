@@ -17,7 +17,7 @@ use crate::database::{DatabaseError, Pools};
 use crate::metrics::Metrics;
 use crate::projections;
 use crate::store::expired;
-use crate::store::partitions;
+use crate::store::{partitions, status};
 
 /// Rows of one slice: some tens of milliseconds of work.
 const SLICE_ROWS: i64 = 10_000;
@@ -230,6 +230,11 @@ fn purge_alone(
                 })
             })?;
         }
+        in_slices(|| {
+            step(conn, lease, |conn| {
+                status::purge_changes(conn, cutoff, SLICE_ROWS)
+            })
+        })?;
     }
     in_slices(|| step(conn, lease, |conn| forget_batches(conn, now - BATCH_MEMORY)))?;
     metrics

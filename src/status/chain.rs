@@ -6,7 +6,7 @@
 
 use chrono::TimeDelta;
 
-use super::flips::{ChainFlip, ChainKey, Lost};
+use super::flips::{ChainFlip, ChainKey, KeptChain};
 use super::heights::{Heights, Reference};
 use super::machine::{Circumstances, Machine, Time, Verdict, is_silent};
 use crate::config::NodeRules;
@@ -42,8 +42,9 @@ pub(super) struct Chain {
     pub(super) rules: NodeRules,
     pub(super) heights: Heights,
     pub(super) tally: Tally,
-    pub(super) state: NodeState,
-    pub(super) lost: Option<Lost>,
+    pub(super) name: String,
+    /// Its last change, if there was one.
+    pub(super) kept: Option<KeptChain>,
     /// Nodes that are not back from an event that is over have time until then.
     pub(super) grace_until: Time,
     /// Many of its nodes were quiet at once until shortly before; who is late then is no news.
@@ -63,14 +64,14 @@ pub(super) enum Turn {
 
 impl Chain {
     /// Nothing is known of its nodes yet.
-    pub(super) fn new(key: ChainKey, rules: NodeRules) -> Self {
+    pub(super) fn new(key: ChainKey, name: &str, rules: NodeRules) -> Self {
         Self {
             key,
             rules,
             heights: Heights::default(),
             tally: Tally::default(),
-            state: NodeState::Online,
-            lost: None,
+            name: name.to_owned(),
+            kept: None,
             grace_until: Time::MIN_UTC,
             hushed_until: Time::MIN_UTC,
         }
@@ -121,15 +122,25 @@ impl Chain {
         }
     }
 
+    fn state(&self) -> NodeState {
+        self.kept.map_or(NodeState::Online, |kept| kept.state)
+    }
+
+    /// The event that goes on.
+    pub(super) fn lost(&self) -> Option<KeptChain> {
+        self.kept
+            .filter(|kept| kept.state == NodeState::TelemetryLost)
+    }
+
     /// Whether more than half of the nodes are so.
     fn are_most(&self, nodes: usize) -> bool {
         nodes >= LOST_MIN && nodes * 2 > self.tally.nodes
     }
 
     pub(super) fn turn(&self, now: Time) -> Turn {
-        match &self.lost {
+        match self.lost() {
             None if self.are_most(self.tally.missing) => Turn::Begins,
-            None if self.state == NodeState::Offline && self.tally.nodes > self.tally.late => {
+            None if self.state() == NodeState::Offline && self.tally.nodes > self.tally.late => {
                 Turn::Returns
             }
             None => Turn::None,
@@ -150,7 +161,7 @@ impl Chain {
             Turn::Ends => (
                 NodeState::Online,
                 StatusReason::Recovered,
-                self.lost?.nodes - self.tally.lost,
+                self.lost()?.nodes - self.tally.lost,
             ),
             Turn::TimesOut => (
                 NodeState::Offline,
@@ -165,7 +176,9 @@ impl Chain {
         };
         Some(ChainFlip {
             key: self.key.clone(),
-            from: self.state,
+            name: self.name.clone(),
+            revision: self.kept.map_or(0, |kept| kept.revision),
+            from: self.state(),
             verdict: Verdict {
                 to,
                 reason,
@@ -191,7 +204,7 @@ impl Chain {
         if turn == Turn::TimesOut && is_lost {
             return Some((machine.silent(NodeState::Offline), true));
         }
-        let goes_on = self.lost.is_some() && turn == Turn::None;
+        let goes_on = self.lost().is_some() && turn == Turn::None;
         let is_gone = match turn {
             Turn::Begins => silent.is_some(),
             _ => goes_on && !matches!(silent, None | Some(NodeState::Late)),

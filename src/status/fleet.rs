@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use chrono::TimeDelta;
 
 use super::chain::{Chain, Turn};
-use super::flips::{ChainKey, Flips, Kept, Lost, NodeFlip, NodeKey, NodeSeen};
+use super::flips::{ChainKey, Flips, Kept, KeptChain, NodeFlip, NodeKey, NodeSeen};
 use super::machine::{Circumstances, Machine, Time, Verdict};
 use super::outages::{GRACE, Outages};
 use crate::config::StatusConfig;
@@ -19,6 +19,9 @@ struct Node {
     server: Option<usize>,
     /// 0 until its first state is kept.
     revision: i64,
+    has_session: bool,
+    /// The last look that found it.
+    look: u64,
 }
 
 /// All nodes that are watched.
@@ -28,6 +31,8 @@ pub struct Fleet {
     nodes: HashMap<NodeKey, Node>,
     chains: Vec<Chain>,
     places: HashMap<ChainKey, usize>,
+    /// Numbers the looks at the database.
+    look: u64,
     /// Names of servers, and until when their nodes have grace in this round.
     servers: Vec<(String, Time)>,
 }
@@ -56,16 +61,29 @@ impl Fleet {
         self.nodes.contains_key(key)
     }
 
-    /// The nodes that are watched.
-    pub fn keys(&self) -> impl Iterator<Item = &NodeKey> {
-        self.nodes.keys()
+    /// A look at the database begins.
+    pub fn begin_look(&mut self) {
+        self.look += 1;
     }
 
-    /// Takes the state of a chain as it was kept.
-    pub fn restore_chain(&mut self, key: ChainKey, state: NodeState, lost: Option<Lost>) {
+    /// The nodes that are watched and had no open session when they were seen last.
+    pub fn without_session(&self) -> impl Iterator<Item = &NodeKey> {
+        let nodes = self.nodes.iter();
+        nodes.filter_map(|(key, node)| (!node.has_session).then_some(key))
+    }
+
+    /// The nodes that this look has not found so far.
+    pub fn not_found(&self) -> Vec<NodeKey> {
+        let nodes = self.nodes.iter();
+        let left_out = nodes.filter(|(_, node)| node.look != self.look);
+        left_out.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Takes the last change of a chain as it was kept.
+    pub fn restore_chain(&mut self, key: ChainKey, kept: KeptChain) {
         let place = self.chain(key, "");
         if let Some(chain) = self.chains.get_mut(place) {
-            (chain.state, chain.lost) = (state, lost);
+            chain.kept = Some(kept);
         }
     }
 
@@ -88,6 +106,8 @@ impl Fleet {
             chain,
             server: self.server(node.server),
             revision: kept.map_or(0, |kept| kept.revision),
+            has_session: node.seen.ended.is_none(),
+            look: self.look,
         };
         self.nodes.insert(node.key, watched);
     }
@@ -103,6 +123,8 @@ impl Fleet {
         let rules = rules.unwrap_or(&self.config.rules);
         known.machine.see(&node.seen, rules, late_by);
         known.server = server;
+        known.has_session = node.seen.ended.is_none();
+        known.look = self.look;
     }
 
     /// Forgets a node that is no more.
@@ -168,26 +190,28 @@ impl Fleet {
         for (flip, change) in flips.chains.iter().zip(changes) {
             let place = self.chain(flip.key.clone(), "");
             if let Some(chain) = self.chains.get_mut(place) {
-                chain.state = flip.verdict.to;
-                chain.lost = (flip.verdict.to == NodeState::TelemetryLost).then_some(Lost {
+                chain.kept = Some(KeptChain {
+                    state: flip.verdict.to,
+                    revision: flip.revision + 1,
                     change: *change,
                     at: now,
                     nodes: flip.nodes,
                 });
             }
         }
+        for (change, nodes) in self.joining(&flips) {
+            let mut kept = self
+                .chains
+                .iter_mut()
+                .filter_map(|chain| chain.kept.as_mut());
+            if let Some(kept) = kept.find(|kept| kept.change == change) {
+                kept.nodes += nodes;
+            }
+        }
         for flip in flips.nodes {
             let Some(node) = self.nodes.get_mut(&flip.key) else {
                 continue;
             };
-            let joins = flip.verdict.to == NodeState::TelemetryLost;
-            if joins
-                && let Some(chain) = self.chains.get_mut(node.chain)
-                && let Some(lost) = &mut chain.lost
-                && lost.at < now
-            {
-                lost.nodes += 1;
-            }
             node.machine.enter(flip.verdict.to);
             node.revision = flip.revision + 1;
             if flip.verdict.to == NodeState::Offline {
@@ -197,10 +221,26 @@ impl Fleet {
         }
     }
 
-    /// The event of a chain that goes on.
-    pub fn lost(&self, key: &ChainKey) -> Option<Lost> {
+    /// How many nodes join an event that went on before, by the number of its change.
+    pub fn joining(&self, flips: &Flips) -> HashMap<i64, usize> {
+        let mut joining = HashMap::new();
+        let is_new = |key: &ChainKey| flips.chains.iter().any(|flip| flip.key == *key);
+        for flip in &flips.nodes {
+            if let Some(key) = &flip.part_of
+                && flip.verdict.to == NodeState::TelemetryLost
+                && !is_new(key)
+                && let Some(kept) = self.last_change(key)
+            {
+                *joining.entry(kept.change).or_default() += 1;
+            }
+        }
+        joining
+    }
+
+    /// The last change of a chain.
+    pub fn last_change(&self, key: &ChainKey) -> Option<KeptChain> {
         let place = self.places.get(key)?;
-        self.chains.get(*place)?.lost
+        self.chains.get(*place)?.kept
     }
 
     fn server(&mut self, name: Option<String>) -> Option<usize> {
@@ -215,14 +255,17 @@ impl Fleet {
     fn chain(&mut self, key: ChainKey, name: &str) -> usize {
         let rules = self.config.of_chain(&key.genesis_hash, name);
         if let Some(place) = self.places.get(&key) {
-            if let Some(chain) = self.chains.get_mut(*place).filter(|_| !name.is_empty()) {
-                chain.rules = rules;
+            if let Some(chain) = self.chains.get_mut(*place)
+                && !name.is_empty()
+                && chain.name != name
+            {
+                (chain.rules, chain.name) = (rules, name.to_owned());
             }
             return *place;
         }
         let place = self.chains.len();
         self.places.insert(key.clone(), place);
-        self.chains.push(Chain::new(key, rules));
+        self.chains.push(Chain::new(key, name, rules));
         place
     }
 

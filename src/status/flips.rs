@@ -43,14 +43,18 @@ pub struct Kept {
     pub revision: i64,
 }
 
-/// An event of a chain that goes on: telemetry of many of its nodes was lost.
+/// The last change of a chain, as it was kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lost {
-    /// Number of the change with which it began.
+pub struct KeptChain {
+    /// The state since then.
+    pub state: NodeState,
+    /// Grows with each change.
+    pub revision: i64,
+    /// Its number.
     pub change: i64,
-    /// When that was.
+    /// When it was noticed.
     pub at: Time,
-    /// How many nodes it took.
+    /// Nodes that it is about; of a loss of telemetry also those that joined since.
     pub nodes: usize,
 }
 
@@ -65,7 +69,7 @@ pub struct NodeFlip {
     pub verdict: Verdict,
     /// Revision before; 0 if it is new.
     pub revision: i64,
-    /// It is a part of the event of this chain, of this round or of one that goes on.
+    /// It is a part of the last event of this chain, perhaps one of this round.
     pub part_of: Option<ChainKey>,
 }
 
@@ -74,6 +78,10 @@ pub struct NodeFlip {
 pub struct ChainFlip {
     /// Which.
     pub key: ChainKey,
+    /// Its name.
+    pub name: String,
+    /// Revision before; 0 if there was no change yet.
+    pub revision: i64,
     /// Its state before.
     pub from: NodeState,
     /// The change.
@@ -89,4 +97,11 @@ pub struct Flips {
     pub chains: Vec<ChainFlip>,
     /// Of nodes.
     pub nodes: Vec<NodeFlip>,
+}
+
+impl Flips {
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.chains.is_empty() && self.nodes.is_empty()
+    }
 }

@@ -16,18 +16,23 @@
 //! | `fleet` | all nodes together |
 //! | `flips` | nodes, chains and the changes that are due |
 //! | `outages` | outages of our own, during which silence says nothing |
+//! | `look` | what the database knows |
+//! | `evaluator` | the thread that looks, judges and keeps the changes |
 
 mod chain;
+mod evaluator;
 mod fleet;
 mod flips;
 mod heights;
+mod look;
 mod machine;
 mod outages;
 #[cfg(test)]
 mod tests;
 
+pub use evaluator::{Evaluator, EvaluatorParts};
 pub use fleet::Fleet;
-pub use flips::{ChainFlip, ChainKey, Flips, Kept, Lost, NodeFlip, NodeKey, NodeSeen};
+pub use flips::{ChainFlip, ChainKey, Flips, Kept, KeptChain, NodeFlip, NodeKey, NodeSeen};
 pub use heights::Reference;
 pub use machine::{Circumstances, Machine, Seen, Time, Verdict};
 pub use outages::{Cause, GRACE, Outage, Outages, ServerSeen};

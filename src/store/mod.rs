@@ -2,9 +2,9 @@
 //!
 //! `rows`, `batch` and `write` take messages into the database; `id_blocks` and
 //! `kinds` hand out the numbers that they carry; `sessions` stores the
-//! sessions that sent them; `spool` keeps on disk what cannot be stored just now;
-//! `partitions` and `expired` carry out retention; `growth` is how fast the messages grow
-//! on disk.
+//! sessions that sent them; `status` keeps that of nodes; `spool` keeps on disk what
+//! cannot be stored just now; `partitions` and `expired` carry out retention; `growth` is
+//! how fast the messages grow on disk.
 
 mod audit_months;
 mod batch;
@@ -19,6 +19,7 @@ mod rows;
 mod schema;
 mod sessions;
 mod spool;
+pub mod status;
 mod write;
 
 pub use audit_months::AuditMonths;

@@ -114,6 +114,8 @@ fn the_database_has_a_column_for_each_fact_with_its_type_and_unit() {
         "online",
         "since",
         "disconnect_reason",
+        "server_id",
+        "conflict_since",
         "best_at",
         "best_session_at",
         "finalized_at",

@@ -58,5 +58,6 @@ mod shutdown;
 mod span_hours;
 mod startup;
 mod stats_health_openapi;
+mod status;
 mod suite;
 mod tidy;

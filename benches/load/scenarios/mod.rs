@@ -9,6 +9,7 @@ mod queries;
 mod remote;
 mod rollups;
 mod scale;
+mod status;
 mod steady;
 mod takeover;
 
@@ -24,7 +25,7 @@ pub(crate) type Scenario = fn(Options, &mut Report) -> Outcome<()>;
 
 /// The scenarios of a name on the command line.
 pub(crate) fn chosen(name: &str) -> Outcome<Vec<Scenario>> {
-    let all: [(&str, Scenario); 10] = [
+    let all: [(&str, Scenario); 11] = [
         ("flat", flat::run),
         ("steady", steady::run),
         ("projections", projections::run),
@@ -34,6 +35,7 @@ pub(crate) fn chosen(name: &str) -> Outcome<Vec<Scenario>> {
         ("feed", feed::run),
         ("remote", remote::run),
         ("takeover", takeover::run),
+        ("status", status::run),
         ("scale", scale::run),
     ];
     let chosen: Vec<Scenario> = all

@@ -1,6 +1,6 @@
 //! Many nodes of one chain that fall silent together.
 
-use super::super::{ChainKey, Fleet, Kept, Outages, Seen};
+use super::super::{ChainKey, Fleet, Kept, KeptChain, Outages, Seen};
 use super::{at, node, seconds, seen, words};
 use crate::config::StatusConfig;
 use crate::metrics::{NodeState, StatusReason};
@@ -74,7 +74,7 @@ fn most_nodes_of_a_chain_that_fall_silent_together_are_one_event() {
         parts[0],
         "79 0 online > telemetry_lost telemetry_lost 45 part"
     );
-    let lost = fleet.lost(&chain()).unwrap();
+    let lost = fleet.last_change(&chain()).unwrap();
     assert_eq!((lost.change, lost.nodes), (1_079, 6));
     assert_eq!(fleet.count(NodeState::TelemetryLost), 6);
 }
@@ -127,7 +127,7 @@ fn who_falls_silent_during_the_event_belongs_to_it() {
                 .any(|line| line.contains(" 7 late > telemetry_lost")),
         "{told:?}"
     );
-    assert_eq!(fleet.lost(&chain()).unwrap().nodes, 7);
+    assert_eq!(fleet.last_change(&chain()).unwrap().nodes, 7);
 }
 
 #[test]
@@ -180,12 +180,14 @@ fn two_nodes_are_told_one_by_one() {
 #[test]
 fn an_event_ends_after_a_day_and_its_nodes_are_offline_then() {
     let mut fleet = Fleet::new(StatusConfig::default());
-    let lost = super::super::Lost {
+    let kept = KeptChain {
+        state: NodeState::TelemetryLost,
+        revision: 1,
         change: 7,
         at: at(0),
         nodes: 3,
     };
-    fleet.restore_chain(chain(), NodeState::TelemetryLost, Some(lost));
+    fleet.restore_chain(chain(), kept);
     for name in ["a", "b", "c"] {
         let kept = Kept {
             state: NodeState::TelemetryLost,
@@ -207,7 +209,8 @@ fn an_event_ends_after_a_day_and_its_nodes_are_offline_then() {
         ]
     );
     fleet.enter(flips, &[8], at(day));
-    assert_eq!((fleet.len(), fleet.lost(&chain())), (0, None));
+    assert!(fleet.is_empty());
+    assert_eq!(fleet.last_change(&chain()).unwrap().change, 8);
     // One of them is there again.
     let kept = Kept {
         state: NodeState::Offline,

@@ -26,7 +26,7 @@ pub use load::Load;
 pub use network::Network;
 pub use random::Random;
 pub use skip::skip;
-pub use test_app::{Answer, TestApp};
+pub use test_app::{Answer, TestApp, TestAppBuilder};
 pub use test_db::{TestDb, rename_database};
 
 /// How long any condition may take on a busy machine.

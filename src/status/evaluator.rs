@@ -1,0 +1,338 @@
+//! The thread that judges all nodes of the database each second, while this server has
+//! the lease, on a connection of its own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use diesel::PgConnection;
+use diesel::result::QueryResult;
+
+use super::fleet::Fleet;
+use super::flips::{ChainFlip, Flips, Kept, NodeFlip, NodeKey, NodeSeen};
+use super::look::{self, Progress};
+use super::machine::Time;
+use super::outages::{Outage, Outages};
+use crate::cluster::{Job, Lease, LeaseError, Leases};
+use crate::config::{DatabaseUrl, StatusConfig};
+use crate::database::connect;
+use crate::metrics::{Metrics, NodeState};
+use crate::store::status::{self, ChainChange, NodeChange};
+
+/// Time between rounds.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Limit of each statement: later its answer would come after the lease has ended.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Longest wait for the end of the thread.
+const STOP_MAX: Duration = Duration::from_secs(1);
+
+/// A message that arrived so long ago is stored, unless its server says otherwise.
+const STORED_AFTER: TimeDelta = TimeDelta::seconds(1);
+
+/// How often it is kept that nodes are judged.
+const PROGRESS_INTERVAL: TimeDelta = TimeDelta::seconds(5);
+
+/// What the evaluator needs from outside.
+#[derive(Debug)]
+pub struct EvaluatorParts {
+    /// The database.
+    pub url: DatabaseUrl,
+    /// The leases of this server.
+    pub leases: Leases,
+    /// Thresholds.
+    pub config: StatusConfig,
+    /// All metrics.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub struct Evaluator {
+    stop: mpsc::Sender<()>,
+    stopped: mpsc::Receiver<()>,
+}
+
+impl Evaluator {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// If the system allows no more threads.
+    pub fn start(parts: EvaluatorParts) -> std::io::Result<Self> {
+        let (stop, told_to_stop) = mpsc::channel();
+        let (has_stopped, stopped) = mpsc::channel();
+        std::thread::Builder::new()
+            .name("status".to_owned())
+            .spawn(move || {
+                let _has_stopped = has_stopped;
+                let mut judge = None;
+                loop {
+                    let started_at = Instant::now();
+                    judge = parts.round(judge);
+                    let pause = INTERVAL.saturating_sub(started_at.elapsed());
+                    // The sender is dropped when it is time to stop.
+                    if told_to_stop.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                        return;
+                    }
+                }
+            })?;
+        Ok(Self { stop, stopped })
+    }
+
+    /// Ends it, and waits for a moment; what was not kept is judged again.
+    pub fn stop(self) {
+        drop(self.stop);
+        // The thread drops its sender at its end.
+        if self.stopped.recv_timeout(STOP_MAX) == Err(RecvTimeoutError::Timeout) {
+            log::debug!("the thread of the status still waits for the database");
+        }
+    }
+}
+
+impl EvaluatorParts {
+    /// One round, with what is known from the last ones; none if there were none. Whatever
+    /// fails, the next round begins from what is kept.
+    fn round(&self, judge: Option<Judge>) -> Option<Judge> {
+        let Some(lease) = self.leases.held(Job::Status) else {
+            if judge.is_some() {
+                self.metrics.status.show(|_| 0);
+            }
+            return None;
+        };
+        let started_at = Instant::now();
+        let judged = match judge {
+            Some(judge) => Ok(judge),
+            None => self.begin(),
+        }
+        .and_then(|mut judge| {
+            judge.round(&lease, &self.metrics)?;
+            Ok(judge)
+        });
+        match judged {
+            Ok(judge) => {
+                let took = started_at.elapsed().as_secs_f64();
+                self.metrics.status.round_seconds.observe(took);
+                self.metrics.status.show(|state| judge.fleet.count(state));
+                Some(judge)
+            }
+            // Another server goes on with it.
+            Err(LeaseError::Lost(_)) => None,
+            Err(LeaseError::Database(error)) => {
+                log::debug!("status: {error}");
+                self.metrics.status.failures.inc();
+                None
+            }
+        }
+    }
+
+    /// Takes up what is kept.
+    fn begin(&self) -> Result<Judge, LeaseError> {
+        let mut conn = connect(&self.url, "status", STATEMENT_TIMEOUT)?;
+        let mut fleet = Fleet::new(self.config.clone());
+        let mut outages = Outages::default();
+        let progress = look::progress(&mut conn)?;
+        outages.begin(progress.judged_at, progress.now);
+        for (key, kept) in look::chains(&mut conn)? {
+            fleet.restore_chain(key, kept);
+        }
+        Ok(Judge {
+            watched: look::watched(&mut conn)?,
+            conn,
+            fleet,
+            outages,
+            position: None,
+            known_until: None,
+            left_open: progress.judged_at,
+            kept_at: None,
+        })
+    }
+}
+
+/// The nodes, and what was seen of them so far.
+struct Judge {
+    conn: PgConnection,
+    fleet: Fleet,
+    outages: Outages,
+    /// Nodes of which a state is kept, until the first look.
+    watched: Vec<NodeKey>,
+    /// How far the projection was when the nodes were read.
+    position: Option<i64>,
+    /// What had arrived before was known then.
+    known_until: Option<Time>,
+    /// Outages that were left open by a server that judged until then.
+    left_open: Option<Time>,
+    kept_at: Option<Time>,
+}
+
+impl Judge {
+    fn round(&mut self, lease: &Lease, metrics: &Metrics) -> Result<(), LeaseError> {
+        let progress = look::progress(&mut self.conn)?;
+        if progress.position.is_none() && progress.judged_at.is_none() {
+            // The first build of a new database, or of one that comes from an older version.
+            return Ok(());
+        }
+        let now = progress.now;
+        let servers = look::servers(&mut self.conn)?;
+        self.outages.look(now, &servers);
+        let flips = match progress.position {
+            Some(position) => {
+                let known_until = now - progress.lag() - STORED_AFTER;
+                if self.position != Some(position) {
+                    self.look(&progress, known_until)?;
+                }
+                self.fleet.judge(known_until, &self.outages)
+            }
+            None => {
+                self.outages.unknown(now);
+                self.position = None;
+                Flips::default()
+            }
+        };
+        let news = self.outages.take_news(now);
+        let is_due = self.kept_at.is_none_or(|at| now - at >= PROGRESS_INTERVAL);
+        if !is_due && flips.is_empty() && news.is_empty() {
+            return Ok(());
+        }
+        let changes = self.keep(lease, &flips, &news, now)?;
+        self.kept_at = Some(now);
+        for verdict in (flips.chains.iter().map(|flip| flip.verdict))
+            .chain(flips.nodes.iter().map(|flip| flip.verdict))
+        {
+            metrics.status.changed(verdict.to);
+        }
+        self.fleet.enter(flips, &changes, now);
+        Ok(())
+    }
+
+    /// Reads the nodes.
+    fn look(&mut self, progress: &Progress, known_until: Time) -> QueryResult<()> {
+        let late_by = match self.known_until {
+            Some(before) => (known_until - before - TimeDelta::seconds(1)).max(TimeDelta::zero()),
+            None => TimeDelta::zero(),
+        };
+        self.fleet.begin_look();
+        let watched = std::mem::take(&mut self.watched);
+        let others = self.fleet.without_session().chain(&watched);
+        let nodes = look::nodes(&mut self.conn, others, &self.outages)?;
+        self.take(nodes, late_by)?;
+        // They had a session until now, or are no more.
+        let ended = self.fleet.not_found();
+        if !ended.is_empty() {
+            let nodes = look::nodes(&mut self.conn, ended.iter(), &self.outages)?;
+            self.take(nodes, late_by)?;
+            for key in self.fleet.not_found() {
+                self.fleet.forget(&key);
+            }
+        }
+        self.position = progress.position;
+        self.known_until = Some(known_until);
+        Ok(())
+    }
+
+    fn take(&mut self, nodes: Vec<NodeSeen>, late_by: TimeDelta) -> QueryResult<()> {
+        let (known, new): (Vec<_>, Vec<_>) = nodes
+            .into_iter()
+            .partition(|node| self.fleet.knows(&node.key));
+        for node in known {
+            self.fleet.see(node, late_by);
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        let kept: HashMap<NodeKey, Kept> = look::kept(&mut self.conn, &new)?.into_iter().collect();
+        for node in new {
+            let kept = kept.get(&node.key).copied();
+            self.fleet.watch(node, kept);
+        }
+        Ok(())
+    }
+
+    /// Keeps everything in one transaction; returns the numbers of the changes of chains.
+    fn keep(
+        &mut self,
+        lease: &Lease,
+        flips: &Flips,
+        news: &[Outage],
+        now: Time,
+    ) -> Result<Vec<i64>, LeaseError> {
+        let (fleet, left_open) = (&self.fleet, self.left_open);
+        let changes = lease.transaction(&mut self.conn, |conn| {
+            if let Some(judged_at) = left_open {
+                status::end_outages(conn, judged_at)?;
+            }
+            for outage in news {
+                status::keep_outage(
+                    conn,
+                    &outage.server,
+                    outage.from,
+                    outage.until,
+                    outage.cause.label(),
+                )?;
+            }
+            status::keep_progress(conn, now)?;
+            let chains: Vec<_> = flips.chains.iter().map(chain_change).collect();
+            let kept = status::keep_chains(conn, &chains, now)?;
+            let changes = flips.chains.iter().filter_map(|flip| {
+                let is_it = |kept: &&status::KeptChain| {
+                    kept.genesis_hash == flip.key.genesis_hash && kept.chain == flip.key.name
+                };
+                kept.iter().find(is_it).map(|kept| kept.id)
+            });
+            let changes: Vec<i64> = changes.collect();
+            let part_of = |flip: &NodeFlip| {
+                let chain = flip.part_of.as_ref()?;
+                let of_round = flips.chains.iter().zip(&changes);
+                let mut of_round = of_round.filter(|(flip, _)| flip.key == *chain);
+                let before = || Some(fleet.last_change(chain)?.change);
+                of_round.next().map(|(_, change)| *change).or_else(before)
+            };
+            let nodes: Vec<_> = flips
+                .nodes
+                .iter()
+                .map(|flip| node_change(flip, part_of(flip)))
+                .collect();
+            let kept = status::keep_nodes(conn, &nodes, now)?;
+            for (change, nodes) in fleet.joining(flips) {
+                let nodes = i64::try_from(nodes).unwrap_or(i64::MAX);
+                status::add_lost(conn, change, nodes)?;
+            }
+            if changes.len() != chains.len() || kept != nodes.len() {
+                // What is known here is not what is kept: it is taken up again.
+                return Err(LeaseError::Lost(Job::Status.name()));
+            }
+            Ok(changes)
+        })?;
+        self.left_open = None;
+        Ok(changes)
+    }
+}
+
+fn chain_change(flip: &ChainFlip) -> ChainChange<'_> {
+    ChainChange {
+        genesis_hash: &flip.key.genesis_hash,
+        chain: &flip.key.name,
+        name: &flip.name,
+        from_state: flip.from.label(),
+        to_state: flip.verdict.to.label(),
+        reason: flip.verdict.reason.label(),
+        since: flip.verdict.since,
+        nodes: i64::try_from(flip.nodes).unwrap_or(i64::MAX),
+        revision: flip.revision,
+    }
+}
+
+fn node_change(flip: &NodeFlip, part_of: Option<i64>) -> NodeChange<'_> {
+    NodeChange {
+        peer_id: &flip.key.peer_id,
+        genesis_hash: &flip.key.genesis_hash,
+        from_state: flip.from.map(NodeState::label),
+        to_state: flip.verdict.to.label(),
+        reason: flip.verdict.reason.label(),
+        since: flip.verdict.since,
+        part_of,
+        revision: flip.revision,
+    }
+}
