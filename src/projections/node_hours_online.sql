@@ -32,6 +32,15 @@ CROSS JOIN LATERAL (
 ) ended
 WHERE sessions.ids IS NOT NULL
 ON CONFLICT (peer_id, genesis_hash, hour) DO UPDATE SET
-    seconds_online = excluded.seconds_online,
-    gaps = excluded.gaps
+    -- Sessions outlive their end by three hours at least (retention/policy.rs); those of
+    -- earlier hours may be purged, so what is known of these only grows.
+    seconds_online = CASE WHEN n.hour < now() - interval '3 hours' THEN greatest(n.seconds_online, excluded.seconds_online) ELSE excluded.seconds_online END,
+    gaps = CASE WHEN n.hour < now() - interval '3 hours' THEN (
+        SELECT coalesce(jsonb_object_agg(reason, ends), '{}')
+        FROM (
+            SELECT reason, max(ends::bigint) AS ends
+            FROM (SELECT * FROM jsonb_each_text(coalesce(n.gaps, '{}')) UNION ALL SELECT * FROM jsonb_each_text(excluded.gaps)) AS both_of (reason, ends)
+            GROUP BY reason
+        ) AS known)
+        ELSE excluded.gaps END
 WHERE $4::timestamptz IS NULL OR n.hour >= $4

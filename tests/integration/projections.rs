@@ -413,3 +413,25 @@ fn a_build_skips_years_without_messages() {
         ["1", "2"]
     );
 }
+
+#[test]
+fn an_hour_keeps_the_time_online_of_sessions_that_are_purged() {
+    let app = TestApp::start();
+    app.db.execute(
+        "INSERT INTO peer_connections (id, ip_addr, peer_id, genesis_hash, created_at, connection_id, server_id, last_seen_at, disconnected_at, disconnect_reason) VALUES \
+         (1, '::1', 'a', '0x1', '2026-05-01T10:00:00Z', 1, 'other', '2026-05-01T10:20:00Z', '2026-05-01T10:20:00Z', 'closed'), \
+         (2, '::1', 'a', '0x1', '2026-05-01T10:50:00Z', 2, 'other', '2026-05-01T11:30:00Z', '2026-05-01T11:30:00Z', 'silent')",
+    );
+    app.wait_projected();
+    // The first session expires before the second, whose end is corrected.
+    app.db.execute(
+        "DELETE FROM peer_connections WHERE id = 1; \
+         UPDATE peer_connections SET revision = revision + 1, disconnected_at = '2026-05-01T11:40:00Z', transaction_id = pg_current_xact_id()::text::bigint",
+    );
+    app.wait_projected();
+    let hours = "SELECT concat_ws(' ', extract(hour FROM hour AT TIME ZONE 'UTC'), seconds_online, gaps) AS value FROM node_hours ORDER BY 1";
+    assert_eq!(
+        app.db.texts(hours),
+        [r#"10 1800 {"closed": 1}"#, r#"11 2400 {"silent": 1}"#]
+    );
+}
