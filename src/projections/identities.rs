@@ -1,11 +1,13 @@
 //! To which node a session belongs. It is settled once a session has a peer id, so
 //! it can be remembered.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
+use diesel::deserialize::FromSqlRow;
+use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Text, Timestamptz, Untyped};
 
 use crate::ids::SessionId;
 use crate::store::SessionRow;
@@ -60,6 +62,28 @@ impl Identities {
     /// The node of a session, if it is known.
     pub(super) fn of(&self, session: SessionId) -> Option<&Identity> {
         self.0.get(&session)
+    }
+
+    /// Takes the rows that waited for the nodes of some sessions, which are known now;
+    /// `delete` deletes and returns those of the sessions $1.
+    pub(super) fn take_waiting<Row>(
+        &self,
+        conn: &mut PgConnection,
+        sessions: &HashSet<SessionId>,
+        delete: &str,
+    ) -> QueryResult<Vec<Row>>
+    where
+        Row: FromSqlRow<Untyped, Pg> + 'static,
+    {
+        let is_known = |session: &&SessionId| self.0.contains_key(session);
+        let known = sessions.iter().filter(is_known);
+        let known: Vec<i64> = known.map(|session| session.0).collect();
+        if known.is_empty() {
+            return Ok(Vec::new());
+        }
+        diesel::sql_query(delete)
+            .bind::<Array<BigInt>, _>(known)
+            .load(conn)
     }
 
     /// Looks up the nodes of sessions that are not known; returns those found.

@@ -218,19 +218,8 @@ impl NodeHours {
         conn: &mut PgConnection,
         changed: &HashSet<SessionId>,
     ) -> QueryResult<Vec<SessionHourRow>> {
-        let known: Vec<i64> = changed
-            .iter()
-            .filter(|session| self.identities.of(**session).is_some())
-            .map(|session| session.0)
-            .collect();
-        if known.is_empty() {
-            return Ok(Vec::new());
-        }
-        let waited: Vec<Waited> = diesel::sql_query(
-            "DELETE FROM session_hours s WHERE session_id = ANY($1) RETURNING row_to_json(s)::text AS row",
-        )
-        .bind::<Array<BigInt>, _>(&known)
-        .load(conn)?;
+        let take = "DELETE FROM session_hours s WHERE session_id = ANY($1) RETURNING row_to_json(s)::text AS row";
+        let waited: Vec<Waited> = self.identities.take_waiting(conn, changed, take)?;
         let rows = waited
             .iter()
             .map(|waited| serde_json::from_str(&waited.row));

@@ -158,19 +158,8 @@ impl Projection for Nodes {
                 None => waiting.push(values.into_row(Some(session.0))),
             }
         }
-        let of_changed: Vec<i64> = changed
-            .iter()
-            .filter(|session| self.identities.of(**session).is_some())
-            .map(|session| session.0)
-            .collect();
-        let waited: Vec<ValuesRow> = match of_changed.is_empty() {
-            true => Vec::new(),
-            false => diesel::sql_query(
-                "DELETE FROM session_values WHERE session_id = ANY($1) RETURNING *",
-            )
-            .bind::<Array<BigInt>, _>(&of_changed)
-            .load(conn)?,
-        };
+        let take = "DELETE FROM session_values WHERE session_id = ANY($1) RETURNING *";
+        let waited: Vec<ValuesRow> = self.identities.take_waiting(conn, &changed, take)?;
         for row in waited {
             let known = row
                 .session_id

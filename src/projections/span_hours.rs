@@ -180,7 +180,10 @@ impl Projection for SpanHours {
                 merge(&mut rows, (place.clone(), key), &times);
             }
         }
-        for waited in self.take_waited(conn, &changed)? {
+        let take = "DELETE FROM span_hours WHERE peer_id = '' AND genesis_hash = '' AND session_id = ANY($1) \
+                    RETURNING session_id, hour, target AS key_target, name AS key_name, count, total_ns::text, min_ns, max_ns, buckets, counts";
+        let waiting: Vec<Waited> = self.identities.take_waiting(conn, &changed, take)?;
+        for waited in waiting {
             let place = self.place(SessionId(waited.session_id), waited.hour);
             let key = key(&waited.key_target, &waited.key_name);
             merge(&mut rows, (place, key), &Times::from(waited));
@@ -225,28 +228,6 @@ impl SpanHours {
                 ..Place::default()
             },
         }
-    }
-
-    /// Takes what waited for sessions whose node is known now.
-    fn take_waited(
-        &self,
-        conn: &mut PgConnection,
-        changed: &HashSet<SessionId>,
-    ) -> QueryResult<Vec<Waited>> {
-        let known: Vec<i64> = changed
-            .iter()
-            .filter(|session| self.identities.of(**session).is_some())
-            .map(|session| session.0)
-            .collect();
-        if known.is_empty() {
-            return Ok(Vec::new());
-        }
-        diesel::sql_query(
-            "DELETE FROM span_hours WHERE peer_id = '' AND genesis_hash = '' AND session_id = ANY($1) \
-             RETURNING session_id, hour, target AS key_target, name AS key_name, count, total_ns::text, min_ns, max_ns, buckets, counts",
-        )
-        .bind::<Array<BigInt>, _>(&known)
-        .load(conn)
     }
 }
 
@@ -301,6 +282,11 @@ fn merge(rows: &mut BTreeMap<(Place, Key), Times>, at: (Place, Key), times: &Tim
     }
 }
 
+/// A statement that inserts rows, with what it does about those that are there.
+fn merging(statement: &str) -> String {
+    statement.replace("{merge}", include_str!("span_hours_merge.sql"))
+}
+
 /// Adds rows; returns where one is new.
 fn add(conn: &mut PgConnection, rows: &BTreeMap<(Place, Key), Times>) -> QueryResult<Vec<Grown>> {
     if rows.is_empty() {
@@ -327,7 +313,7 @@ fn add(conn: &mut PgConnection, rows: &BTreeMap<(Place, Key), Times>) -> QueryRe
             }
         })
         .collect();
-    diesel::sql_query(include_str!("span_hours_add.sql"))
+    diesel::sql_query(merging(include_str!("span_hours_add.sql")))
         .bind::<Text, _>(json(&rows)?)
         .load(conn)
 }
@@ -338,7 +324,7 @@ fn limit_names(conn: &mut PgConnection, grown: &[Grown]) -> QueryResult<()> {
         return Ok(());
     }
     let texts = |text: fn(&Grown) -> &str| grown.iter().map(text).collect::<Vec<_>>();
-    diesel::sql_query(include_str!("span_hours_limit.sql"))
+    diesel::sql_query(merging(include_str!("span_hours_limit.sql")))
         .bind::<Array<Text>, _>(texts(|place| &place.peer_id))
         .bind::<Array<Text>, _>(texts(|place| &place.genesis_hash))
         .bind::<Array<BigInt>, _>(

@@ -3,23 +3,13 @@
 -- Index: span_hours_pkey.
 -- Cost: one row for each target and name in an hour of a node.
 -- Order: by key, so that two transactions never wait for each other in a circle.
+-- Where merge stands in braces belongs span_hours_merge.sql.
 WITH written AS (
     INSERT INTO span_hours AS n (peer_id, genesis_hash, session_id, hour, target, name, count, total_ns, min_ns, max_ns, buckets, counts)
     SELECT peer_id, genesis_hash, session_id, hour, target, name, count, total_ns, min_ns, max_ns, buckets, counts
     FROM json_populate_recordset(NULL::span_hours, $1::json)
     ORDER BY peer_id, genesis_hash, session_id, hour, target, name
-    ON CONFLICT (peer_id, genesis_hash, session_id, hour, target, name) DO UPDATE SET
-        count = n.count + excluded.count,
-        total_ns = n.total_ns + excluded.total_ns,
-        min_ns = least(n.min_ns, excluded.min_ns),
-        max_ns = greatest(n.max_ns, excluded.max_ns),
-        (buckets, counts) = (
-            SELECT array_agg(bucket ORDER BY bucket), array_agg(n ORDER BY bucket)
-            FROM (
-                SELECT bucket, sum(n)::bigint AS n
-                FROM unnest(n.buckets || excluded.buckets, n.counts || excluded.counts) AS both_of (bucket, n)
-                GROUP BY bucket
-            ) AS added)
+    {merge}
     -- Only a row that was there before has been locked.
     RETURNING n.peer_id, n.genesis_hash, n.session_id, n.hour, n.xmax = 0 AS is_new
 )

@@ -5,6 +5,7 @@
 -- Index: span_hours_pkey.
 -- Cost: all rows of those hours.
 -- Order: none; one server writes at a time.
+-- Where merge stands in braces belongs span_hours_merge.sql.
 WITH surplus AS MATERIALIZED (
     SELECT k.peer_id, k.genesis_hash, k.session_id, k.hour, further.target, further.name
     FROM unnest($1::text[], $2::text[], $3::bigint[], $4::timestamptz[]) AS k (peer_id, genesis_hash, session_id, hour)
@@ -34,15 +35,4 @@ WITH surplus AS MATERIALIZED (
 INSERT INTO span_hours AS n (peer_id, genesis_hash, session_id, hour, target, name, count, total_ns, min_ns, max_ns, buckets, counts)
 SELECT peer_id, genesis_hash, session_id, hour, $6, $6, count, total_ns, min_ns, max_ns, buckets, counts
 FROM summed JOIN spread USING (peer_id, genesis_hash, session_id, hour)
-ON CONFLICT (peer_id, genesis_hash, session_id, hour, target, name) DO UPDATE SET
-    count = n.count + excluded.count,
-    total_ns = n.total_ns + excluded.total_ns,
-    min_ns = least(n.min_ns, excluded.min_ns),
-    max_ns = greatest(n.max_ns, excluded.max_ns),
-    (buckets, counts) = (
-        SELECT array_agg(bucket ORDER BY bucket), array_agg(n ORDER BY bucket)
-        FROM (
-            SELECT bucket, sum(n)::bigint AS n
-            FROM unnest(n.buckets || excluded.buckets, n.counts || excluded.counts) AS both_of (bucket, n)
-            GROUP BY bucket
-        ) AS added)
+{merge}
