@@ -29,7 +29,7 @@ const BY_PROJECTION: &str = "
     SELECT concat_ws(' ', peer_id, genesis_hash, session_id, hour, target, name, count, total_ns, min_ns, max_ns, buckets, counts) AS value
     FROM span_hours ORDER BY 1";
 
-fn span(target: &str, name: &str, time: impl Into<Value>) -> String {
+pub(crate) fn span(target: &str, name: &str, time: impl Into<Value>) -> String {
     json!({"msg": "tracing.profiling", "level": "INFO", "ts": "2020-11-21T08:02:05+00:00",
         "target": target, "name": name, "time": time.into(), "id": 1, "parent_id": 1, "values": {"block": 7}})
     .to_string()
@@ -41,8 +41,17 @@ fn introduce(node: &mut FakeNode, peer_id: &str) {
     node.send_text(&connected.to_string());
 }
 
+/// Compares the projection with plain SQL over the log.
 #[track_caller]
-fn assert_rebuilt_alike(app: &TestApp) {
+pub(crate) fn assert_true(app: &TestApp) {
+    app.wait_projected();
+    let expected = app.db.texts(BY_SQL);
+    assert!(!expected.is_empty());
+    assert_eq!(app.db.texts(BY_PROJECTION), expected);
+}
+
+#[track_caller]
+pub(crate) fn assert_rebuilt_alike(app: &TestApp) {
     let grown = app.db.texts(ROWS);
     app.rebuild_projections();
     assert_eq!(app.db.texts(ROWS), grown);

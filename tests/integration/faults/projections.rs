@@ -3,9 +3,10 @@
 use diesel::connection::SimpleConnection;
 
 use crate::projections::{assert_rebuilt_alike, assert_true, interval, introduce};
+use crate::span_hours::{self, span};
 use crate::support::{TestApp, wait_until};
 
-/// Intervals that a node sends in a round.
+/// Intervals that a node sends in a round, and spans.
 const INTERVALS: u64 = 100;
 
 #[test]
@@ -43,6 +44,8 @@ fn kill_in_the_middle(times: usize) {
             introduce(node, peer_id);
             for height in 0..INTERVALS {
                 interval(node, round * INTERVALS + height);
+                let name = ["on_initialize", "on_finalize"][usize::from(height % 3 == 0)];
+                node.send_text(&span("pallet", name, (round + 1) * (height + 1)));
             }
         }
         lock.wait_for_transaction(&apps[1]);
@@ -59,6 +62,8 @@ fn kill_in_the_middle(times: usize) {
     }
     assert_true(&apps[1]);
     assert_rebuilt_alike(&apps[1]);
+    span_hours::assert_true(&apps[1]);
+    span_hours::assert_rebuilt_alike(&apps[1]);
 }
 
 /// How far a projection has come.
