@@ -9,6 +9,7 @@ use diesel::PgConnection;
 use super::ApplicationError;
 use super::database::Database;
 use super::disk;
+use crate::changes::Awaited;
 use crate::cluster::{Activity, Member, MemberParts};
 use crate::config::Config;
 use crate::messages::Recent;
@@ -24,6 +25,8 @@ use crate::store::end_sessions;
 pub(super) struct Jobs {
     member: Member,
     projections: Runner,
+    /// For what readers of this server wait.
+    pub(super) awaited: Arc<Awaited>,
     status: Evaluator,
 }
 
@@ -52,10 +55,12 @@ impl Jobs {
             end_sessions: |conn: &mut PgConnection, servers: &[String]| end_sessions(conn, servers),
         })?;
         let leases = member.leases();
+        let awaited = Arc::new(Awaited::default());
         let projections = Runner::start(RunnerParts {
             url: database.url.clone(),
             leases: leases.clone(),
             recent,
+            awaited: awaited.clone(),
             metrics: metrics.clone(),
         })?;
         let status = Evaluator::start(EvaluatorParts {
@@ -80,6 +85,7 @@ impl Jobs {
         Ok(Self {
             member,
             projections,
+            awaited,
             status,
         })
     }

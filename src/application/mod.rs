@@ -171,7 +171,9 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
     let (database, stopped) = tokio::select! {
         up = up => match up {
             Ok(database) => {
-                jobs = Some(Jobs::start(&config, &metrics, &identity.server_id, &state.server, &database, recent)?);
+                let started = Jobs::start(&config, &metrics, &identity.server_id, &state.server, &database, recent)?;
+                let awaited = started.awaited.clone();
+                jobs = Some(started);
                 actix_web::rt::spawn(kinds::keep_up(kinds, database.pools.clone()));
                 let remote = RemoteParts {
                     server_id: identity.server_id.clone(),
@@ -179,6 +181,7 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
                     hub,
                     demand,
                     is_projected: projections::contains,
+                    awaited,
                     config: config.clone(),
                     metrics: metrics.clone(),
                 };

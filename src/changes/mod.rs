@@ -9,11 +9,13 @@
 //! the cost is that of the new rows, however many batches are remembered. [`Tail`]
 //! is for readers in memory that must not wait for the oldest transaction.
 
+mod awaited;
 mod tail;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
+pub use awaited::Awaited;
 pub use tail::{Fresh, Tail, newest_numbers, open_sessions, sessions_of};
 
 use crate::store::{SessionRow, StoredBatch};

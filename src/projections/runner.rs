@@ -12,7 +12,7 @@ use diesel::PgConnection;
 use super::reader::{ReadMessage, Reader};
 use super::state::{self, Progress};
 use super::{Message, Projection, all};
-use crate::changes::{self, Position};
+use crate::changes::{self, Awaited, Position};
 use crate::cluster::{Lease, LeaseError, Leases};
 use crate::config::DatabaseUrl;
 use crate::database::connect;
@@ -68,6 +68,8 @@ pub struct RunnerParts {
     pub leases: Leases,
     /// Batches of this server that need not be read back.
     pub recent: Arc<Recent>,
+    /// For what somebody in this server waits.
+    pub awaited: Arc<Awaited>,
     /// All metrics.
     pub metrics: Arc<Metrics>,
 }
@@ -148,7 +150,7 @@ fn run(
             Some(conn) => conn,
             None => conn.insert(connect(&parts.url, "projections", STATEMENT_TIMEOUT)?),
         };
-        match follower.step(conn, reader, &lease, &parts.metrics) {
+        match follower.step(conn, reader, &lease, parts) {
             Ok(true) => pause = None,
             Ok(false) => {
                 let due = (follower.pace() / POLL_SHARE).min(*POLL_INTERVAL.end());
@@ -209,14 +211,14 @@ impl Follower {
         conn: &mut PgConnection,
         reader: &mut Reader,
         lease: &Lease,
-        metrics: &Metrics,
+        parts: &RunnerParts,
     ) -> Result<bool, LeaseError> {
         let name = self.projection.name();
         if self
             .lag_shown_at
             .is_none_or(|at| at.elapsed() >= LAG_INTERVAL)
         {
-            metrics.projections.show(name, state::lag(conn, name)?);
+            parts.metrics.projections.show(name, state::lag(conn, name)?);
             self.lag_shown_at = Some(Instant::now());
         }
         let cluster_id = reader.cluster_id(conn)?;
@@ -253,8 +255,9 @@ impl Follower {
         self.fold(&read.messages, |_| true);
         self.read = changes.next;
         self.has_read |= is_new;
-        let is_due =
-            self.written_at.elapsed() >= self.pace() || self.projection.pending() >= PENDING_MAX;
+        let is_due = self.written_at.elapsed() >= self.pace()
+            || self.projection.pending() >= PENDING_MAX
+            || parts.awaited.is_beyond(Position(found.position.unwrap_or(0)));
         if self.has_read && is_due {
             let after = found.at(self.read, cluster_id);
             self.write(conn, lease, &found, after)?;

@@ -44,6 +44,8 @@ pub struct RemoteParts {
     pub demand: watch::Receiver<Demand>,
     /// Whether a projection has all that was stored before.
     pub is_projected: fn(&mut PgConnection, &str, Position) -> QueryResult<bool>,
+    /// Says for what the table waits.
+    pub awaited: Arc<Awaited>,
     /// `CACHE_UPDATE_INTERVAL_MS` and `CACHE_UPDATE_TIMEOUT_S`.
     pub config: Arc<Config>,
     /// All metrics.
@@ -112,9 +114,9 @@ impl RemoteParts {
             return Ok(Seeding::default());
         }
         while !seeding.is_complete {
-            let is_projected = self.is_projected;
+            let (is_projected, awaited) = (self.is_projected, self.awaited.clone());
             let (state, page) = (seeding.clone(), Seeding::next);
-            let Some((next, seed)) = self.ask(move |conn| page(state, conn, is_projected)).await
+            let Some((next, seed)) = self.ask(move |conn| page(state, conn, is_projected, &awaited)).await
             else {
                 break;
             };

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz};
 
-use crate::changes::{self, Position};
+use crate::changes::{self, Awaited, Position};
 use crate::feed::messages::Seed;
 use crate::feed::node_table::{NODES_MAX, NodeValues};
 use crate::store::SessionRow;
@@ -14,8 +14,9 @@ use crate::store::SessionRow;
 /// Nodes in a page.
 const PAGE: i64 = 2_000;
 
-/// The projection may lag for so long before its rows are taken as they are.
-const LAG_MAX: Duration = Duration::from_secs(5);
+/// The projection may lag for so long before its rows are taken as they are: longer than
+/// another server puts off the rows of a large network.
+const LAG_MAX: Duration = Duration::from_secs(15);
 
 /// How far it has come.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +53,7 @@ impl Seeding {
         mut self,
         conn: &mut PgConnection,
         is_projected: fn(&mut PgConnection, &str, Position) -> QueryResult<bool>,
+        awaited: &Awaited,
     ) -> QueryResult<(Self, Seed)> {
         if !self.is_begun {
             let (end, since) = match self.awaited {
@@ -60,6 +62,7 @@ impl Seeding {
             };
             self.awaited = Some((end, since));
             if !is_projected(conn, "nodes", end)? && since.elapsed() < LAG_MAX {
+                awaited.expect(end);
                 return Ok((self, Seed::default()));
             }
             self.is_begun = true;
