@@ -25,6 +25,7 @@ pub mod series;
 mod series_hours;
 pub mod servers;
 pub mod stats;
+pub mod status;
 mod time_windows;
 
 pub use limits::Limits;

@@ -45,6 +45,7 @@ use super::{
         pages::start, doors::submit, doors::audit, doors::submit_with_token, doors::submit_with_token_briefly,
         doors::audit_with_token, misdirected::list,
         nodes::list, nodes::logs, nodes::log_stats, v1::nodes::list, v1::nodes::show, v1::nodes::log_stats,
+        v1::status::overview, v1::status::changes, v1::status::of_node,
         v1::series::sessions, v1::series::series,
         v1::profiling::over_time, v1::profiling::ranking, doors::feed, v1::feed::connect,
         reputation::all, reputation::logged, reputation::of_peer,

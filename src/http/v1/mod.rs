@@ -18,6 +18,7 @@ pub(super) mod profiling;
 pub(super) mod reputation;
 pub(super) mod series;
 pub(super) mod servers;
+pub(super) mod status;
 
 /// Under this are all routes of this room.
 pub(super) const PREFIX: &str = "/api/v1";
@@ -44,6 +45,9 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .service(only("/api/v1/nodes/logs", READ).route(get().to(super::nodes::logs)))
         .service(only("/api/v1/nodes/log_stats", READ).route(get().to(nodes::log_stats)))
         .service(only("/api/v1/nodes/{peer_id}", READ).route(get().to(nodes::show)))
+        .service(only("/api/v1/nodes/{peer_id}/status", READ).route(get().to(status::of_node)))
+        .service(only("/api/v1/status", READ).route(get().to(status::overview)))
+        .service(only("/api/v1/status/changes", READ).route(get().to(status::changes)))
         .service(only("/api/v1/sessions", READ).route(get().to(series::sessions)))
         .service(only("/api/v1/series", READ).route(get().to(series::series)))
         .service(only("/api/v1/profiling", READ).route(get().to(profiling::over_time)))

@@ -1,6 +1,7 @@
 //! The status of nodes: what a running server makes of what they send, and of what
 //! they do not.
 
+mod answers;
 mod nodes;
 mod outages;
 mod uptime;
