@@ -116,8 +116,7 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
 
     // Telemetry is taken from the first moment on, also while the database is
     // not up yet; until it is, batches go to disk.
-    let pipeline = Arbiter::new();
-    let watchers = Arbiter::new();
+    let (pipeline, watchers) = (Arbiter::new(), Arbiter::new());
     for arbiter in [&pipeline, &watchers] {
         panics::make_vital(arbiter);
     }
@@ -171,9 +170,7 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
     let (database, stopped) = tokio::select! {
         up = up => match up {
             Ok(database) => {
-                let started = Jobs::start(&config, &metrics, &identity.server_id, &state.server, &database, recent)?;
-                let awaited = started.awaited.clone();
-                jobs = Some(started);
+                let jobs = jobs.insert(Jobs::start(&config, &metrics, &identity.server_id, &state.server, &database, recent)?);
                 actix_web::rt::spawn(kinds::keep_up(kinds, database.pools.clone()));
                 let remote = RemoteParts {
                     server_id: identity.server_id.clone(),
@@ -181,7 +178,7 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
                     hub,
                     demand,
                     is_projected: projections::contains,
-                    awaited,
+                    awaited: jobs.awaited.clone(),
                     config: config.clone(),
                     metrics: metrics.clone(),
                 };

@@ -37,7 +37,7 @@ pub(super) async fn list(
         .await
 }
 
-/// Leaves out what who asks may not see.
+/// Leaves out addresses unless the caller may see them.
 pub(super) fn show_to(caller: &Caller, nodes: &mut [Node]) {
     if !caller.sees_addresses {
         nodes.iter_mut().for_each(|node| node.ip_addr = None);

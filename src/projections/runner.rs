@@ -218,7 +218,10 @@ impl Follower {
             .lag_shown_at
             .is_none_or(|at| at.elapsed() >= LAG_INTERVAL)
         {
-            parts.metrics.projections.show(name, state::lag(conn, name)?);
+            parts
+                .metrics
+                .projections
+                .show(name, state::lag(conn, name)?);
             self.lag_shown_at = Some(Instant::now());
         }
         let cluster_id = reader.cluster_id(conn)?;
@@ -257,7 +260,9 @@ impl Follower {
         self.has_read |= is_new;
         let is_due = self.written_at.elapsed() >= self.pace()
             || self.projection.pending() >= PENDING_MAX
-            || parts.awaited.is_beyond(Position(found.position.unwrap_or(0)));
+            || parts
+                .awaited
+                .is_beyond(Position(found.position.unwrap_or(0)));
         if self.has_read && is_due {
             let after = found.at(self.read, cluster_id);
             self.write(conn, lease, &found, after)?;

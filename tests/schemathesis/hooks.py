@@ -9,7 +9,7 @@ import schemathesis
 # Start and end, as parameters and as fields.
 TIMES = [("start_time", "end_time"), ("ts_start", "ts_end")]
 
-# No route asks for more time between them, or cuts less into too many buckets.
+# Short enough for every route that limits the range or the number of buckets.
 RANGE = timedelta(minutes=30)
 
 

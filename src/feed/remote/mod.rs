@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use super::hub::Hub;
 use super::messages::Demand;
-use crate::changes::Position;
+use crate::changes::{Awaited, Position};
 use crate::config::Config;
 use crate::database::{DatabaseError, Pools};
 use crate::metrics::Metrics;
@@ -116,7 +116,9 @@ impl RemoteParts {
         while !seeding.is_complete {
             let (is_projected, awaited) = (self.is_projected, self.awaited.clone());
             let (state, page) = (seeding.clone(), Seeding::next);
-            let Some((next, seed)) = self.ask(move |conn| page(state, conn, is_projected, &awaited)).await
+            let Some((next, seed)) = self
+                .ask(move |conn| page(state, conn, is_projected, &awaited))
+                .await
             else {
                 break;
             };

@@ -61,7 +61,7 @@ use super::{
 )]
 struct Description;
 
-/// The description but for the servers, which depend on who asks.
+/// The description without the servers, which depend on the request.
 static DESCRIPTION: LazyLock<Result<Value, String>> = LazyLock::new(|| {
     let described = serde_json::to_value(Description::openapi());
     let mut api = described.map_err(|error| error.to_string())?;
@@ -86,8 +86,8 @@ pub(super) async fn describe(
     Ok(HttpResponse::Ok().json(api))
 }
 
-/// Where the routes are: the address that was asked for, and for proxies that add a
-/// path, the place above that of the description.
+/// Where the routes are: the address of the request, and for proxies that add a path
+/// the place above that of the description.
 fn servers(request: &HttpRequest, state: &AppState) -> Value {
     let relative =
         json!({"url": "..", "description": "this server, from where this description lies"});
@@ -97,8 +97,8 @@ fn servers(request: &HttpRequest, state: &AppState) -> Value {
     }
 }
 
-/// The address of this server as who asks sees it; headers of a proxy count if it is a
-/// trusted one. None for a client of HTTP/1.0 that does not say whom it asks.
+/// The address of this server as the client sees it; headers of a proxy count if it is a
+/// trusted one. None for a client of HTTP/1.0 that sends no `Host`.
 fn address(request: &HttpRequest, state: &AppState) -> Option<String> {
     let proxies = &state.config.access.trusted_proxies;
     let by_proxy = request

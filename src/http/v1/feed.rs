@@ -1,4 +1,4 @@
-//! `/api/v1/feed`: the live feed in the vocabulary of this room.
+//! `/api/v1/feed`: the live feed in the vocabulary of `/api/v1`.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 

@@ -20,7 +20,7 @@ pub(super) mod series;
 pub(super) mod servers;
 pub(super) mod status;
 
-/// Under this are all routes of this room.
+/// All routes of this module are under this path.
 pub(super) const PREFIX: &str = "/api/v1";
 
 /// Older routes whose answers are the same under [`PREFIX`].
@@ -37,10 +37,10 @@ pub(super) const SAME: [&str; 10] = [
     "/health/ready",
 ];
 
-/// Adds all routes of this room.
+/// Adds all routes of this module.
 #[rustfmt::skip]
 pub(super) fn configure(app: &mut web::ServiceConfig) {
-    // What the nodes told
+    // Nodes and their messages
     app.service(only("/api/v1/nodes", READ).route(get().to(nodes::list)))
         .service(only("/api/v1/nodes/logs", READ).route(get().to(super::nodes::logs)))
         .service(only("/api/v1/nodes/log_stats", READ).route(get().to(nodes::log_stats)))

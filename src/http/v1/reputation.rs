@@ -14,13 +14,13 @@ use crate::query::reputation::{Opinion, Report, ReputationParams, ReputationsPar
 /// The newest report of a peer. The three lists are in step.
 #[derive(Debug, Serialize, ToSchema)]
 struct PeerReport {
-    /// Who reports.
+    /// libp2p identity of the node that reports.
     reporting_peer: String,
     /// About whom.
     remote_peer: Vec<String>,
     /// The reputation of each; null where it is no number.
     reputation: Vec<Option<i64>>,
-    /// Whether each is connected to the reporting peer; null where it is not told.
+    /// Whether each is connected to the reporting peer; null where the report does not say.
     connected: Vec<Option<bool>>,
     /// When the server received the report, by its clock.
     created_at: DateTime<Utc>,
@@ -38,14 +38,14 @@ impl From<Report> for PeerReport {
     }
 }
 
-/// What the newest report of a peer says of the peer that was asked for.
+/// What the newest report of a peer says of the requested peer.
 #[derive(Debug, Serialize, ToSchema)]
 struct PeerOpinion {
-    /// Who reports.
+    /// libp2p identity of the node that reports.
     reporting_peer: String,
     /// The reputation; null if it is no number.
     reputation: Option<i64>,
-    /// Whether the two are connected; null if it is not told.
+    /// Whether the two are connected; null if the report does not say.
     connected: Option<bool>,
     /// When the server received the report, by its clock.
     created_at: DateTime<Utc>,
