@@ -39,10 +39,10 @@ def storable(value):
 
 
 @schemathesis.hook
-def map_case(context, case):
+def before_call(context, case, kwargs):
+    # Unlike map_case, this is called for every request, those that follow a link too.
     if case.meta is None or case.meta.generation.mode.is_positive:
         if isinstance(case.query, dict):
             in_order(case.query)
         if isinstance(case.body, dict):
             case.body = in_order(storable(case.body))
-    return case
