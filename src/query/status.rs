@@ -23,6 +23,9 @@ const GAPS_MAX: i64 = 1_000;
 /// The span of time of a node's status, if none is given.
 const SPAN_DEFAULT: TimeDelta = TimeDelta::days(1);
 
+/// Numbers of changes: whole numbers that every JSON reader keeps exactly.
+const NUMBERS: RangeInclusive<i64> = 0..=(1 << 53) - 1;
+
 /// Parameters of the changes.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -30,7 +33,7 @@ const SPAN_DEFAULT: TimeDelta = TimeDelta::days(1);
 pub struct ChangesParams {
     /// Only changes after the one with this number, the oldest first: for programs that
     /// ask again and again.
-    #[param(value_type = Option<i64>, minimum = 0)]
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     since: Option<String>,
     /// Only changes that were noticed at this time or later.
     start_time: Option<String>,
@@ -97,7 +100,7 @@ impl TryFrom<ChangesParams> for ChangesQuery {
     type Error = QueryError;
 
     fn try_from(asked: ChangesParams) -> Result<Self, QueryError> {
-        let number = |text: &str| params::whole("since", Some(text), 0, 0..=i64::MAX);
+        let number = |text: &str| params::whole("since", Some(text), 0, NUMBERS);
         let peer_id = asked.peer_id.as_deref();
         let peer_id = peer_id
             .map(|text| params::peer_id(Some(text)))

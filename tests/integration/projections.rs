@@ -402,7 +402,7 @@ fn a_build_skips_years_without_messages() {
     app.db.execute(
         r#"
         INSERT INTO peer_connections (id, ip_addr, peer_id, created_at, connection_id, server_id, last_seen_at, disconnected_at, disconnect_reason)
-        SELECT i, '10.0.0.1', 'peer', at, i, 'other', at, at, 'closed' FROM (VALUES (1, timestamptz '2000-01-01T00:00Z'), (2, now())) v (i, at);
+        SELECT i, '10.0.0.1', 'peer', at, i, 'other', at, at, 'closed' FROM (VALUES (1, now() - interval '9 years'), (2, now())) v (i, at);
         INSERT INTO telemetry_messages
         SELECT id, created_at, id, 2, NULL, NULL, jsonb_build_object('height', id) FROM peer_connections;"#,
     );
