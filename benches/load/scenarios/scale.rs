@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tungstenite::Message;
 
 use super::queries;
 use crate::random::Random;
@@ -24,7 +25,8 @@ const STARTS: usize = 5;
 const LEGEND: &str = "Nodes are entered by SQL, each with one session, as they were when they had come and \
     gone over a year; a thousand are online. Start is the time from the start of the process until \
     `/health/ready` says yes. Milliseconds of `/nodes?limit=1000` are from the request to the whole answer, one request \
-    after the other. Table is the time until the first subscriber of all nodes has all of them (`complete`).";
+    after the other. Table is the time until the first subscriber of all nodes has all of them (`complete`), \
+    while the projection still takes in what was entered.";
 const COLUMNS: [&str; 7] = [
     "nodes ever",
     "start ms",
@@ -92,7 +94,11 @@ fn table_seconds(address: SocketAddr) -> Outcome<f64> {
     let request = json!({"topic": "nodes", "interest": "subscribe"});
     socket.send(request.to_string().into())?;
     loop {
-        let text = socket.read()?.into_text()?;
+        let text = match socket.read()? {
+            Message::Text(text) => text,
+            Message::Close(frame) => return Err(format!("the feed ended: {frame:?}").into()),
+            _ => continue,
+        };
         let answer: Value = serde_json::from_str(&text)?;
         if let Some(error) = answer.get("error") {
             return Err(format!("the feed refused the subscription: {error}").into());
