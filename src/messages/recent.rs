@@ -10,6 +10,9 @@ use crate::store::{Batch, StoredBatch};
 /// Bytes of messages that are kept: about six seconds of 10,000 nodes.
 const BYTES_MAX: usize = 16 << 20;
 
+/// Batches that are kept: small ones carry sessions too, and are looked through one by one.
+const BATCHES_MAX: usize = 1_000;
+
 /// The newest batches, until they are taken or others need their place.
 #[derive(Debug, Default)]
 pub struct Recent(Mutex<Kept>);
@@ -41,7 +44,7 @@ impl Recent {
             let batch = batch.clone();
             kept.batches.push_back(KeptBatch { ids, bytes, batch });
         }
-        while kept.bytes > BYTES_MAX
+        while (kept.bytes > BYTES_MAX || kept.batches.len() > BATCHES_MAX)
             && let Some(oldest) = kept.batches.pop_front()
         {
             kept.bytes -= oldest.bytes;
