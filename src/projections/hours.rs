@@ -13,7 +13,7 @@ use crate::messages;
 pub(super) type Hour = DateTime<Utc>;
 
 /// Longest time until what was read is written: an hour changes as a whole all the time.
-pub(super) const INTERVAL_MAX: Duration = Duration::from_secs(60);
+pub(super) const INTERVAL_MAX: Duration = Duration::from_secs(120);
 
 /// The hour of a time.
 pub(super) fn hour_of(time: DateTime<Utc>) -> Hour {

@@ -43,7 +43,7 @@ const PENDING_MAX: usize = 50_000;
 
 /// So many rows are written once in the longest interval of their projection, fewer the more
 /// often: the cost of a large network stays bounded, and a small one is up to date at once.
-const ROWS_PER_INTERVAL: u32 = 10_000;
+const ROWS_PER_INTERVAL: u32 = 4_000;
 
 /// How often the lag is looked up.
 const LAG_INTERVAL: Duration = Duration::from_secs(1);

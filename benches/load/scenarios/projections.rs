@@ -1,24 +1,26 @@
-//! What the projections cost: the same nodes with them, and without.
+//! What the projections cost: the processor time of their thread, and of its connection.
 
 use std::thread;
 use std::time::Duration;
 
-use super::{Cost, Fate, Usage};
+use super::Fate;
 use crate::generator::{Fleet, Writes};
+use crate::measure;
 use crate::report::{Report, Section, grouped};
 use crate::server::Server;
 use crate::{Options, Outcome};
 
 const SECONDS: u64 = 60;
-const CONNECTIONS: usize = 10_000;
-const PERIOD: Duration = Duration::from_secs(1);
+const PER_SECOND: usize = 10_000;
+const NODES: [usize; 2] = [1_000, 10_000];
 /// Until connections have come to rest.
 const PAUSE: Duration = Duration::from_secs(15);
+const THREAD: &str = "projections";
 
-const LEGEND: &str = "Each of 10,000 nodes says one message a second. Processor time is in microseconds \
-    per message. Without projections another holder has their leases, and in both runs that of the status of nodes.";
+const LEGEND: &str = "Nodes say 10,000 messages a second together. Processor time is that of the thread `projections` \
+    of the server and of the process of its connection to PostgreSQL, in microseconds per message.";
 const COLUMNS: [&str; 7] = [
-    "projections",
+    "nodes",
     "messages",
     "server µs",
     "PostgreSQL µs",
@@ -30,7 +32,7 @@ const COLUMNS: [&str; 7] = [
 /// Runs the scenario.
 pub(crate) fn run(options: Options, report: &mut Report) -> Outcome<()> {
     let mut section = None;
-    for with in [false, true] {
+    for nodes in NODES {
         let server = Server::start(&[])?;
         let section = section.get_or_insert(Section::new(
             "Projections",
@@ -38,31 +40,34 @@ pub(crate) fn run(options: Options, report: &mut Report) -> Outcome<()> {
             server.database.version()?,
             &COLUMNS,
         ));
-        server
-            .database
-            .run(&take_leases("SELECT 'status' AS job"))?;
-        if !with {
-            let projections = "SELECT 'projection:' || name AS job FROM projections";
-            server.database.run(&take_leases(projections))?;
-        }
-        let postmaster = server.database.postmaster()?;
-        let mut fleet = Fleet::connect(server.address, CONNECTIONS, options.format, Writes::Whole)?;
+        let mut fleet = Fleet::connect(server.address, nodes, options.format, Writes::Whole)?;
         server.wait_until_stored(fleet.sent())?;
         thread::sleep(PAUSE);
-        let already = fleet.sent();
-        let before = Usage::now(&server, postmaster)?;
-        fleet.paced(PERIOD, Duration::from_secs(options.scaled(SECONDS)))?;
+        let connection: u32 = server.database.value(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'tetcore-analytics projections'",
+        )?;
+        let used = || -> Outcome<(Duration, Duration)> {
+            Ok((
+                measure::cpu_of_thread(server.pid(), THREAD)?,
+                measure::cpu_of_process(connection)?,
+            ))
+        };
+        let (already, before) = (fleet.sent(), used()?);
+        let period = Duration::from_secs(1) * u32::try_from(nodes)? / u32::try_from(PER_SECOND)?;
+        fleet.paced(period, Duration::from_secs(options.scaled(SECONDS)))?;
         let messages = fleet.sent() - already;
+        let after = used()?;
         server.wait_until_stored(fleet.sent())?;
-        let cost: Cost = Usage::now(&server, postmaster)?.since(&before, messages);
+        let each = |spent: Duration| spent.as_secs_f64() * 1e6 / messages as f64;
+        let (own, database) = (each(after.0 - before.0), each(after.1 - before.1));
         let fate = Fate::of(&server, fleet.sent())?;
         report.count(fate.lost, fate.doubled);
         section.row([
-            if with { "with" } else { "without" }.to_owned(),
+            grouped(nodes as f64),
             grouped(messages as f64),
-            format!("{:.2}", cost.server_us),
-            format!("{:.2}", cost.postgres_us),
-            format!("{:.2}", cost.server_us + cost.postgres_us),
+            format!("{own:.2}"),
+            format!("{database:.2}"),
+            format!("{:.2}", own + database),
             fate.lost.to_string(),
             fate.doubled.to_string(),
         ]);
@@ -70,12 +75,4 @@ pub(crate) fn run(options: Options, report: &mut Report) -> Outcome<()> {
     }
     section.into_iter().for_each(|section| report.add(section));
     Ok(())
-}
-
-/// Gives the leases of some jobs to somebody else for good.
-fn take_leases(jobs: &str) -> String {
-    format!(
-        "INSERT INTO leases SELECT job, 'bench', 1000, now(), now() + interval '1 day' FROM ({jobs}) AS jobs \
-         ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, token = leases.token + 1, expires_at = excluded.expires_at"
-    )
 }
