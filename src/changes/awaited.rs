@@ -20,3 +20,18 @@ impl Awaited {
         self.0.load(Ordering::Relaxed) > position.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_position_that_anybody_expects_is_awaited() {
+        let awaited = Awaited::default();
+        assert!(!awaited.is_beyond(Position(0)));
+        awaited.expect(Position(7));
+        awaited.expect(Position(5));
+        assert!(awaited.is_beyond(Position(6)));
+        assert!(!awaited.is_beyond(Position(7)));
+    }
+}

@@ -180,8 +180,8 @@ fn about_changes() -> Vec<Statement> {
         (
             "nodes of the feed",
             include_str!("../../src/feed/remote/nodes.sql"),
-            "boolean, timestamptz, bigint, bigint".to_owned(),
-            "false, now() - interval '1 day', 7, 2000".to_owned(),
+            "boolean, timestamptz, timestamptz, bigint, bigint".to_owned(),
+            "false, now() - interval '1 day', now() - interval '1 hour', 7, 2000".to_owned(),
         ),
         (
             "batches of the change stream",

@@ -25,8 +25,8 @@ const STARTS: usize = 5;
 const LEGEND: &str = "Nodes are entered by SQL, each with one session, as they were when they had come and \
     gone over a year; a thousand are online. Start is the time from the start of the process until \
     `/health/ready` says yes. Milliseconds of `/nodes?limit=1000` are from the request to the whole answer, one request \
-    after the other. Table is the time until the first subscriber of all nodes has all of them (`complete`), \
-    while the projection still takes in what was entered.";
+    after the other. Table is the time until the first subscriber of the table of nodes has all rows (`complete`): \
+    those online, and those that left within a day.";
 const COLUMNS: [&str; 7] = [
     "nodes ever",
     "start ms",
@@ -109,16 +109,19 @@ fn table_seconds(address: SocketAddr) -> Outcome<f64> {
     }
 }
 
-/// Nodes that came and went over a year, each with its session.
+/// Nodes that came and went over a year, each with its session. The projections have taken
+/// them in long ago: without the trigger the change stream has no change of them.
 fn gone_nodes(count: u64) -> String {
     format!(
-        "INSERT INTO peer_connections (id, ip_addr, peer_id, created_at, audit, name, chain, version, authority, startup_time, implementation, \
+        "BEGIN; ALTER TABLE peer_connections DISABLE TRIGGER USER; \
+         INSERT INTO peer_connections (id, ip_addr, peer_id, created_at, audit, name, chain, version, authority, startup_time, implementation, \
            connection_id, server_id, genesis_hash, last_seen_at, disconnected_at, disconnect_reason) \
          SELECT -i, '10.0.0.1', 'gone-' || i, now() - i * interval '30 seconds', false, 'node ' || i, 'Chain ' || i % 20, '1.0.0', false, '0', 'substrate-node', \
            -i, 'bench', 'chain ' || i % 20, now() - i * interval '25 seconds', now() - i * interval '25 seconds', 'closed_by_node' FROM generate_series(1, {count}) i; \
          INSERT INTO nodes (peer_id, genesis_hash, name, chain, session_id, session_at, first_session_id, first_seen_at, last_seen_at, online, since, disconnect_reason, best_height, best_at) \
          SELECT peer_id, genesis_hash, name, chain, id, created_at, id, created_at, last_seen_at, false, disconnected_at, disconnect_reason, 1, created_at \
-         FROM peer_connections WHERE server_id = 'bench'"
+         FROM peer_connections WHERE server_id = 'bench'; \
+         ALTER TABLE peer_connections ENABLE TRIGGER USER; COMMIT"
     )
 }
 

@@ -1,8 +1,9 @@
-//! The values of all nodes from the projection `nodes`, page by page.
+//! The values of the nodes that are online, and of those that left lately, from the projection
+//! `nodes`, page by page.
 
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz};
 
@@ -17,6 +18,10 @@ const PAGE: i64 = 2_000;
 /// The projection may lag for so long before its rows are taken as they are: longer than
 /// another server puts off the rows of a large network.
 const LAG_MAX: Duration = Duration::from_secs(15);
+
+/// A node that left longer ago is not in the table: of years there are many, and
+/// `GET /api/v1/nodes` has them.
+const GONE_MAX: TimeDelta = TimeDelta::hours(24);
 
 /// How far it has come.
 #[derive(Debug, Clone, Default)]
@@ -39,7 +44,7 @@ struct Row {
     #[diesel(sql_type = Text)]
     values: String,
     #[diesel(sql_type = Timestamptz)]
-    session_at: DateTime<Utc>,
+    since: DateTime<Utc>,
     #[diesel(sql_type = BigInt)]
     session_id: i64,
 }
@@ -68,15 +73,20 @@ impl Seeding {
             self.is_begun = true;
         }
         let (at, id) = self.after.unzip();
+        let since = match self.is_offline {
+            true => Utc::now() - GONE_MAX,
+            false => DateTime::UNIX_EPOCH,
+        };
         let rows: Vec<Row> = diesel::sql_query(include_str!("nodes.sql"))
             .bind::<Bool, _>(!self.is_offline)
+            .bind::<Timestamptz, _>(since)
             .bind::<Nullable<Timestamptz>, _>(at)
             .bind::<Nullable<BigInt>, _>(id)
             .bind::<BigInt, _>(PAGE)
             .load(conn)?;
         let is_last = i64::try_from(rows.len()).unwrap_or(0) < PAGE;
         self.nodes += rows.len();
-        self.after = rows.last().map(|row| (row.session_at, row.session_id));
+        self.after = rows.last().map(|row| (row.since, row.session_id));
         if is_last {
             self.after = None;
             self.is_complete = self.is_offline;

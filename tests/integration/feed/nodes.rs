@@ -131,6 +131,41 @@ fn the_table_shows_what_was_before_and_what_changes() {
 }
 
 #[test]
+fn a_node_that_left_more_than_a_day_ago_is_not_in_the_table() {
+    let app = TestApp::start();
+    let mut online = app.node("/submit");
+    introduce(&mut online, 1, "online", "A");
+    for name in ["left lately", "left long ago"] {
+        let mut node = app.node("/submit");
+        introduce(&mut node, 1, name, "A");
+        node.leave();
+    }
+    app.wait_projected();
+    crate::support::wait_until("two have left", || {
+        app.db.count("SELECT count(*) FROM nodes WHERE NOT online") == 2
+    });
+    app.db.execute(
+        "UPDATE nodes SET since = since - CASE peer_id WHEN 'left long ago' THEN interval '25 hours' ELSE interval '23 hours' END",
+    );
+
+    let mut feed = FeedClient::connect(&app);
+    feed.ask(&json!({"topic": "nodes", "interest": "subscribe", "request_id": 1}));
+    let mut peers = Vec::new();
+    loop {
+        let answer = feed.next_with("nodes");
+        for row in answer["nodes"].as_array().unwrap() {
+            peers.push(row["peer_id"].as_str().unwrap().to_owned());
+        }
+        if answer["complete"] == true {
+            break;
+        }
+    }
+    peers.sort();
+    peers.dedup();
+    assert_eq!(peers, ["left lately", "online"]);
+}
+
+#[test]
 fn one_chain_can_be_chosen() {
     let app = TestApp::start();
     let (mut one, mut two) = (app.node("/submit"), app.node("/submit"));
