@@ -11,6 +11,8 @@
 //! | [`ingest`] | from the socket of a node to a stored batch |
 //! | [`query`] | everything that only reads |
 //! | [`retention`] | making and dropping partitions |
+//! | [`alerts`] | what is wrong for long enough, and with whom |
+//! | [`notify`] | everything that speaks outwards |
 //! | [`status`] | whether nodes are alive and well |
 //! | [`projections`] | tables that are maintained from the messages |
 //! | [`feed`] | live fan-out to subscribers |
@@ -21,6 +23,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod alerts;
 pub mod application;
 pub mod changes;
 pub mod cluster;
@@ -33,6 +36,7 @@ pub mod ids;
 pub mod ingest;
 pub mod messages;
 pub mod metrics;
+pub mod notify;
 pub mod postgres;
 pub mod projections;
 pub mod query;

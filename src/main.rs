@@ -16,6 +16,7 @@ use std::time::Duration;
 use chrono::{SecondsFormat, Utc};
 use clap::Parser;
 use log::LevelFilter;
+use tetcore_analytics::alerts;
 use tetcore_analytics::application::log_output::{self, LogOutput};
 use tetcore_analytics::application::{self, health_check};
 use tetcore_analytics::config::args::{Args, Command};
@@ -44,6 +45,12 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let mut rules = config.notify.rules.names();
+    if let Some(name) = rules.find(|name| alerts::find(name).is_none()) {
+        eprintln!("ALERT_RULES_PATH: [{name}] is no rule of alerts; docs/ALERTS.md lists them");
+        return ExitCode::FAILURE;
+    }
+    drop(rules);
     let misspelt = misspelt_names(&in_file);
     if args.check_config {
         for line in effective(&config, &lookup) {

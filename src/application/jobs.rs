@@ -9,11 +9,13 @@ use diesel::PgConnection;
 use super::ApplicationError;
 use super::database::Database;
 use super::disk;
+use crate::alerts::{self, Keeper, KeeperParts, TargetKind};
 use crate::changes::Awaited;
 use crate::cluster::{Activity, Member, MemberParts};
 use crate::config::Config;
 use crate::messages::Recent;
 use crate::metrics::Metrics;
+use crate::notify::{Workers, WorkersParts, target_names};
 use crate::projections::{Runner, RunnerParts};
 use crate::retention::Purger;
 use crate::server_state::ServerState;
@@ -28,6 +30,8 @@ pub(super) struct Jobs {
     /// For what readers of this server wait.
     pub(super) awaited: Arc<Awaited>,
     status: Evaluator,
+    alerts: Keeper,
+    notify: Workers,
 }
 
 impl Jobs {
@@ -51,6 +55,10 @@ impl Jobs {
                 sessions: counters.sessions.get(),
                 messages: counters.messages_received.get(),
                 delayed_ago: server.delayed_ago(),
+                dropped: counters.messages_dropped_total(),
+                spool: (counters.spool_bytes.get(), counters.spool_bytes_max.get()),
+                disk_full_in_days: Some(counters.disk.full_in_days.get())
+                    .filter(|days| days.is_finite()),
             }),
             end_sessions: |conn: &mut PgConnection, servers: &[String]| end_sessions(conn, servers),
         })?;
@@ -67,6 +75,28 @@ impl Jobs {
             url: database.url.clone(),
             leases: leases.clone(),
             config: config.status.clone(),
+            metrics: metrics.clone(),
+        })?;
+        let (webhooks, alertmanagers) = target_names(&config.notify);
+        let of = |names: Vec<String>, kind: TargetKind| {
+            names.into_iter().map(move |name| (name, kind.clone()))
+        };
+        let targets = of(webhooks, TargetKind::Webhook);
+        let alerts = Keeper::start(KeeperParts {
+            url: database.url.clone(),
+            leases: leases.clone(),
+            status: config.status.clone(),
+            notify: config.notify.clone(),
+            targets: targets
+                .chain(of(alertmanagers, TargetKind::Alertmanager))
+                .collect(),
+            metrics: metrics.clone(),
+        })?;
+        let notify = Workers::start(&WorkersParts {
+            url: database.url.clone(),
+            leases: leases.clone(),
+            config: config.notify.clone(),
+            alertmanager: alerts::payload::alertmanager,
             metrics: metrics.clone(),
         })?;
         Purger::new(
@@ -87,12 +117,16 @@ impl Jobs {
             projections,
             awaited,
             status,
+            alerts,
+            notify,
         })
     }
 
     /// Releases the leases and records the stop.
     pub(super) async fn stop(self) {
         let stopped = tokio::task::spawn_blocking(move || {
+            self.notify.stop();
+            self.alerts.stop();
             self.status.stop();
             self.projections.stop();
             self.member.stop();

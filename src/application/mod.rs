@@ -5,6 +5,7 @@
 
 mod announce;
 mod database;
+mod deadman;
 mod disk;
 mod files;
 mod identity;
@@ -22,11 +23,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{Arbiter, System};
+use actix::{Addr, Arbiter, System};
 use actix_web::web;
+use tokio::sync::watch;
 
 use crate::config::Config;
-use crate::feed::{self, Hub, HubParts, RemoteParts};
+use crate::feed::{self, Demand, Hub, HubParts, RemoteParts};
 use crate::http::{AppState, StoreHandle};
 use crate::ingest::{Ingest, IngestParts};
 use crate::messages::Recent;
@@ -34,7 +36,7 @@ use crate::metrics::Metrics;
 use crate::projections;
 use crate::server_state::ServerState;
 use crate::store::{IdBlocks, Kinds, Spool};
-use database::BringUp;
+use database::{BringUp, Database};
 use files::ConnectionLimits;
 use identity::Identity;
 use jobs::Jobs;
@@ -156,6 +158,7 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
     let (server, address) = listen::listen(tls, state.clone(), limits.http)?;
     announce::listening(address, &config.access);
     let handle = server.handle();
+    deadman::start(&config, &state, &identity.server_id);
     let stopped = stop::wait(state.clone(), actix_web::rt::spawn(server));
     tokio::pin!(stopped);
 
@@ -172,17 +175,8 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
             Ok(database) => {
                 let jobs = jobs.insert(Jobs::start(&config, &metrics, &identity.server_id, &state.server, &database, recent)?);
                 actix_web::rt::spawn(kinds::keep_up(kinds, database.pools.clone()));
-                let remote = RemoteParts {
-                    server_id: identity.server_id.clone(),
-                    pools: database.pools.clone(),
-                    hub,
-                    demand,
-                    is_projected: projections::contains,
-                    awaited: jobs.awaited.clone(),
-                    config: config.clone(),
-                    metrics: metrics.clone(),
-                };
-                feed::follow_others(remote).await;
+                let shared = (&config, &metrics, &identity.server_id);
+                feed::follow_others(remote_parts(shared, &database, jobs, (hub, demand))).await;
                 state.set_store(StoreHandle { pools: database.pools.clone() });
                 ingest.set_database(database.url.clone());
                 announce::ready(&database.shown_url);
@@ -203,6 +197,25 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
     pipeline.stop();
     watchers.stop();
     outcome
+}
+
+/// What the feed needs to follow what other servers store.
+fn remote_parts(
+    (config, metrics, server_id): (&Arc<Config>, &Arc<Metrics>, &Arc<str>),
+    database: &Database,
+    jobs: &Jobs,
+    (hub, demand): (Addr<Hub>, watch::Receiver<Demand>),
+) -> RemoteParts {
+    RemoteParts {
+        server_id: server_id.clone(),
+        pools: database.pools.clone(),
+        hub,
+        demand,
+        is_projected: projections::contains,
+        awaited: jobs.awaited.clone(),
+        config: config.clone(),
+        metrics: metrics.clone(),
+    }
 }
 
 /// Checks the health of the server on this machine.

@@ -32,17 +32,20 @@ pub enum Job {
     SpanHours,
     /// Judges the status of nodes.
     Status,
+    /// Keeps alerts.
+    Alerts,
 }
 
 impl Job {
     /// All jobs.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Retention,
         Self::Supervision,
         Self::Nodes,
         Self::NodeHours,
         Self::SpanHours,
         Self::Status,
+        Self::Alerts,
     ];
 
     /// Name of its lease, and label in metrics.
@@ -54,6 +57,7 @@ impl Job {
             Self::NodeHours => "projection:node_hours",
             Self::SpanHours => "projection:span_hours",
             Self::Status => "status",
+            Self::Alerts => "alerts",
         }
     }
 }

@@ -35,6 +35,12 @@ pub struct Activity {
     pub messages: u64,
     /// How long ago messages last could not be stored at once; none if all could.
     pub delayed_ago: Option<Duration>,
+    /// Messages received and lost since the start.
+    pub dropped: u64,
+    /// Bytes in the spool, and their limit.
+    pub spool: (i64, i64),
+    /// Days until the disk of its own PostgreSQL is full; none if it lasts.
+    pub disk_full_in_days: Option<f64>,
 }
 
 /// Ends the sessions of lost servers; returns how many there were.
@@ -186,6 +192,10 @@ impl Heartbeat {
             .bind::<Double, _>(messages_per_s)
             .bind::<Nullable<Double>, _>(activity.delayed_ago.map(|ago| ago.as_secs_f64()))
             .bind::<Timestamptz, _>(Utc::now())
+            .bind::<BigInt, _>(i64::try_from(activity.dropped).unwrap_or(i64::MAX))
+            .bind::<BigInt, _>(activity.spool.0)
+            .bind::<BigInt, _>(activity.spool.1)
+            .bind::<Nullable<Double>, _>(activity.disk_full_in_days)
             .execute(&mut conn)?;
         self.counted = Some((activity.messages, now));
         let asked_at = Instant::now();

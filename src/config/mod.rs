@@ -1,12 +1,14 @@
 //! The settings of one server, checked: a [`Config`] is always valid. `settings` describes each one; `args` is the command line.
 
 mod access;
+mod alerts;
 pub mod args;
 mod consistency;
 mod database_url;
 mod hosts;
 mod lines;
 mod misspelt;
+mod notify;
 mod reader;
 pub mod settings;
 mod status;
@@ -18,10 +20,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use access::{AccessConfig, ChainRules, Networks, Secret, TlsFiles, Tokens};
+pub use alerts::{RuleOverride, RuleOverrides, Severity};
 pub use database_url::DatabaseUrl;
 pub use hosts::HostNames;
 pub use lines::Ipv6Prefix;
 pub use misspelt::{Place, misspelt};
+pub use notify::{NotifyConfig, TargetUrl, WebhookKey};
 use reader::Reader;
 use settings::SETTINGS;
 pub use status::{NodeRules, StatusConfig};
@@ -41,6 +45,8 @@ pub struct Config {
     pub feed: FeedConfig,
     /// The status of nodes.
     pub status: StatusConfig,
+    /// What goes outwards.
+    pub notify: NotifyConfig,
     /// Who may do what.
     pub access: AccessConfig,
     /// `RUST_LOG`.
@@ -263,6 +269,7 @@ impl Config {
                 expiry: reader.seconds("CACHE_EXPIRY_S"),
             },
             status: StatusConfig::read(&mut reader),
+            notify: NotifyConfig::read(&mut reader),
             access: AccessConfig::read(&mut reader),
             log_filter: reader.text("RUST_LOG").unwrap_or_default(),
             shutdown_timeout: reader.seconds("SHUTDOWN_TIMEOUT_S"),
@@ -295,6 +302,15 @@ pub fn effective(config: &Config, lookup: &dyn Fn(&str) -> Option<String>) -> Ve
             format!("{}={value}", setting.name)
         })
         .collect()
+}
+
+/// What is wrong with a TOML file, with its line.
+fn toml_error(text: &str, error: &toml::de::Error) -> String {
+    let place = error.span().map(|span| {
+        let before = text.get(..span.start).unwrap_or_default();
+        format!("line {}: ", before.matches('\n').count() + 1)
+    });
+    format!("{}{}", place.unwrap_or_default(), error.message())
 }
 
 /// Into a smaller type; the table's ranges make sure that it fits.

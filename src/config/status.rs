@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 
 use super::reader::Reader;
 use super::settings::{self, Allowed};
+use super::{narrow, toml_error};
 
 /// The setting that names the file of overrides.
 const OVERRIDES: &str = "CHAIN_OVERRIDES_PATH";
@@ -23,13 +25,27 @@ const OVERRIDABLE: [&str; 5] = [
 /// Chains in the file: more are no file of an operator.
 const CHAINS_MAX: usize = 10_000;
 
+/// The oldest version of a chain that is fine, in the file of overrides.
+const MINIMUM_VERSION: &str = "MINIMUM_VERSION";
+
 /// Settings of the status of nodes.
 #[derive(Debug, Clone, Default)]
 pub struct StatusConfig {
     /// Of all chains that have none of their own.
     pub rules: NodeRules,
+    /// `NODE_SESSION_S`.
+    pub session: Duration,
+    /// `NODE_SLASH_RISK_PCT`; 0 for never.
+    pub slash_risk_pct: u32,
     /// By genesis hash or name of the chain.
-    by_chain: Arc<HashMap<String, NodeRules>>,
+    by_chain: Arc<HashMap<String, ChainOverrides>>,
+}
+
+/// What a chain has of its own.
+#[derive(Debug, Clone)]
+struct ChainOverrides {
+    rules: NodeRules,
+    minimum_version: Option<String>,
 }
 
 /// When a node is late, missing, offline, stalled or lagging.
@@ -101,13 +117,17 @@ impl StatusConfig {
         if let Some((name, problem)) = rules.contradiction() {
             reader.fault(name, problem);
         }
+        let session = reader.seconds("NODE_SESSION_S");
+        let slash_risk_pct = narrow(reader.integer("NODE_SLASH_RISK_PCT"));
+        let mut by_chain = HashMap::new();
         let Some(path) = reader.text(OVERRIDES) else {
             return Self {
                 rules,
-                ..Self::default()
+                session,
+                slash_risk_pct,
+                by_chain: Arc::new(by_chain),
             };
         };
-        let mut by_chain = HashMap::new();
         match std::fs::read_to_string(&path) {
             Ok(text) => match read_overrides(&text, &values) {
                 Ok(found) => by_chain = found,
@@ -121,13 +141,27 @@ impl StatusConfig {
         }
         Self {
             rules,
+            session,
+            slash_risk_pct,
             by_chain: Arc::new(by_chain),
         }
     }
 
+    /// Silence of an authority within a session at which it is at risk; none for never.
+    pub fn slash_risk(&self) -> Option<Duration> {
+        (self.slash_risk_pct > 0).then(|| self.session * self.slash_risk_pct / 100)
+    }
+
+    /// The oldest version that is fine, by genesis hash or name of the chain.
+    pub fn minimum_versions(&self) -> HashMap<&str, &str> {
+        let own = self.by_chain.iter();
+        own.filter_map(|(chain, own)| Some((chain.as_str(), own.minimum_version.as_deref()?)))
+            .collect()
+    }
+
     /// The rules of a chain: by its genesis hash, else by its name, else those of all.
     pub fn of_chain(&self, genesis_hash: &str, name: &str) -> NodeRules {
-        let own = |key: &str| self.by_chain.get(key).copied();
+        let own = |key: &str| self.by_chain.get(key).map(|own| own.rules);
         own(genesis_hash)
             .or_else(|| own(name))
             .unwrap_or(self.rules)
@@ -138,15 +172,10 @@ impl StatusConfig {
 fn read_overrides(
     text: &str,
     values: &HashMap<&'static str, u64>,
-) -> Result<HashMap<String, NodeRules>, Vec<String>> {
+) -> Result<HashMap<String, ChainOverrides>, Vec<String>> {
     type Sections = BTreeMap<String, BTreeMap<String, toml::Value>>;
-    let sections: Sections = toml::from_str(text).map_err(|error| {
-        let place = error.span().map(|span| {
-            let before = text.get(..span.start).unwrap_or_default();
-            format!("line {}: ", before.matches('\n').count() + 1)
-        });
-        vec![format!("{}{}", place.unwrap_or_default(), error.message())]
-    })?;
+    let sections: Sections =
+        toml::from_str(text).map_err(|error| vec![toml_error(text, &error)])?;
     let mut problems = Vec::new();
     if sections.len() > CHAINS_MAX {
         problems.push(format!("has more than {CHAINS_MAX} chains"));
@@ -154,7 +183,18 @@ fn read_overrides(
     let mut by_chain = HashMap::new();
     for (chain, given) in sections {
         let mut own = values.clone();
+        let mut minimum_version = None;
         for (key, value) in given {
+            if key == MINIMUM_VERSION {
+                match value {
+                    toml::Value::String(version) => minimum_version = Some(version),
+                    other => problems.push(format!(
+                        "[{chain}] {key}: {} is not a text such as \"1.2.3\"",
+                        shown(&other)
+                    )),
+                }
+                continue;
+            }
             match read_value(&key, &value) {
                 Ok((name, value)) => {
                     own.insert(name, value);
@@ -166,7 +206,13 @@ fn read_overrides(
         if let Some((name, problem)) = rules.contradiction() {
             problems.push(format!("[{chain}] {name} {problem}"));
         }
-        by_chain.insert(chain, rules);
+        by_chain.insert(
+            chain,
+            ChainOverrides {
+                rules,
+                minimum_version,
+            },
+        );
     }
     match problems.is_empty() {
         true => Ok(by_chain),
@@ -181,7 +227,7 @@ fn read_value(key: &str, value: &toml::Value) -> Result<(&'static str, u64), Str
         setting.map(|setting| (setting, setting.allowed))
     else {
         return Err(format!(
-            "{key}: a chain can override {} and nothing else",
+            "{key}: a chain can override {} and {MINIMUM_VERSION}, and nothing else",
             OVERRIDABLE.join(", ")
         ));
     };

@@ -87,6 +87,17 @@ pub(super) async fn all(state: web::Data<AppState>) -> HttpResponse {
     answer(Vec::from(vital(&state)), others(&state).await)
 }
 
+/// What is wrong; nothing if telemetry is taken, stored and answered.
+pub async fn problems(state: &AppState) -> Vec<String> {
+    let checks = Vec::from(vital(state))
+        .into_iter()
+        .chain(others(state).await);
+    let wrong = checks.filter(|check| !check.ok);
+    wrong
+        .map(|check| check.message.unwrap_or_default().into_owned())
+        .collect()
+}
+
 /// The checks that decide about the service are `vital`.
 fn answer(vital: Vec<Check>, others: Vec<Check>) -> HttpResponse {
     let is_well = |checks: &[Check]| checks.iter().all(|check| check.ok);

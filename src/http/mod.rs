@@ -37,6 +37,7 @@ pub use connections::{Connections, HttpConnection, KEEP_ALIVE};
 pub use error::AppError;
 pub use guard::{cors, guard};
 pub use handover::HandedOver;
+pub use health::problems;
 pub use request_metrics::middleware;
 pub use routes::configure;
 pub use state::{AppState, StoreHandle};

@@ -6,6 +6,7 @@
 //! `received = stored + rejected + undecodable + dropped + pending`
 //! holds at any moment up to messages that are being moved just then.
 
+mod alerts;
 mod cluster;
 mod disk;
 mod feed;
@@ -23,6 +24,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+pub use alerts::{AlertMetrics, DeliveryResult};
 pub use cluster::ClusterMetrics;
 pub use feed::{FeedMetrics, MissReason};
 pub use http::HttpMetrics;
@@ -64,6 +66,8 @@ pub struct Metrics {
     pub cluster: ClusterMetrics,
     /// Projections.
     pub projections: ProjectionMetrics,
+    /// Alerts and their deliveries.
+    pub alerts: AlertMetrics,
     /// The status of nodes.
     pub status: StatusMetrics,
 
@@ -269,6 +273,7 @@ impl Metrics {
             feed: FeedMetrics::new(&make)?,
             cluster: ClusterMetrics::new(&make)?,
             projections: ProjectionMetrics::new(&make)?,
+            alerts: AlertMetrics::new(&make)?,
             status: StatusMetrics::new(&make)?,
             connections: make.gauge("ingest_connections", "Telemetry connections that are open.")?,
             connections_opened: make.counter("ingest_connections_opened_total", "Telemetry connections that were opened.")?,
@@ -377,6 +382,12 @@ impl Metrics {
     pub fn message_undecodable(&self, error: DecodeError) {
         let kind = [error.label()];
         self.messages_undecodable.with_label_values(&kind).inc();
+    }
+
+    /// Messages that were lost since the start.
+    pub fn messages_dropped_total(&self) -> u64 {
+        let of = |reason: DropReason| self.messages_dropped.with_label_values(&[reason.label()]);
+        DropReason::ALL.map(|reason| of(reason).get()).iter().sum()
     }
 
     /// Messages were lost.

@@ -4,6 +4,7 @@
 //! `params` checks the parameters, `time_windows` go back through the time of a
 //! peer's sessions, and [`Queries`] decides how many queries run at once.
 
+pub mod alerts;
 pub mod benchmarks;
 mod buckets;
 pub mod history;

@@ -17,7 +17,7 @@ use crate::database::{DatabaseError, Pools};
 use crate::metrics::Metrics;
 use crate::projections;
 use crate::store::expired;
-use crate::store::{partitions, status};
+use crate::store::{alerts, partitions, status};
 
 /// Rows of one slice: some tens of milliseconds of work.
 const SLICE_ROWS: i64 = 10_000;
@@ -235,6 +235,7 @@ fn purge_alone(
                 status::purge_changes(conn, cutoff, SLICE_ROWS)
             })
         })?;
+        in_slices(|| step(conn, lease, |conn| alerts::purge(conn, cutoff, SLICE_ROWS)))?;
     }
     in_slices(|| step(conn, lease, |conn| forget_batches(conn, now - BATCH_MEMORY)))?;
     metrics

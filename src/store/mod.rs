@@ -2,10 +2,11 @@
 //!
 //! `rows`, `batch` and `write` take messages into the database; `id_blocks` and
 //! `kinds` hand out the numbers that they carry; `sessions` stores the
-//! sessions that sent them; `status` keeps that of nodes; `spool` keeps on disk what
+//! sessions that sent them; `status` keeps that of nodes, `alerts` what follows from it, `outbox` what is to be delivered of that; `spool` keeps on disk what
 //! cannot be stored just now; `partitions` and `expired` carry out retention; `growth` is
 //! how fast the messages grow on disk.
 
+pub mod alerts;
 mod audit_months;
 mod batch;
 pub mod benchmarks;
@@ -14,6 +15,7 @@ mod growth;
 mod id_blocks;
 mod kinds;
 mod node_time;
+pub mod outbox;
 pub mod partitions;
 mod rows;
 mod schema;

@@ -19,6 +19,7 @@ mod support;
 mod access;
 mod access_nodes;
 mod access_tls;
+mod alerts;
 mod answers;
 mod api_v1;
 mod arrival;

@@ -16,6 +16,7 @@ const LAYERS: [&[&str]; 8] = [
         "ingest",
         "query",
         "retention",
+        "alerts",
         "archive",
         "status",
         "notify",
@@ -24,8 +25,8 @@ const LAYERS: [&[&str]; 8] = [
     &["application", "main"],
 ];
 
-/// Leaves that need another leaf: metrics are labelled by the errors of telemetry.
-const NEIGHBOURS: [(&str, &str); 1] = [("metrics", "telemetry")];
+/// Leaves that need another leaf: metrics are labelled by errors of telemetry and the severity of alerts.
+const NEIGHBOURS: [(&str, &str); 2] = [("metrics", "telemetry"), ("metrics", "config")];
 
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -250,18 +251,36 @@ fn assert_generated(path: &Path, expected: &str) {
     );
 }
 
+/// Compares a table of a document with what the code says.
+fn assert_table(file: &str, name: &str, table: &str) {
+    let text = fs::read_to_string(root().join(file)).unwrap();
+    let (begin, end) = (
+        format!("<!-- {name} begin -->\n"),
+        format!("<!-- {name} end -->"),
+    );
+    let head = text.split(&begin).next().unwrap();
+    let tail = text.split(&end).nth(1).unwrap();
+    assert_generated(
+        &root().join(file),
+        &format!("{head}{begin}{table}{end}{tail}"),
+    );
+}
+
+#[test]
+fn rules_of_alerts_in_code_and_documentation_agree() {
+    assert_table(
+        "docs/ALERTS.md",
+        "rules",
+        &tetcore_analytics::alerts::markdown_table(),
+    );
+}
+
 #[test]
 fn settings_in_code_and_documentation_agree() {
     assert_generated(&root().join(".env.example"), &settings::env_example());
 
     for (file, common) in [("README.md", true), ("docs/SETTINGS.md", false)] {
-        let text = fs::read_to_string(root().join(file)).unwrap();
-        let (begin, end) = ("<!-- settings begin -->\n", "<!-- settings end -->");
-        let head = text.split(begin).next().unwrap();
-        let tail = text.split(end).nth(1).unwrap();
-        let table = settings::markdown_table(common);
-        let expected = format!("{head}{begin}{table}{end}{tail}");
-        assert_generated(&root().join(file), &expected);
+        assert_table(file, "settings", &settings::markdown_table(common));
     }
     for name in settings::COMMON {
         assert!(settings::find(name).is_some(), "{name} is no setting");

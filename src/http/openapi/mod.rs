@@ -35,6 +35,7 @@ use super::{
     tags(
         (name = "telemetry", description = "Where nodes connect."),
         (name = "nodes", description = "Who there is, and what they said."),
+        (name = "alerts", description = "What is wrong for long enough, and who is told."),
         (name = "profiling", description = "How long spans took in nodes that measure it."),
         (name = "feed", description = "What nodes say, as they say it."),
         (name = "reputation", description = "What peers think of each other."),
@@ -46,6 +47,7 @@ use super::{
         doors::audit_with_token, misdirected::list,
         nodes::list, nodes::logs, nodes::log_stats, v1::nodes::list, v1::nodes::show, v1::nodes::log_stats,
         v1::status::overview, v1::status::changes, v1::status::of_node,
+        v1::alerts::list, v1::alerts::rules, v1::alerts::silences, v1::alerts::enter_silence, v1::alerts::end, v1::alerts::targets,
         v1::series::sessions, v1::series::series,
         v1::profiling::over_time, v1::profiling::ranking, doors::feed, v1::feed::connect,
         reputation::all, reputation::logged, reputation::of_peer,

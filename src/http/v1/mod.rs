@@ -11,6 +11,7 @@ use actix_web::web;
 use super::routes::{DELETE, ENTER, READ, READ_AND_ENTER, delete, get, only, post, upgrade};
 use super::{health, metrics, misdirected, pages, stats};
 
+pub(super) mod alerts;
 pub(super) mod benchmarks;
 pub(super) mod feed;
 pub(super) mod nodes;
@@ -55,6 +56,13 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .service(only("/api/v1/reputation", READ).route(get().to(reputation::all)))
         .service(only("/api/v1/reputation/logged", READ).route(get().to(reputation::logged)))
         .service(only("/api/v1/reputation/{peer_id}", READ).route(get().to(reputation::of_peer)));
+
+    // What is wrong
+    app.service(only("/api/v1/alerts", READ).route(get().to(alerts::list)))
+        .service(only("/api/v1/alerts/rules", READ).route(get().to(alerts::rules)))
+        .service(only("/api/v1/alerts/targets", READ).route(get().to(alerts::targets)))
+        .service(only("/api/v1/alerts/silences", READ_AND_ENTER).route(get().to(alerts::silences)).route(post().to(alerts::enter_silence)))
+        .service(only("/api/v1/alerts/silences/{id}", DELETE).route(delete().to(alerts::end)));
 
     // What they say now
     app.service(only("/api/v1/feed", READ).route(upgrade().to(feed::connect)).route(get().to(pages::upgrade_required)));

@@ -23,7 +23,7 @@ fn start() -> TestApp {
 
 /// Waits until nodes are judged for the first time.
 #[track_caller]
-fn wait_judged(db: &TestDb) {
+pub(crate) fn wait_judged(db: &TestDb) {
     wait_until("nodes are judged", || {
         db.count("SELECT count(*) FROM status_progress") == 1
     });
@@ -39,7 +39,7 @@ fn wait_judged_on(db: &TestDb) {
     });
 }
 
-fn builder() -> TestAppBuilder {
+pub(crate) fn builder() -> TestAppBuilder {
     TestApp::builder()
         .env("NODE_HEARTBEAT_S", 2)
         .env("NODE_MISSED_BEATS", 2)
@@ -49,20 +49,20 @@ fn builder() -> TestAppBuilder {
 }
 
 /// A node that sends a message five times a second, on a thread of its own.
-struct Beating {
+pub(crate) struct Beating {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<FakeNode>,
 }
 
 impl Beating {
     /// Introduces itself, and begins.
-    fn start(app: &TestApp, peer_id: &str) -> Self {
+    pub(crate) fn start(app: &TestApp, peer_id: &str) -> Self {
         let mut node = app.node("/submit");
         introduce(&mut node, peer_id);
         Self::go_on(node)
     }
 
-    fn go_on(mut node: FakeNode) -> Self {
+    pub(crate) fn go_on(mut node: FakeNode) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let thread = std::thread::spawn({
             let stop = stop.clone();
@@ -78,7 +78,7 @@ impl Beating {
     }
 
     /// Falls silent; its connection stays open.
-    fn stop(self) -> FakeNode {
+    pub(crate) fn stop(self) -> FakeNode {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().unwrap()
     }
@@ -91,7 +91,7 @@ fn state(db: &TestDb, peer_id: &str) -> String {
 }
 
 #[track_caller]
-fn wait_state(db: &TestDb, peer_id: &str, expected: &str) {
+pub(crate) fn wait_state(db: &TestDb, peer_id: &str, expected: &str) {
     wait_until(&format!("{peer_id} is {expected}"), || {
         state(db, peer_id) == expected
     });

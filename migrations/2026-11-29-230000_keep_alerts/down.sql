@@ -1,0 +1,10 @@
+DROP TABLE notify_targets;
+DROP TABLE outbox;
+DROP TABLE alert_silences;
+DROP TABLE alerts;
+ALTER TABLE servers
+    DROP COLUMN messages_dropped,
+    DROP COLUMN dropped_at,
+    DROP COLUMN spool_bytes,
+    DROP COLUMN spool_bytes_max,
+    DROP COLUMN disk_full_in_days;

@@ -1,0 +1,64 @@
+-- Does: finds what is wrong with chains, projections, and the machines of authorities.
+-- Params: $1 blocks that finality may be behind, $2 rows.
+-- Index: nodes_online_idx, peer_connections_pkey; chain_status and projections are small.
+-- Cost: the nodes that are online.
+-- Order: none.
+WITH online AS (
+    SELECT n.peer_id, n.genesis_hash, n.name, n.chain, n.session_id, n.best_height, n.best_at, n.finalized_height,
+           CASE WHEN n.genesis_hash = '' THEN coalesce(n.chain, '') ELSE '' END AS key
+    FROM nodes n WHERE n.online
+), chains AS (
+    -- The blocks that a fair part of the nodes has, as in status_overview.sql.
+    SELECT genesis_hash, key, max(chain) AS chain, count(*) AS nodes,
+           array_agg(best_height ORDER BY best_height DESC) FILTER (WHERE best_height BETWEEN 0 AND 4294967295) AS best,
+           array_agg(finalized_height ORDER BY finalized_height DESC) FILTER (WHERE finalized_height BETWEEN 0 AND 4294967295) AS finalized
+    FROM online GROUP BY genesis_hash, key
+), fair AS (
+    SELECT c.genesis_hash, c.key, c.chain, c.nodes,
+           c.best[CASE WHEN cardinality(c.best) < 3 THEN 1 ELSE 1 + greatest(1, cardinality(c.best) / 4) END] AS best,
+           c.finalized[CASE WHEN cardinality(c.finalized) < 3 THEN 1 ELSE 1 + greatest(1, cardinality(c.finalized) / 4) END] AS finalized
+    FROM chains c
+), moved AS (
+    SELECT f.*, (SELECT min(o.best_at) FROM online o WHERE o.genesis_hash = f.genesis_hash AND o.key = f.key AND o.best_height >= f.best) AS moved_at
+    FROM fair f
+)
+SELECT f.rule, m.genesis_hash || '/' || m.key AS key, 'chain' AS subject, NULL AS peer_id, nullif(m.genesis_hash, '') AS genesis_hash,
+       NULL AS name, m.chain, NULL AS server_id, false AS authority, f.summary, f.since, f.since AS held_since
+FROM moved m
+CROSS JOIN LATERAL (
+    SELECT 'chain_stalled', 'has had no new block than ' || m.best, m.moved_at
+    -- One that has stood for a day is not in use.
+    WHERE m.moved_at < now() - interval '30 seconds' AND m.moved_at > now() - interval '1 day'
+    UNION ALL
+    SELECT 'chain_finality_lag', 'has finalized block ' || m.finalized || ', ' || (m.best - m.finalized) || ' behind the best', NULL
+    WHERE m.best - m.finalized > $1
+) f (rule, summary, since)
+UNION ALL
+SELECT 'telemetry_lost', c.genesis_hash || '/' || c.chain, 'chain', NULL, nullif(c.genesis_hash, ''), NULL,
+       coalesce((SELECT o.chain FROM online o WHERE o.genesis_hash = c.genesis_hash LIMIT 1), nullif(c.chain, ''), n.chain), NULL, false,
+       'lost ' || c.nodes || ' nodes at once', c.since, c.changed_at
+FROM chain_status c
+LEFT JOIN LATERAL (SELECT n.chain FROM nodes n WHERE n.genesis_hash = c.genesis_hash ORDER BY n.session_at DESC LIMIT 1) n ON c.genesis_hash <> ''
+WHERE c.state = 'telemetry_lost'
+UNION ALL
+SELECT 'projection_behind', p.name, 'projection', NULL, NULL, p.name, NULL, NULL, false,
+       CASE WHEN p.position IS NULL THEN 'is being built' ELSE 'has not read what was stored long ago' END, NULL, NULL
+FROM projections p
+WHERE p.position IS NULL OR EXISTS (
+    SELECT FROM ingest_batches b WHERE b.transaction_id >= p.position AND b.transaction_id < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+    AND b.last_at < now() - interval '5 minutes'
+)
+UNION ALL
+(SELECT 'hardware_below_reference', o.peer_id || '/' || o.genesis_hash, 'node', o.peer_id, nullif(o.genesis_hash, ''), o.name, o.chain, NULL, true,
+        'scored ' || array_to_string(r.below, ', '), NULL, NULL
+FROM online o
+JOIN peer_connections p ON p.id = o.session_id AND p.authority
+CROSS JOIN LATERAL (
+    -- MiB/s of the reference machine of Polkadot's validators, with the margin of a tenth that nodes leave.
+    SELECT array_agg(score || ' of ' || wanted || ' MiB/s in ' || what) AS below
+    FROM (VALUES ('hashing', p.cpu_hashrate_score, 1000), ('copying memory', p.memory_memcpy_score, 11768),
+                 ('writing to disk', p.disk_sequential_write_score, 950), ('writing at random', p.disk_random_write_score, 420)) AS v (what, score, wanted)
+    WHERE v.score < v.wanted * 0.9
+) r
+WHERE r.below IS NOT NULL
+LIMIT $2)

@@ -1,0 +1,296 @@
+//! The thread that compares what is wrong with the alerts that are open, while this server has
+//! the lease, on a connection of its own. Alerts and what is to be delivered of them are
+//! committed together.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use diesel::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{Bool, Timestamptz};
+
+use super::evaluation::{Changes, Evaluation, Key, Open};
+use super::finding::{self, Finding};
+use super::payload;
+use crate::cluster::{Job, Lease, LeaseError, Leases};
+use crate::config::{DatabaseUrl, NotifyConfig, Severity, StatusConfig};
+use crate::database::connect;
+use crate::metrics::Metrics;
+use crate::store::alerts::{self, AlertRow, NewAlert};
+use crate::store::outbox::{self, NewDelivery};
+
+/// Time between rounds: half of that of the status, so that an alert follows it within a second.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// Chains, projections and versions are looked at less often: that reads all nodes that are online.
+const CHAINS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often partitions of the outbox are looked after.
+const PARTITIONS_INTERVAL: Duration = Duration::from_secs(3_600);
+
+/// Limit of each statement: later its answer would come after the lease has ended.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Longest wait for the end of the thread.
+const STOP_MAX: Duration = Duration::from_secs(1);
+
+/// To whom alerts are delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetKind {
+    /// A webhook.
+    Webhook,
+    /// An Alertmanager.
+    Alertmanager,
+}
+
+/// What the keeper needs from outside.
+#[derive(Debug)]
+pub struct KeeperParts {
+    /// The database.
+    pub url: DatabaseUrl,
+    /// The leases of this server.
+    pub leases: Leases,
+    /// Thresholds of the status.
+    pub status: StatusConfig,
+    /// What goes outwards.
+    pub notify: NotifyConfig,
+    /// Names of the targets.
+    pub targets: Vec<(String, TargetKind)>,
+    /// All metrics.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub struct Keeper {
+    stop: mpsc::Sender<()>,
+    stopped: mpsc::Receiver<()>,
+}
+
+#[derive(QueryableByName)]
+struct State {
+    #[diesel(sql_type = Timestamptz)]
+    now: DateTime<Utc>,
+    /// Whether nodes are judged: what is not judged says nothing.
+    #[diesel(sql_type = Bool)]
+    is_judged: bool,
+}
+
+impl Keeper {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// If the system allows no more threads.
+    pub fn start(parts: KeeperParts) -> std::io::Result<Self> {
+        let (stop, stop_requested) = mpsc::channel();
+        let (has_stopped, stopped) = mpsc::channel();
+        std::thread::Builder::new()
+            .name("alerts".to_owned())
+            .spawn(move || {
+                let _has_stopped = has_stopped;
+                let mut round = None;
+                loop {
+                    let started_at = Instant::now();
+                    round = parts.round(round);
+                    let pause = INTERVAL.saturating_sub(started_at.elapsed());
+                    // The sender is dropped when it is time to stop.
+                    if stop_requested.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                        return;
+                    }
+                }
+            })?;
+        Ok(Self { stop, stopped })
+    }
+
+    /// Ends it, and waits for a moment.
+    pub fn stop(self) {
+        drop(self.stop);
+        // The thread drops its sender at its end.
+        if self.stopped.recv_timeout(STOP_MAX) == Err(RecvTimeoutError::Timeout) {
+            log::debug!("the thread of the alerts still waits for the database");
+        }
+    }
+}
+
+/// What is kept between rounds.
+struct Round {
+    conn: PgConnection,
+    evaluation: Evaluation,
+    of_chains: Vec<Finding>,
+    chains_at: Option<Instant>,
+    partitions_at: Option<Instant>,
+}
+
+impl KeeperParts {
+    /// One round; whatever fails, the next one begins anew.
+    fn round(&self, round: Option<Round>) -> Option<Round> {
+        let Some(lease) = self.leases.held(Job::Alerts) else {
+            self.metrics.alerts.show(|_| 0);
+            return None;
+        };
+        let begun = match round {
+            Some(round) => Ok(round),
+            None => connect(&self.url, "alerts", STATEMENT_TIMEOUT).map(|conn| Round {
+                conn,
+                evaluation: Evaluation::default(),
+                of_chains: Vec::new(),
+                chains_at: None,
+                partitions_at: None,
+            }),
+        };
+        let done = begun.map_err(LeaseError::from).and_then(|mut round| {
+            self.judge(&mut round, &lease)?;
+            Ok(round)
+        });
+        match done {
+            Ok(round) => Some(round),
+            // Another server goes on with it.
+            Err(LeaseError::Lost(_)) => None,
+            Err(LeaseError::Database(error)) => {
+                log::debug!("alerts: {error}");
+                self.metrics.alerts.failures.inc();
+                None
+            }
+        }
+    }
+
+    fn judge(&self, round: &mut Round, lease: &Lease) -> Result<(), LeaseError> {
+        let conn = &mut round.conn;
+        let is_due =
+            |at: Option<Instant>, interval| at.is_none_or(|at: Instant| at.elapsed() >= interval);
+        if is_due(round.partitions_at, PARTITIONS_INTERVAL) {
+            lease.transaction(conn, |conn| {
+                Ok(outbox::keep_partitions(conn, Utc::now().date_naive())?)
+            })?;
+            round.partitions_at = Some(Instant::now());
+        }
+        let state: State = diesel::sql_query(include_str!("state.sql")).get_result(conn)?;
+        if !state.is_judged {
+            return Ok(());
+        }
+        if is_due(round.chains_at, CHAINS_INTERVAL) {
+            round.of_chains = finding::of_chains(conn, &self.status)?;
+            round.chains_at = Some(Instant::now());
+        }
+        let mut found = finding::of_nodes(conn, &self.status)?;
+        found.extend(round.of_chains.iter().cloned());
+        let known = alerts::open(conn)?;
+        let open = known.iter().map(|alert| {
+            let open = Open {
+                id: alert.id,
+                flaps: alert.flaps,
+                absent_since: alert.absent_since,
+            };
+            ((alert.rule.clone(), alert.key.clone()), open)
+        });
+        let open: HashMap<Key, Open> = open.collect();
+        let changes = round
+            .evaluation
+            .judge(found, &open, &self.notify.rules, state.now);
+        self.show(&known);
+        let waits = |alert: &AlertRow| !alert.delivered && !alert.silenced;
+        if changes == Changes::default() && !known.iter().any(waits) {
+            return Ok(());
+        }
+        lease.transaction(conn, |conn| self.keep(conn, &changes, &known, state.now))?;
+        for fire in &changes.fire {
+            self.metrics.alerts.fired(fire.severity);
+        }
+        Ok(())
+    }
+
+    /// Keeps the changes, and enters what is to be delivered.
+    fn keep(
+        &self,
+        conn: &mut PgConnection,
+        changes: &Changes,
+        known: &[AlertRow],
+        now: DateTime<Utc>,
+    ) -> Result<(), LeaseError> {
+        let fire: Vec<NewAlert> = changes
+            .fire
+            .iter()
+            .map(|fire| {
+                let finding = fire.finding.clone();
+                NewAlert {
+                    rule: finding.rule,
+                    key: finding.key,
+                    severity: fire.severity.label(),
+                    subject: finding.subject,
+                    peer_id: finding.peer_id,
+                    genesis_hash: finding.genesis_hash,
+                    name: finding.name,
+                    chain: finding.chain,
+                    server_id: finding.server_id,
+                    summary: finding.summary,
+                    began_at: fire.began_at,
+                }
+            })
+            .collect();
+        alerts::fire(conn, &fire, now)?;
+        alerts::resolve(conn, &changes.resolve, now)?;
+        alerts::set_absent(conn, &changes.absent, Some(now))?;
+        alerts::set_absent(conn, &changes.back, None)?;
+        // Those that fired just now are among them.
+        let open = alerts::open(conn)?;
+        let begins = open
+            .iter()
+            .filter(|alert| !alert.delivered && !alert.silenced);
+        let begins: Vec<&AlertRow> = begins.filter(|alert| self.is_grave(alert)).collect();
+        let ends = known
+            .iter()
+            .filter(|alert| alert.delivered && changes.resolve.contains(&alert.id));
+        let ends = ends.map(|alert| AlertRow {
+            resolved_at: Some(alert.absent_since.unwrap_or(now)),
+            ..alert.clone()
+        });
+        let mut deliveries: Vec<NewDelivery> = ends
+            .flat_map(|alert| self.deliveries(&alert, now))
+            .collect();
+        deliveries.extend(begins.iter().flat_map(|alert| self.deliveries(alert, now)));
+        outbox::enter(conn, &deliveries)?;
+        let ids: Vec<i64> = begins.iter().map(|alert| alert.id).collect();
+        alerts::set_delivered(conn, &ids)?;
+        Ok(())
+    }
+
+    fn is_grave(&self, alert: &AlertRow) -> bool {
+        alert
+            .severity
+            .parse::<Severity>()
+            .is_ok_and(|severity| severity >= self.notify.severity_min)
+    }
+
+    /// One for each target.
+    fn deliveries(&self, alert: &AlertRow, now: DateTime<Utc>) -> Vec<NewDelivery> {
+        let phase = match alert.resolved_at {
+            Some(_) => "resolved",
+            None => "fired",
+        };
+        let of = |(target, kind): &(String, TargetKind)| {
+            let payload = match kind {
+                TargetKind::Webhook => payload::webhook(alert, now),
+                TargetKind::Alertmanager => payload::alertmanager(alert),
+            };
+            NewDelivery {
+                target: target.clone(),
+                message_id: format!("alert_{}_{phase}", alert.id),
+                alert_id: Some(alert.id),
+                payload: payload.to_string(),
+            }
+        };
+        self.targets.iter().map(of).collect()
+    }
+
+    fn show(&self, open: &[AlertRow]) {
+        self.metrics.alerts.show(|severity| {
+            let of = open
+                .iter()
+                .filter(|alert| alert.severity == severity.label());
+            of.count()
+        });
+    }
+}

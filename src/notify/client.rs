@@ -1,0 +1,229 @@
+//! Sends over HTTP, and only to where it may.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::{Agent, Error};
+
+/// What is read of an answer that says why it failed, bytes.
+const ANSWER_MAX: u64 = 1_024;
+
+/// What is kept of it, characters.
+const REASON_MAX: usize = 200;
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// `Retry-After`, if it is a number of seconds.
+    pub(super) retry_after: Option<Duration>,
+    /// The beginning of its text.
+    pub(super) text: String,
+}
+
+impl Answer {
+    /// Why it is no success.
+    pub(super) fn reason(&self) -> String {
+        match self.text.is_empty() {
+            true => format!("it answered {}", self.status),
+            false => format!("it answered {}: {}", self.status, self.text),
+        }
+    }
+}
+
+/// A client for the targets of an operator.
+#[derive(Debug, Clone)]
+pub(super) struct Client(Agent);
+
+impl Client {
+    /// A receiver has to answer within `timeout`; without `allow_private` addresses of this
+    /// machine and of private networks are refused, by name too.
+    pub(super) fn new(timeout: Duration, allow_private: bool) -> Self {
+        let config = Agent::config_builder()
+            .timeout_global(Some(timeout))
+            // A redirect would take a signed message to where nobody asked for it.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .http_status_as_error(false)
+            .proxy(None)
+            .user_agent(concat!("tetcore-analytics/", env!("CARGO_PKG_VERSION")))
+            .build();
+        let resolver = Public {
+            inner: DefaultResolver::default(),
+            allow_private,
+        };
+        Self(Agent::with_parts(
+            config,
+            DefaultConnector::default(),
+            resolver,
+        ))
+    }
+
+    /// Posts JSON.
+    ///
+    /// # Errors
+    /// Why there was no answer, without the address.
+    pub(super) fn post(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer, String> {
+        let mut request = self.0.post(url).header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut response = request.send(body).map_err(|error| reason(&error))?;
+        let status = response.status().as_u16();
+        let retry_after = response.headers().get("retry-after");
+        let retry_after = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let text = match status {
+            200..=299 => String::new(),
+            _ => {
+                let body = response.body_mut().with_config().limit(ANSWER_MAX);
+                let text = body.lossy_utf8(true).read_to_string().unwrap_or_default();
+                let text = text
+                    .trim()
+                    .chars()
+                    .map(|c| if c.is_control() { ' ' } else { c });
+                text.take(REASON_MAX).collect()
+            }
+        };
+        Ok(Answer {
+            status,
+            retry_after: retry_after.map(Duration::from_secs),
+            text,
+        })
+    }
+}
+
+/// Errors of the client repeat addresses, which may carry secrets.
+fn reason(error: &Error) -> String {
+    match error {
+        Error::Timeout(_) => "no answer within NOTIFY_TIMEOUT_S".to_owned(),
+        Error::HostNotFound => "its name is not known".to_owned(),
+        Error::Io(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            error.to_string()
+        }
+        Error::Io(error) => format!("no connection: {error}"),
+        Error::ConnectionFailed => "no connection".to_owned(),
+        Error::Tls(problem) => format!("TLS: {problem}"),
+        Error::Rustls(error) => format!("TLS: {error}"),
+        Error::Protocol(_) => "its answer is no HTTP".to_owned(),
+        _ => "the request failed".to_owned(),
+    }
+}
+
+/// Finds addresses, and refuses those that are not public.
+#[derive(Debug)]
+struct Public {
+    inner: DefaultResolver,
+    allow_private: bool,
+}
+
+impl Resolver for Public {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, Error> {
+        let found = self.inner.resolve(uri, config, timeout)?;
+        match self.allow_private || found.iter().all(|address| is_public(address.ip())) {
+            true => Ok(found),
+            false => Err(Error::Io(std::io::Error::new(
+                std::io::ErrorKind::PermissionDenied,
+                "its address is of this machine or of a private network: NOTIFY_ALLOW_PRIVATE=true allows it",
+            ))),
+        }
+    }
+}
+
+/// Whether an address is reached over the internet (IANA's special-purpose registries).
+fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => is_public_v4(ip),
+        IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
+            Some(ip) => is_public_v4(ip),
+            None => is_public_v6(ip),
+        },
+    }
+}
+
+fn is_public_v4(ip: Ipv4Addr) -> bool {
+    let [first, second, ..] = ip.octets();
+    !(ip.is_private()
+        || ip.is_loopback()
+        || ip.is_link_local()
+        || ip.is_multicast()
+        || ip.is_broadcast()
+        || first == 0
+        || first >= 240
+        || (first == 100 && (64..128).contains(&second))
+        || (first == 198 && (18..20).contains(&second))
+        || (first == 192 && second == 0 && ip.octets()[2] == 0))
+}
+
+fn is_public_v6(ip: Ipv6Addr) -> bool {
+    let first = ip.segments()[0];
+    // 2000::/3 is what is given out; NAT64 leads to addresses of IPv4.
+    first & 0xe000 == 0x2000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_private_networks_are_not_public() {
+        for address in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "fe80::1",
+            "fd00::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::a00:1",
+        ] {
+            assert!(!is_public(address.parse().unwrap()), "{address}");
+        }
+        for address in [
+            "1.1.1.1",
+            "100.128.0.1",
+            "2606:4700::1111",
+            "::ffff:8.8.8.8",
+        ] {
+            assert!(is_public(address.parse().unwrap()), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_private_address_is_refused_before_anything_is_sent() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = Client::new(Duration::from_secs(5), false);
+        for host in ["127.0.0.1", "localhost"] {
+            let url = format!(
+                "http://{host}:{}/secret",
+                listener.local_addr().unwrap().port()
+            );
+            let error = client.post(&url, &[], b"{}").unwrap_err();
+            assert!(
+                error.contains("NOTIFY_ALLOW_PRIVATE=true") && !error.contains("secret"),
+                "{error}"
+            );
+        }
+        listener.set_nonblocking(true).unwrap();
+        assert!(listener.accept().is_err());
+    }
+}
