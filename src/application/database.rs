@@ -108,11 +108,12 @@ impl BringUp {
     fn prepare(&self, pools: &Pools) -> Result<(), DatabaseError> {
         let mut conn = pools.control()?;
         migrations::run(&mut conn)?;
-        let left_open = end_sessions(&mut conn, &[self.server_id.to_string()])?;
+        let own = [self.server_id.to_string()];
+        let left_open = conn.transaction(|conn| end_sessions(conn, &own))?;
         if left_open > 0 {
             log::info!("ended {left_open} sessions that were left open");
         }
-        self.kinds.load(&mut conn)?;
+        conn.transaction(|conn| self.kinds.load(conn))?;
         self.ids.refill(&mut conn)?;
         // A read of everything, as by pg_dump, keeps partitions from being made.
         if let Err(error) = prepare_partitions(&mut conn, &self.config, &self.metrics) {

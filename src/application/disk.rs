@@ -40,10 +40,10 @@ fn look(config: &Config, metrics: &Metrics, pools: &Pools, is_own: bool) -> Opti
         .set(i64::try_from(available).unwrap_or(i64::MAX));
     let spooled = u64::try_from(metrics.spool_bytes.get()).unwrap_or_default();
     let spool_left = config.store.spool_bytes_max.saturating_sub(spooled);
-    let growth = pools
-        .control()
-        .ok()
-        .and_then(|mut conn| growth(&mut conn, Utc::now()).ok());
+    let growth = pools.control().ok().and_then(|mut conn| {
+        let growth = conn.transaction(|conn| growth(conn, Utc::now()));
+        growth.ok()
+    });
     if let Some(bytes_per_s) = growth.and_then(|growth| growth.bytes_per_s) {
         metrics.disk.growth.set(bytes_per_s * DAY_S);
     }

@@ -26,7 +26,7 @@ pub fn kinds(
     let failed = |error: DatabaseError| ApplicationError::Command(error.to_string());
     let failed_query = |error: diesel::result::Error| failed(error.into());
     let mut conn = connect(&url, "kinds", STATEMENT_TIMEOUT).map_err(failed)?;
-    let listed = list_kinds(&mut conn).map_err(failed_query)?;
+    let listed = conn.transaction(list_kinds).map_err(failed_query)?;
     if merge.is_empty() {
         for kind in &listed {
             show(&format!(
@@ -49,7 +49,9 @@ pub fn kinds(
         let problem = "no kind is named so that can be merged; without --merge all are listed";
         return Err(ApplicationError::Command(problem.to_owned()));
     }
-    let merged = merge_kinds(&mut conn, &meant).map_err(failed_query)?;
+    let merged = conn
+        .transaction(|conn| merge_kinds(conn, &meant))
+        .map_err(failed_query)?;
     show(&format!(
         "{merged} kinds are merged; running servers know it within {} s",
         LOAD_INTERVAL.as_secs()
@@ -79,7 +81,7 @@ pub(super) async fn keep_up(kinds: Arc<Kinds>, pools: Pools) {
         let (kinds, pools) = (kinds.clone(), pools.clone());
         let load = move || -> Result<(), DatabaseError> {
             let mut conn = pools.control()?;
-            Ok(kinds.load(&mut conn)?)
+            Ok(conn.transaction(|conn| kinds.load(conn))?)
         };
         match tokio::task::spawn_blocking(load).await {
             Ok(Ok(())) => {}

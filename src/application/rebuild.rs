@@ -33,7 +33,8 @@ pub fn rebuild(
     let failed = |error: DatabaseError| ApplicationError::Command(error.to_string());
     let failed_query = |error: diesel::result::Error| failed(error.into());
     let mut conn = connect(&url, "rebuild", STATEMENT_TIMEOUT).map_err(failed)?;
-    if !projections::request_rebuild(&mut conn, name, from).map_err(failed_query)? {
+    let asked = conn.transaction(|conn| projections::request_rebuild(conn, name, from));
+    if !asked.map_err(failed_query)? {
         let known: Vec<&str> = projections::all().iter().map(|one| one.name()).collect();
         let known = known.join(", ");
         return Err(ApplicationError::Command(format!(
@@ -44,7 +45,9 @@ pub fn rebuild(
     let mut shown = None;
     loop {
         std::thread::sleep(LOOK_INTERVAL);
-        let progress = projections::progress(&mut conn, name).map_err(failed_query)?;
+        let progress = conn
+            .transaction(|conn| projections::progress(conn, name))
+            .map_err(failed_query)?;
         let Some(progress) = progress.filter(|progress| progress.position.is_none()) else {
             show(&format!("{name} is built"));
             return Ok(());

@@ -9,7 +9,7 @@
 -- Order: none.
 INSERT INTO servers (id, version, started_at, heartbeat_at, name, heartbeat_interval_s, sessions, messages_per_s, delayed_at, clock_offset_s,
     messages_dropped, dropped_at, spool_bytes, spool_bytes_max, disk_full_in_days)
-VALUES ($1, $2, $3, now(), $4, $5, $6, $7, now() - make_interval(secs => $8), extract(epoch FROM $9 - now()),
+VALUES ($1, $2, $3, now(), $4, $5, $6, $7, now() - make_interval(secs => $8), extract(epoch FROM $9 - clock_timestamp()),
     $10, CASE WHEN $10 > 0 THEN now() END, $11, $12, $13)
 ON CONFLICT (id) DO UPDATE SET
     version = excluded.version,

@@ -4,11 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Double, Text};
 
-use crate::database::DatabaseError;
+use crate::database::{Connection, DatabaseError};
 
 /// How long a lease lasts unless it is renewed: three heartbeats.
 pub(super) const DURATION: Duration = Duration::from_secs(3);
@@ -126,14 +125,14 @@ impl Lease {
     /// [`LeaseError`]; nothing was committed then.
     pub fn transaction<T>(
         &self,
-        conn: &mut PgConnection,
+        conn: &mut Connection,
         work: impl FnOnce(&mut PgConnection) -> Result<T, LeaseError>,
     ) -> Result<T, LeaseError> {
-        conn.transaction(|conn| {
-            conn.batch_execute(&format!(
-                "SET LOCAL idle_in_transaction_session_timeout = {}",
-                COMMIT_MAX.as_millis()
-            ))?;
+        let settings = format!(
+            "SET LOCAL idle_in_transaction_session_timeout = {}",
+            COMMIT_MAX.as_millis()
+        );
+        conn.transaction_with(&settings, |conn| {
             let done = work(conn)?;
             self.confirm(conn)?;
             Ok(done)

@@ -14,7 +14,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Double, Nullable, Text, Timestamptz
 use super::lease::{self, Job, Lease, Leases};
 use super::observation::{Observation, Seen};
 use crate::config::DatabaseUrl;
-use crate::database::{DatabaseError, connect};
+use crate::database::{Connection, DatabaseError, connect};
 use crate::metrics::Metrics;
 
 /// Time between heartbeats.
@@ -148,7 +148,7 @@ struct Heartbeat {
     parts: MemberParts,
     leases: Leases,
     observation: Observation,
-    conn: Option<PgConnection>,
+    conn: Option<Connection>,
     /// Messages at the last heartbeat.
     counted: Option<(u64, Instant)>,
 }
@@ -182,42 +182,50 @@ impl Heartbeat {
             _ => 0.0,
         };
         let server_id = self.parts.server_id.clone();
-        diesel::sql_query(include_str!("heartbeat.sql"))
-            .bind::<Text, _>(&*server_id)
-            .bind::<Text, _>(env!("CARGO_PKG_VERSION"))
-            .bind::<Timestamptz, _>(self.parts.started_at)
-            .bind::<Text, _>(&self.parts.name)
-            .bind::<Double, _>(INTERVAL.as_secs_f64())
-            .bind::<BigInt, _>(activity.sessions)
-            .bind::<Double, _>(messages_per_s)
-            .bind::<Nullable<Double>, _>(activity.delayed_ago.map(|ago| ago.as_secs_f64()))
-            .bind::<Timestamptz, _>(Utc::now())
-            .bind::<BigInt, _>(i64::try_from(activity.dropped).unwrap_or(i64::MAX))
-            .bind::<BigInt, _>(activity.spool.0)
-            .bind::<BigInt, _>(activity.spool.1)
-            .bind::<Nullable<Double>, _>(activity.disk_full_in_days)
-            .execute(&mut conn)?;
+        let (acquired, asked_at, others) = conn.transaction(|conn| {
+            diesel::sql_query(include_str!("heartbeat.sql"))
+                .bind::<Text, _>(&*server_id)
+                .bind::<Text, _>(env!("CARGO_PKG_VERSION"))
+                .bind::<Timestamptz, _>(self.parts.started_at)
+                .bind::<Text, _>(&self.parts.name)
+                .bind::<Double, _>(INTERVAL.as_secs_f64())
+                .bind::<BigInt, _>(activity.sessions)
+                .bind::<Double, _>(messages_per_s)
+                .bind::<Nullable<Double>, _>(activity.delayed_ago.map(|ago| ago.as_secs_f64()))
+                .bind::<Timestamptz, _>(Utc::now())
+                .bind::<BigInt, _>(i64::try_from(activity.dropped).unwrap_or(i64::MAX))
+                .bind::<BigInt, _>(activity.spool.0)
+                .bind::<BigInt, _>(activity.spool.1)
+                .bind::<Nullable<Double>, _>(activity.disk_full_in_days)
+                .execute(conn)?;
+            let asked_at = Instant::now();
+            let acquired: Vec<Acquired> = diesel::sql_query(include_str!("acquire.sql"))
+                .bind::<Text, _>(&*server_id)
+                .bind::<Array<Text>, _>(Job::ALL.map(Job::name).as_slice())
+                .bind::<Double, _>(lease::DURATION.as_secs_f64())
+                .load(conn)?;
+            let others: Vec<Other> = diesel::sql_query(include_str!("others.sql"))
+                .bind::<Text, _>(&*server_id)
+                .load(conn)?;
+            QueryResult::Ok((acquired, asked_at, others))
+        })?;
         self.counted = Some((activity.messages, now));
-        let asked_at = Instant::now();
-        let acquired: Vec<Acquired> = diesel::sql_query(include_str!("acquire.sql"))
-            .bind::<Text, _>(&*server_id)
-            .bind::<Array<Text>, _>(Job::ALL.map(Job::name).as_slice())
-            .bind::<Double, _>(lease::DURATION.as_secs_f64())
-            .load(&mut conn)?;
         self.leases.replace(acquired.into_iter().filter_map(|row| {
             let job = Job::ALL.into_iter().find(|job| job.name() == row.name)?;
             Some(Lease::new(job, server_id.clone(), row.token, asked_at))
         }));
-        self.supervise(&mut conn, now)?;
+        self.supervise(&mut conn, others, now)?;
         self.conn = Some(conn);
         Ok(())
     }
 
     /// Watches the other servers, and ends the sessions of those that are lost.
-    fn supervise(&mut self, conn: &mut PgConnection, now: Instant) -> Result<(), DatabaseError> {
-        let others: Vec<Other> = diesel::sql_query(include_str!("others.sql"))
-            .bind::<Text, _>(&*self.parts.server_id)
-            .load(conn)?;
+    fn supervise(
+        &mut self,
+        conn: &mut Connection,
+        others: Vec<Other>,
+        now: Instant,
+    ) -> Result<(), DatabaseError> {
         let seen = others.into_iter().map(|other| Seen {
             id: other.id,
             heartbeat_at: other.heartbeat_at,
@@ -261,9 +269,11 @@ impl Heartbeat {
             None => connect(&self.parts.url, "cluster", STATEMENT_TIMEOUT),
         }
         .and_then(|mut conn| {
-            let left = diesel::sql_query(include_str!("leave.sql"))
-                .bind::<Text, _>(&*server_id)
-                .execute(&mut conn);
+            let left = conn.transaction(|conn| {
+                diesel::sql_query(include_str!("leave.sql"))
+                    .bind::<Text, _>(&*server_id)
+                    .execute(conn)
+            });
             Ok(left?)
         });
         if let Err(error) = left {

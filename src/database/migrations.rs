@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::DatabaseError;
+use super::{Connection, DatabaseError};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 
@@ -15,19 +15,25 @@ const LOCK_KEY: i64 = 0x0074_6574_636f_7265;
 ///
 /// # Errors
 /// If a migration fails; it is rolled back.
-pub fn run(conn: &mut PgConnection) -> Result<(), DatabaseError> {
-    diesel::sql_query("SELECT pg_advisory_lock($1)")
+pub fn run(conn: &mut Connection) -> Result<(), DatabaseError> {
+    while let Some(version) = conn.transaction(run_next)? {
+        log::info!("database schema: migration {version} applied");
+    }
+    Ok(())
+}
+
+/// Runs the first of the migrations that are pending, if there is any.
+fn run_next(conn: &mut PgConnection) -> Result<Option<String>, DatabaseError> {
+    let failed = |error| DatabaseError::Refused(format!("a migration failed: {error}"));
+    diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
         .bind::<BigInt, _>(LOCK_KEY)
         .execute(conn)?;
-    let result = conn.run_pending_migrations(MIGRATIONS).map(|versions| {
-        for version in versions {
-            log::info!("database schema: migration {version} applied");
-        }
-    });
-    diesel::sql_query("SELECT pg_advisory_unlock($1)")
-        .bind::<BigInt, _>(LOCK_KEY)
-        .execute(conn)?;
-    result.map_err(|error| DatabaseError::Refused(format!("a migration failed: {error}")))
+    let pending = conn.pending_migrations(MIGRATIONS).map_err(failed)?;
+    let Some(next) = pending.first() else {
+        return Ok(None);
+    };
+    let version = conn.run_migration(next).map_err(failed)?;
+    Ok(Some(version.to_string()))
 }
 
 /// Reverts all migrations, newest first. For tests.

@@ -2,16 +2,18 @@
 //!
 //! | file | holds |
 //! | --- | --- |
+//! | `connection` | transactions, between which nothing is left in the database |
 //! | `pools` | a pool for queries, one for housekeeping, one connection for each writer |
 //! | `resilient_pool` | a pool that recovers from connections that hang |
 //! | `migrations` | bringing the schema up to date |
 //! | `error` | retry, or give up |
 
+mod connection;
 mod error;
 pub mod migrations;
 mod pools;
 mod resilient_pool;
 
+pub use connection::{Connection, read_unlocked};
 pub use error::DatabaseError;
 pub use pools::{Pools, WRITER_LOCK_TIMEOUT, connect, connect_writer};
-pub use resilient_pool::Connection;

@@ -5,12 +5,12 @@
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
 use super::DatabaseError;
-use super::resilient_pool::{Connection, PoolOptions, ResilientPool};
+use super::connection::{Connection, begin};
+use super::resilient_pool::{PoolOptions, ResilientPool};
 use crate::config::{DatabaseUrl, StoreConfig};
 use crate::ids::random_number;
 use crate::metrics::Metrics;
@@ -40,13 +40,6 @@ const CONNECTION_PARAMETERS: [(&str, &str); 5] = [
     ("tcp_user_timeout", "20000"),
 ];
 
-/// The same for the database's end, which then releases the locks of a client that
-/// is gone. Compiling a plan costs seconds where there are many partitions, and the
-/// estimates that decide on it count them all.
-const SESSION_SETTINGS: &str = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; \
-     SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000; \
-     SET idle_in_transaction_session_timeout = '1min'; SET jit = off";
-
 /// Distinguishes the writers of this process from those of others.
 static PROCESS: LazyLock<String> =
     LazyLock::new(|| format!("{:016x}", random_number().unwrap_or_default()));
@@ -62,17 +55,17 @@ pub struct Pools {
 impl Pools {
     /// Pools for the databases of `config`; `url` is where to write.
     pub fn new(url: &DatabaseUrl, config: &StoreConfig) -> Self {
+        let read_url = config.read_database_url.as_ref().unwrap_or(url);
         let read = PoolOptions {
             purpose: "queries",
-            url: with_parameters(config.read_database_url.as_ref().unwrap_or(url)),
-            settings: format!(
-                // A plan made for the parameters prunes partitions; random reads of an SSD
-                // cost about as much as sequential ones.
-                "SET application_name = 'tetcore-analytics read'; SET statement_timeout = {}; \
-                 SET plan_cache_mode = force_custom_plan; SET default_transaction_read_only = on; \
-                 SET random_page_cost = 1.1; {SESSION_SETTINGS}",
+            url: with_parameters(read_url, "read"),
+            // Random reads of an SSD cost about as much as sequential ones.
+            begin: begin(&format!(
+                "SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {}; \
+                 SET LOCAL random_page_cost = 1.1",
                 config.statement_timeout.as_millis()
-            ),
+            ))
+            .into(),
             size: config.read_pool_size,
             wait_max: config.read_pool_timeout,
             // A query of several statements starts the last one within the time of one.
@@ -80,14 +73,8 @@ impl Pools {
         };
         let control = PoolOptions {
             purpose: "housekeeping",
-            url: with_parameters(url),
-            settings: format!(
-                // A session that holds the purge lock must not outlive this process.
-                // PostgreSQL before 14 lacks the setting.
-                "SET application_name = 'tetcore-analytics control'; {SESSION_SETTINGS}; \
-                 SELECT set_config(name, '15min', false) FROM pg_settings \
-                 WHERE name = 'idle_session_timeout'"
-            ),
+            url: with_parameters(url, "control"),
+            begin: begin("").into(),
             size: CONTROL_CONNECTIONS,
             wait_max: config.read_pool_timeout,
             busy_max: CONTROL_BUSY_MAX,
@@ -140,8 +127,9 @@ impl Pools {
     }
 }
 
-/// The URL with [`CONNECTION_PARAMETERS`].
-fn with_parameters(url: &DatabaseUrl) -> String {
+/// The URL with [`CONNECTION_PARAMETERS`], and the purpose in the name by which the
+/// database shows the connection. Of a parameter that is given twice the last one counts.
+fn with_parameters(url: &DatabaseUrl, purpose: &str) -> String {
     let mut url = url.expose().to_owned();
     for (name, value) in CONNECTION_PARAMETERS {
         let query = url.split_once('?').map(|(_, query)| query);
@@ -156,7 +144,12 @@ fn with_parameters(url: &DatabaseUrl) -> String {
             url.push_str(&format!("{name}={value}"));
         }
     }
-    url
+    let name = application_name(purpose).replace(' ', "%20");
+    format!("{url}&application_name={name}")
+}
+
+fn application_name(purpose: &str) -> String {
+    format!("tetcore-analytics {purpose}")
 }
 
 /// A connection of its own for something that must not wait for a pool, with
@@ -168,14 +161,12 @@ pub fn connect(
     url: &DatabaseUrl,
     purpose: &str,
     timeout: Duration,
-) -> Result<PgConnection, DatabaseError> {
-    let mut conn = <PgConnection as diesel::Connection>::establish(&with_parameters(url))?;
-    conn.batch_execute(&format!(
-        "SET application_name = 'tetcore-analytics {purpose}'; SET lock_timeout = {0}; \
-         SET statement_timeout = {0}; {SESSION_SETTINGS}",
+) -> Result<Connection, DatabaseError> {
+    let settings = format!(
+        "SET LOCAL lock_timeout = {0}; SET LOCAL statement_timeout = {0}",
         timeout.as_millis()
-    ))?;
-    Ok(conn)
+    );
+    Connection::establish(&with_parameters(url, purpose), &settings)
 }
 
 /// A connection for writer `number`, with `timeout` for one statement.
@@ -189,16 +180,19 @@ pub fn connect_writer(
     url: &DatabaseUrl,
     number: usize,
     timeout: Duration,
-) -> Result<PgConnection, DatabaseError> {
-    let mut conn = <PgConnection as diesel::Connection>::establish(&with_parameters(url))?;
-    diesel::sql_query(include_str!("take_over_writer.sql"))
-        .bind::<Text, _>(format!("tetcore-analytics writer {number} {}", *PROCESS))
-        .execute(&mut conn)?;
-    conn.batch_execute(&format!(
-        "SET lock_timeout = {}; SET statement_timeout = {}; {SESSION_SETTINGS}",
+) -> Result<Connection, DatabaseError> {
+    let purpose = format!("writer {number} {}", *PROCESS);
+    let settings = format!(
+        "SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
         WRITER_LOCK_TIMEOUT.as_millis(),
         timeout.as_millis()
-    ))?;
+    );
+    let mut conn = Connection::establish(&with_parameters(url, &purpose), &settings)?;
+    conn.transaction(|conn| {
+        diesel::sql_query(include_str!("take_over_writer.sql"))
+            .bind::<Text, _>(application_name(&purpose))
+            .execute(conn)
+    })?;
     Ok(conn)
 }
 
@@ -209,14 +203,15 @@ mod tests {
     #[test]
     fn parameters_of_the_url_win() {
         let url = DatabaseUrl::new("postgres://h/d?connect_timeout=60&sslmode=require");
-        let with = with_parameters(&url);
+        let with = with_parameters(&url, "read");
         assert!(
             with.starts_with(
                 "postgres://h/d?connect_timeout=60&sslmode=require&keepalives_idle=10&"
             )
         );
         assert_eq!(with.matches("connect_timeout").count(), 1);
-        let plain = with_parameters(&DatabaseUrl::new("postgres://h/d"));
+        let plain = with_parameters(&DatabaseUrl::new("postgres://h/d"), "read");
         assert!(plain.starts_with("postgres://h/d?connect_timeout=5&"));
+        assert!(plain.ends_with("&application_name=tetcore-analytics%20read"));
     }
 }

@@ -9,18 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::r2d2::{
-    ConnectionManager, CustomizeConnection, HandleEvent, NopErrorHandler, Pool, PooledConnection,
-    State,
+    ConnectionManager, CustomizeConnection, HandleEvent, NopErrorHandler, Pool, State,
     event::{CheckinEvent, CheckoutEvent},
 };
 
 use super::DatabaseError;
-
-/// A pooled connection.
-pub type Connection = PooledConnection<ConnectionManager<PgConnection>>;
+use super::connection::{Connection, prepare};
 
 /// The purpose of a pool, and its limits.
 #[derive(Debug, Clone)]
@@ -28,8 +24,8 @@ pub(super) struct PoolOptions {
     /// What the connections are for, as the log names it.
     pub(super) purpose: &'static str,
     pub(super) url: String,
-    /// Statements that every new connection begins with.
-    pub(super) settings: String,
+    /// Statements that every transaction begins with.
+    pub(super) begin: Arc<str>,
     pub(super) size: u32,
     /// Longest wait for a free connection.
     pub(super) wait_max: Duration,
@@ -85,8 +81,10 @@ impl ResilientPool {
     pub(super) fn get(&self) -> Result<Connection, DatabaseError> {
         let current = self.current(Instant::now());
         let _wait = current.usage.wait();
-        let connection = current.pool.get();
-        connection.map_err(|error| DatabaseError::Unavailable(error.to_string()))
+        match current.pool.get() {
+            Ok(conn) => Ok(Connection::pooled(conn, self.options.begin.clone())),
+            Err(error) => Err(DatabaseError::Unavailable(error.to_string())),
+        }
     }
 
     pub(super) fn state(&self) -> State {
@@ -117,10 +115,7 @@ impl ResilientPool {
 impl Current {
     fn open(options: &PoolOptions) -> Self {
         let usage = Arc::new(Usage::default());
-        let initialise = Initialise {
-            settings: options.settings.clone(),
-            usage: usage.clone(),
-        };
+        let initialise = Initialise(usage.clone());
         let pool = Pool::builder()
             .max_size(options.size)
             .min_idle(Some(0))
@@ -152,18 +147,14 @@ impl Drop for Wait<'_> {
     }
 }
 
-/// Applies the settings of the pool to a new connection.
+/// Makes a new connection ready for use.
 #[derive(Debug)]
-struct Initialise {
-    settings: String,
-    usage: Arc<Usage>,
-}
+struct Initialise(Arc<Usage>);
 
 impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Initialise {
     fn on_acquire(&self, conn: &mut PgConnection) -> Result<(), diesel::r2d2::Error> {
-        let _wait = self.usage.wait();
-        conn.batch_execute(&self.settings)
-            .map_err(diesel::r2d2::Error::QueryError)
+        let _wait = self.0.wait();
+        prepare(conn).map_err(diesel::r2d2::Error::QueryError)
     }
 }
 
@@ -196,7 +187,7 @@ mod tests {
         let pool = ResilientPool::new(PoolOptions {
             purpose: "tests",
             url: String::new(),
-            settings: String::new(),
+            begin: "BEGIN".into(),
             size: 1,
             wait_max: Duration::from_secs(1),
             busy_max,

@@ -5,10 +5,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, Handler, Message, SyncArbiter, SyncContext};
-use diesel::PgConnection;
 
 use crate::config::DatabaseUrl;
-use crate::database::{DatabaseError, connect_writer};
+use crate::database::{Connection, DatabaseError, connect_writer};
 use crate::messages::Recent;
 use crate::store::{Batch, IdBlocks, Kinds, Outcome, WriteContext, store_batches};
 
@@ -31,7 +30,7 @@ pub(super) struct WriterParts {
 pub(super) struct Writer {
     number: usize,
     parts: WriterParts,
-    conn: Option<PgConnection>,
+    conn: Option<Connection>,
 }
 
 /// A request to store batches, in one transaction; from the batcher, which sends one

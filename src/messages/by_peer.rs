@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Nullable, SmallInt, Text, Timestamptz};
 
 use super::Window;
+use crate::database::read_unlocked;
 
 /// The newest message of a peer.
 #[derive(Debug, QueryableByName)]
@@ -32,12 +33,14 @@ pub fn newest_by_peer(
     except: &[String],
     rows: i64,
 ) -> QueryResult<Vec<ByPeer>> {
-    diesel::sql_query(include_str!("newest_by_peer.sql"))
-        .bind::<SmallInt, _>(kind)
-        .bind::<Timestamptz, _>(window.from)
-        .bind::<Timestamptz, _>(window.until)
-        .bind::<Array<Text>, _>(path)
-        .bind::<Array<Text>, _>(except)
-        .bind::<BigInt, _>(rows)
-        .load(conn)
+    read_unlocked(conn, |conn| {
+        diesel::sql_query(include_str!("newest_by_peer.sql"))
+            .bind::<SmallInt, _>(kind)
+            .bind::<Timestamptz, _>(window.from)
+            .bind::<Timestamptz, _>(window.until)
+            .bind::<Array<Text>, _>(path)
+            .bind::<Array<Text>, _>(except)
+            .bind::<BigInt, _>(rows)
+            .load(conn)
+    })
 }

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz};
 
 use super::Window;
+use crate::database::read_unlocked;
 
 /// A lookup of the last message of a kind within a span of a session.
 #[derive(Debug, Clone, Copy)]
@@ -51,17 +52,19 @@ pub fn last_messages(
     let all = lookups.iter();
     let from = all.clone().map(|lookup| lookup.window.from).min();
     let until = all.clone().map(|lookup| lookup.window.until).max();
-    diesel::sql_query(include_str!("last_values.sql"))
-        .bind::<Array<BigInt>, _>(all.clone().map(|l| l.session).collect::<Vec<_>>())
-        .bind::<Array<Timestamptz>, _>(all.clone().map(|l| l.window.from).collect::<Vec<_>>())
-        .bind::<Array<Timestamptz>, _>(all.clone().map(|l| l.window.until).collect::<Vec<_>>())
-        .bind::<Array<SmallInt>, _>(all.clone().map(|l| l.kind).collect::<Vec<_>>())
-        .bind::<Array<SmallInt>, _>(all.clone().map(|l| l.other_kind).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(all.map(|l| l.field).collect::<Vec<_>>())
-        .bind::<Nullable<Timestamptz>, _>(from)
-        .bind::<Nullable<Timestamptz>, _>(until)
-        .bind::<BigInt, _>(rows)
-        .load(conn)
+    read_unlocked(conn, |conn| {
+        diesel::sql_query(include_str!("last_values.sql"))
+            .bind::<Array<BigInt>, _>(all.clone().map(|l| l.session).collect::<Vec<_>>())
+            .bind::<Array<Timestamptz>, _>(all.clone().map(|l| l.window.from).collect::<Vec<_>>())
+            .bind::<Array<Timestamptz>, _>(all.clone().map(|l| l.window.until).collect::<Vec<_>>())
+            .bind::<Array<SmallInt>, _>(all.clone().map(|l| l.kind).collect::<Vec<_>>())
+            .bind::<Array<SmallInt>, _>(all.clone().map(|l| l.other_kind).collect::<Vec<_>>())
+            .bind::<Array<Text>, _>(all.map(|l| l.field).collect::<Vec<_>>())
+            .bind::<Nullable<Timestamptz>, _>(from)
+            .bind::<Nullable<Timestamptz>, _>(until)
+            .bind::<BigInt, _>(rows)
+            .load(conn)
+    })
 }
 
 /// A lookup of when messages of a rare kind arrived last, in each of some buckets.
@@ -98,12 +101,14 @@ pub struct LastTime {
 /// # Errors
 /// If the database cannot be read.
 pub fn last_times(conn: &mut PgConnection, asked: &Rare) -> QueryResult<Vec<LastTime>> {
-    diesel::sql_query(include_str!("last_times.sql"))
-        .bind::<SmallInt, _>(asked.kind)
-        .bind::<Text, _>(asked.field)
-        .bind::<Array<BigInt>, _>(&asked.sessions)
-        .bind::<Timestamptz, _>(asked.window.from)
-        .bind::<Timestamptz, _>(asked.window.until)
-        .bind::<BigInt, _>(asked.step_s)
-        .load(conn)
+    read_unlocked(conn, |conn| {
+        diesel::sql_query(include_str!("last_times.sql"))
+            .bind::<SmallInt, _>(asked.kind)
+            .bind::<Text, _>(asked.field)
+            .bind::<Array<BigInt>, _>(&asked.sessions)
+            .bind::<Timestamptz, _>(asked.window.from)
+            .bind::<Timestamptz, _>(asked.window.until)
+            .bind::<BigInt, _>(asked.step_s)
+            .load(conn)
+    })
 }

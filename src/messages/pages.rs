@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Text, Timestamptz};
 
 use super::{KindFilter, MessageRow, Window};
+use crate::database::read_unlocked;
 
 /// Where a page ended: arrival and number of its last message.
 pub type Position = (DateTime<Utc>, i64);
@@ -37,20 +38,22 @@ pub struct Newest<'a> {
 /// # Errors
 /// If the database cannot be read.
 pub fn newest(conn: &mut PgConnection, page: &Newest<'_>) -> QueryResult<Vec<MessageRow>> {
-    diesel::sql_query(include_str!("newest.sql"))
-        .bind::<Array<BigInt>, _>(page.sessions)
-        .bind::<Timestamptz, _>(page.window.from)
-        .bind::<Timestamptz, _>(page.window.until)
-        .bind::<Nullable<Timestamptz>, _>(page.before.map(|(created_at, _)| created_at))
-        .bind::<Nullable<BigInt>, _>(page.before.map(|(_, id)| id))
-        .bind::<Nullable<Array<SmallInt>>, _>(&page.kind.ids)
-        .bind::<Nullable<Text>, _>(page.target)
-        .bind::<BigInt, _>(i64::try_from(page.rows).unwrap_or(i64::MAX))
-        .bind::<Nullable<Text>, _>(&page.kind.unlisted)
-        .bind::<BigInt, _>(i64::try_from(page.bytes).unwrap_or(i64::MAX))
-        .bind::<Nullable<Text>, _>(page.text)
-        .bind::<Bool, _>(page.hides_addresses)
-        .load(conn)
+    read_unlocked(conn, |conn| {
+        diesel::sql_query(include_str!("newest.sql"))
+            .bind::<Array<BigInt>, _>(page.sessions)
+            .bind::<Timestamptz, _>(page.window.from)
+            .bind::<Timestamptz, _>(page.window.until)
+            .bind::<Nullable<Timestamptz>, _>(page.before.map(|(created_at, _)| created_at))
+            .bind::<Nullable<BigInt>, _>(page.before.map(|(_, id)| id))
+            .bind::<Nullable<Array<SmallInt>>, _>(&page.kind.ids)
+            .bind::<Nullable<Text>, _>(page.target)
+            .bind::<BigInt, _>(i64::try_from(page.rows).unwrap_or(i64::MAX))
+            .bind::<Nullable<Text>, _>(&page.kind.unlisted)
+            .bind::<BigInt, _>(i64::try_from(page.bytes).unwrap_or(i64::MAX))
+            .bind::<Nullable<Text>, _>(page.text)
+            .bind::<Bool, _>(page.hides_addresses)
+            .load(conn)
+    })
 }
 
 /// A page that goes on in time.
@@ -111,9 +114,11 @@ pub fn count_by_kind(
     sessions: &[i64],
     window: Window,
 ) -> QueryResult<Vec<KindCount>> {
-    diesel::sql_query(include_str!("counts.sql"))
-        .bind::<Array<BigInt>, _>(sessions)
-        .bind::<Timestamptz, _>(window.from)
-        .bind::<Timestamptz, _>(window.until)
-        .load(conn)
+    read_unlocked(conn, |conn| {
+        diesel::sql_query(include_str!("counts.sql"))
+            .bind::<Array<BigInt>, _>(sessions)
+            .bind::<Timestamptz, _>(window.from)
+            .bind::<Timestamptz, _>(window.until)
+            .load(conn)
+    })
 }

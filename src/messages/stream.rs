@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Timestamptz};
 
 use super::{MessageRow, Recent};
+use crate::database::read_unlocked;
 use crate::store::{StoredBatch, partitions};
 
 /// Increment of `telemetry_messages_id_seq`.
@@ -103,12 +104,14 @@ pub fn earliest(
         if partition.end <= start {
             continue;
         }
-        let here: Here = diesel::sql_query(
-            "SELECT EXISTS (SELECT FROM telemetry_rows WHERE created_at >= $1 AND created_at < $2) AS has_messages",
-        )
-        .bind::<Timestamptz, _>(start)
-        .bind::<Timestamptz, _>(partition.end)
-        .get_result(conn)?;
+        let here: Here = read_unlocked(conn, |conn| {
+            diesel::sql_query(
+                "SELECT EXISTS (SELECT FROM telemetry_rows WHERE created_at >= $1 AND created_at < $2) AS has_messages",
+            )
+            .bind::<Timestamptz, _>(start)
+            .bind::<Timestamptz, _>(partition.end)
+            .get_result(conn)
+        })?;
         if here.has_messages {
             return Ok(Some(start));
         }

@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Nullable, SmallInt, Text, Timestamptz};
 
 use super::Window;
+use crate::database::read_unlocked;
 
 /// Messages of a target.
 #[derive(Debug, QueryableByName)]
@@ -29,10 +30,12 @@ pub fn count_by_target(
     (kind, window): (i16, Window),
     sessions: Option<&[i64]>,
 ) -> QueryResult<Vec<TargetCount>> {
-    diesel::sql_query(include_str!("targets.sql"))
-        .bind::<SmallInt, _>(kind)
-        .bind::<Timestamptz, _>(window.from)
-        .bind::<Timestamptz, _>(window.until)
-        .bind::<Nullable<Array<BigInt>>, _>(sessions)
-        .load(conn)
+    read_unlocked(conn, |conn| {
+        diesel::sql_query(include_str!("targets.sql"))
+            .bind::<SmallInt, _>(kind)
+            .bind::<Timestamptz, _>(window.from)
+            .bind::<Timestamptz, _>(window.until)
+            .bind::<Nullable<Array<BigInt>>, _>(sessions)
+            .load(conn)
+    })
 }

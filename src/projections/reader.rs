@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use diesel::PgConnection;
 use diesel::result::QueryResult;
 
 use super::Message;
 use crate::changes::{self, Changes, Position};
+use crate::database::Connection;
 use crate::ids::SessionId;
 use crate::messages::{self, MessageRow, Recent};
 use crate::store::partitions;
@@ -98,34 +98,32 @@ impl Reader {
     }
 
     /// Names the database cluster of the connection.
-    pub(super) fn cluster_id(&mut self, conn: &mut PgConnection) -> QueryResult<String> {
+    pub(super) fn cluster_id(&mut self, conn: &mut Connection) -> QueryResult<String> {
         if let Some(known) = &self.cluster_id {
             return Ok(known.clone());
         }
-        let found = changes::cluster_id(conn)?;
+        let found = conn.transaction(changes::cluster_id)?;
         Ok(self.cluster_id.insert(found).clone())
     }
 
     /// The changes from a position on.
-    pub(super) fn read(
-        &mut self,
-        conn: &mut PgConnection,
-        from: Position,
-    ) -> QueryResult<Rc<Read>> {
+    pub(super) fn read(&mut self, conn: &mut Connection, from: Position) -> QueryResult<Rc<Read>> {
         if let Some((start, read)) = &self.last
             && *start == from
         {
             return Ok(read.clone());
         }
-        let changes = changes::read(conn, from)?;
+        let changes = conn.transaction(|conn| changes::read(conn, from))?;
         let mut messages = Vec::new();
         if !changes.batches.is_empty() {
             self.summarize(conn)?;
-            if self.numbers.len() < self.kinds.len() {
-                self.numbers = messages::numbers(conn, &self.kinds)?;
-            }
-            let numbers: Vec<i16> = self.numbers.keys().copied().collect();
-            let rows = messages::of_batches(conn, &changes.batches, &numbers, &self.recent)?;
+            let rows = conn.transaction(|conn| {
+                if self.numbers.len() < self.kinds.len() {
+                    self.numbers = messages::numbers(conn, &self.kinds)?;
+                }
+                let numbers: Vec<i16> = self.numbers.keys().copied().collect();
+                messages::of_batches(conn, &changes.batches, &numbers, &self.recent)
+            })?;
             messages = ReadMessage::all(rows, &self.numbers);
         }
         let read = Rc::new(Read { changes, messages });
@@ -133,12 +131,12 @@ impl Reader {
         Ok(read)
     }
 
-    fn summarize(&mut self, conn: &mut PgConnection) -> QueryResult<()> {
+    fn summarize(&mut self, conn: &mut Connection) -> QueryResult<()> {
         let is_due = self
             .summarized_at
             .is_none_or(|at| at.elapsed() >= SUMMARIZE_INTERVAL);
         if is_due {
-            partitions::summarize_newest(conn, Utc::now())?;
+            conn.transaction(|conn| partitions::summarize_newest(conn, Utc::now()))?;
             self.summarized_at = Some(Instant::now());
         }
         Ok(())

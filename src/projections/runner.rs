@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use diesel::PgConnection;
+use diesel::result::QueryResult;
 
 use super::reader::{ReadMessage, Reader};
 use super::state::{self, Progress};
@@ -15,7 +15,7 @@ use super::{Message, Projection, all};
 use crate::changes::{self, Awaited, Position};
 use crate::cluster::{Lease, LeaseError, Leases};
 use crate::config::DatabaseUrl;
-use crate::database::connect;
+use crate::database::{Connection, connect};
 use crate::messages::{self, Recent};
 use crate::metrics::Metrics;
 
@@ -134,7 +134,7 @@ impl Runner {
 /// One round over all projections; returns how long to pause.
 fn run(
     parts: &RunnerParts,
-    conn: &mut Option<PgConnection>,
+    conn: &mut Option<Connection>,
     reader: &mut Reader,
     followers: &mut [Follower],
 ) -> Result<Duration, LeaseError> {
@@ -208,7 +208,7 @@ impl Follower {
     /// Reads a part of the changes, and writes if it is time; whether there is more.
     fn step(
         &mut self,
-        conn: &mut PgConnection,
+        conn: &mut Connection,
         reader: &mut Reader,
         lease: &Lease,
         parts: &RunnerParts,
@@ -218,14 +218,13 @@ impl Follower {
             .lag_shown_at
             .is_none_or(|at| at.elapsed() >= LAG_INTERVAL)
         {
-            parts
-                .metrics
-                .projections
-                .show(name, state::lag(conn, name)?);
+            let lag = conn.transaction(|conn| state::lag(conn, name))?;
+            parts.metrics.projections.show(name, lag);
             self.lag_shown_at = Some(Instant::now());
         }
         let cluster_id = reader.cluster_id(conn)?;
-        let found = state::progress(conn, name)?.ok_or(LeaseError::Lost(name))?;
+        let found = conn.transaction(|conn| state::progress(conn, name))?;
+        let found = found.ok_or(LeaseError::Lost(name))?;
         if self.written.as_ref() != Some(&found) {
             self.forget();
             self.written = Some(found.clone());
@@ -274,7 +273,7 @@ impl Follower {
     /// from now on comes through the changes afterwards, and is left out here.
     fn build(
         &mut self,
-        conn: &mut PgConnection,
+        conn: &mut Connection,
         lease: &Lease,
         found: &Progress,
         cluster_id: String,
@@ -283,10 +282,10 @@ impl Follower {
         let Some(build_end) = found.build_end else {
             log::info!("projection {name}: building it from the stored messages");
             // Before the sessions are read: what changes meanwhile comes again.
-            let build_end = changes::end(conn)?;
-            let start = self.projection.build_start(conn, found.build_from)?;
-            let first = messages::earliest(conn, start)?;
+            let build_end = conn.transaction(changes::end)?;
             let projection = &self.projection;
+            let start = conn.transaction(|conn| projection.build_start(conn, found.build_from))?;
+            let first = conn.transaction(|conn| messages::earliest(conn, start))?;
             lease.transaction(conn, |conn| Ok(projection.clear(conn, start)?))?;
             self.build_sessions(conn, lease, start)?;
             let after = Progress {
@@ -308,11 +307,14 @@ impl Follower {
             return Ok(true);
         }
         let until = from + self.span;
-        let kinds = messages::numbers(conn, self.projection.kinds())?;
-        let numbers: Vec<i16> = kinds.keys().copied().collect();
-        let rows = messages::of_span(conn, from, until, &numbers)?;
-        // After the messages: a batch is visible with them, or before.
-        let later = changes::visible_from(conn, Position(build_end))?;
+        let (kinds, rows, later) = conn.transaction(|conn| {
+            let kinds = messages::numbers(conn, self.projection.kinds())?;
+            let numbers: Vec<i16> = kinds.keys().copied().collect();
+            let rows = messages::of_span(conn, from, until, &numbers)?;
+            // After the messages: a batch is visible with them, or before.
+            let later = changes::visible_from(conn, Position(build_end))?;
+            QueryResult::Ok((kinds, rows, later))
+        })?;
         let mut later: Vec<(i64, i64)> = later
             .iter()
             .map(|batch| (batch.id, batch.last_id))
@@ -334,7 +336,7 @@ impl Follower {
         }
         // A log with long gaps is built as quickly as one without.
         let built_until = match count {
-            0 => messages::earliest(conn, Some(until))?,
+            0 => conn.transaction(|conn| messages::earliest(conn, Some(until)))?,
             _ => Some(until),
         };
         let after = Progress {
@@ -348,13 +350,13 @@ impl Follower {
     /// Takes the sessions, which are few beside the messages, before these.
     fn build_sessions(
         &mut self,
-        conn: &mut PgConnection,
+        conn: &mut Connection,
         lease: &Lease,
         since: Option<DateTime<Utc>>,
     ) -> Result<(), LeaseError> {
         let mut after = i64::MIN;
         loop {
-            let page = changes::sessions_after(conn, after)?;
+            let page = conn.transaction(|conn| changes::sessions_after(conn, after))?;
             let Some(last) = page.last() else {
                 return Ok(());
             };
@@ -380,7 +382,7 @@ impl Follower {
 
     fn write(
         &mut self,
-        conn: &mut PgConnection,
+        conn: &mut Connection,
         lease: &Lease,
         before: &Progress,
         after: Progress,

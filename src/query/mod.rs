@@ -40,7 +40,7 @@ use diesel::result::{DatabaseErrorKind, Error};
 use tokio::sync::Semaphore;
 
 use crate::config::StoreConfig;
-use crate::database::{DatabaseError, Pools};
+use crate::database::{Connection, DatabaseError, Pools};
 use crate::metrics::Metrics;
 
 /// Why a query has no answer.
@@ -157,7 +157,8 @@ impl Queries {
         self.in_place(time_max, move || {
             let mut conn = pools.read(&metrics)?;
             let started_at = Instant::now();
-            work(&mut conn).map_err(|error| judge(error, &mut conn, started_at, statement_max))
+            conn.transaction(work)
+                .map_err(|error| judge(error, &mut conn, started_at, statement_max))
         })
         .await
     }
@@ -176,7 +177,8 @@ impl Queries {
         self.in_place(time_max, move || {
             let mut conn = pools.control()?;
             let started_at = Instant::now();
-            work(&mut conn).map_err(|error| judge(error, &mut conn, started_at, statement_max))
+            conn.transaction(work)
+                .map_err(|error| judge(error, &mut conn, started_at, statement_max))
         })
         .await
     }
@@ -213,15 +215,14 @@ impl Queries {
 /// is judged by the time that passed and by the connection.
 fn judge(
     error: QueryError,
-    conn: &mut PgConnection,
+    conn: &mut Connection,
     started_at: Instant,
     statement_max: Duration,
 ) -> QueryError {
     match error {
         QueryError::Internal(cause) => {
             let was_slow = started_at.elapsed() >= statement_max;
-            let mut is_lost = || diesel::sql_query("SELECT 1").execute(conn).is_err();
-            if was_slow || is_lost() {
+            if was_slow || !conn.is_alive() {
                 QueryError::Unavailable(cause)
             } else {
                 QueryError::Internal(cause)

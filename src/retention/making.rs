@@ -8,11 +8,10 @@
 //! of that span.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use diesel::prelude::*;
 
 use super::policy::Policy;
-use super::purger::step;
-use crate::cluster::{Lease, LeaseError};
+use super::purger::Steps;
+use crate::cluster::LeaseError;
 use crate::store::partitions::{self, Made, Partition, PartitionBounds};
 
 /// Spans of the default partition that one run takes care of.
@@ -29,17 +28,16 @@ const GRID_S: i64 = 10;
 /// # Errors
 /// The first failure.
 pub(super) fn make_missing(
-    conn: &mut PgConnection,
+    steps: &mut Steps<'_>,
     policy: &Policy,
     now: DateTime<Utc>,
-    lease: Option<&Lease>,
 ) -> Result<(), LeaseError> {
-    let existing = of_kind(conn, false)?;
+    let existing = of_kind(steps, false)?;
     let mut spans = policy.missing(&existing.iter().collect::<Vec<_>>(), now);
     spans.reverse();
     let mut result = Ok(());
     for span in spans {
-        result = result.and(make(conn, (false, span), now, lease));
+        result = result.and(make(steps, (false, span), now));
     }
     result
 }
@@ -49,19 +47,18 @@ pub(super) fn make_missing(
 /// # Errors
 /// The first failure.
 pub(super) fn empty_default(
-    conn: &mut PgConnection,
+    steps: &mut Steps<'_>,
     policy: &Policy,
     now: DateTime<Utc>,
-    lease: &Lease,
 ) -> Result<(), LeaseError> {
     let mut result = Ok(());
     for audit in [false, true] {
-        let strays = partitions::strays(conn, audit)?;
+        let strays = steps.step(|conn| partitions::strays(conn, audit))?;
         let (Some(first_at), Some(last_at)) = (strays.first_at, strays.last_at) else {
             continue;
         };
         let expired = policy.cutoff(now).filter(|_| !audit);
-        let existing = of_kind(conn, audit)?;
+        let existing = of_kind(steps, audit)?;
         let cell = |at| match audit {
             true => partitions::month(at),
             false => policy.cell(at),
@@ -79,7 +76,7 @@ pub(super) fn empty_default(
                 .max()
                 .map_or(cell(gap.start).start, |end| end.max(cell(gap.start).start));
             let span = PartitionBounds { start, ..gap };
-            let made = make(conn, (audit, span), now, Some(lease));
+            let made = make(steps, (audit, span), now);
             let is_busy = made.is_err();
             result = result.and(made);
             if is_busy {
@@ -91,45 +88,31 @@ pub(super) fn empty_default(
     result
 }
 
-fn of_kind(conn: &mut PgConnection, audit: bool) -> QueryResult<Vec<Partition>> {
-    let mut existing = partitions::list(conn)?;
+fn of_kind(steps: &mut Steps<'_>, audit: bool) -> Result<Vec<Partition>, LeaseError> {
+    let mut existing = steps.step(partitions::list)?;
     existing.retain(|partition| partition.audit == audit);
     Ok(existing)
 }
 
 /// Makes a partition, or the part of it that can be made now.
 fn make(
-    conn: &mut PgConnection,
+    steps: &mut Steps<'_>,
     (audit, span): (bool, PartitionBounds),
     now: DateTime<Utc>,
-    lease: Option<&Lease>,
 ) -> Result<(), LeaseError> {
-    let made = run(conn, lease, |conn| partitions::create(conn, audit, span))?;
+    let made = steps.step(|conn| partitions::create(conn, audit, span))?;
     if made == Made::Whole {
         return Ok(());
     }
     if span.end <= now {
-        return run(conn, lease, |conn| {
-            partitions::adopt_default(conn, audit, span)
-        });
+        return steps.step(|conn| partitions::adopt_default(conn, audit, span));
     }
     let start = soon(now);
     if span.start < start && start < span.end {
         let rest = PartitionBounds { start, ..span };
-        run(conn, lease, |conn| partitions::create(conn, audit, rest))?;
+        steps.step(|conn| partitions::create(conn, audit, rest))?;
     }
     Ok(())
-}
-
-fn run<T>(
-    conn: &mut PgConnection,
-    lease: Option<&Lease>,
-    work: impl FnOnce(&mut PgConnection) -> QueryResult<T>,
-) -> Result<T, LeaseError> {
-    match lease {
-        Some(lease) => step(conn, lease, work),
-        None => Ok(work(conn)?),
-    }
 }
 
 fn soon(now: DateTime<Utc>) -> DateTime<Utc> {

@@ -13,7 +13,7 @@ use super::making;
 use super::policy::{BATCH_MEMORY, Policy};
 use crate::cluster::{Job, Lease, LeaseError, Leases};
 use crate::config::Config;
-use crate::database::{DatabaseError, Pools};
+use crate::database::{Connection, DatabaseError, Pools};
 use crate::metrics::Metrics;
 use crate::projections;
 use crate::store::expired;
@@ -129,7 +129,7 @@ impl Actor for Purger {
 /// # Errors
 /// If the database cannot be written.
 pub fn prepare_partitions(
-    conn: &mut PgConnection,
+    conn: &mut Connection,
     config: &Config,
     metrics: &Metrics,
 ) -> Result<(), LeaseError> {
@@ -138,7 +138,7 @@ pub fn prepare_partitions(
         diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
             .bind::<BigInt, _>(LOCK_KEY)
             .execute(conn)?;
-        let made = making::make_missing(conn, &policy(config), Utc::now(), None);
+        let made = making::make_missing(&mut Steps::Within(conn), &policy(config), Utc::now());
         Ok::<_, LeaseError>(made)
     })?;
     show(conn, metrics, Utc::now())?;
@@ -168,29 +168,42 @@ fn purge(
     Ok(show(&mut conn, metrics, now)?)
 }
 
-/// One step of a run; it commits only while this server holds the lease.
-pub(super) fn step<T>(
-    conn: &mut PgConnection,
-    lease: &Lease,
-    work: impl FnOnce(&mut PgConnection) -> QueryResult<T>,
-) -> Result<T, LeaseError> {
-    lease.transaction(conn, |conn| Ok(work(conn)?))
+/// How the steps of a run are done.
+pub(super) enum Steps<'a> {
+    /// Each in a transaction that commits only while this server holds the lease.
+    Under(&'a Lease, &'a mut Connection),
+    /// All in a transaction that is open.
+    Within(&'a mut PgConnection),
+}
+
+impl Steps<'_> {
+    /// Does one step.
+    pub(super) fn step<T>(
+        &mut self,
+        work: impl FnOnce(&mut PgConnection) -> QueryResult<T>,
+    ) -> Result<T, LeaseError> {
+        match self {
+            Self::Under(lease, conn) => lease.transaction(conn, |conn| Ok(work(conn)?)),
+            Self::Within(conn) => Ok(work(conn)?),
+        }
+    }
 }
 
 fn purge_alone(
-    conn: &mut PgConnection,
+    conn: &mut Connection,
     config: &Config,
     metrics: &Metrics,
     lease: &Lease,
     now: DateTime<Utc>,
 ) -> Result<(), LeaseError> {
     let policy = policy(config);
-    making::make_missing(conn, &policy, now, Some(lease))?;
-    making::empty_default(conn, &policy, now, lease)?;
+    let steps = &mut Steps::Under(lease, conn);
+    making::make_missing(steps, &policy, now)?;
+    making::empty_default(steps, &policy, now)?;
     let started_at = Instant::now();
-    let partitions = partitions::list(conn)?;
+    let partitions = steps.step(partitions::list)?;
     for partition in policy.expired(&partitions, now) {
-        step(conn, lease, |conn| partitions::drop(conn, partition))?;
+        steps.step(|conn| partitions::drop(conn, partition))?;
         metrics.purged_partitions.inc();
         log::info!(
             "purged {}: messages up to {}",
@@ -199,25 +212,17 @@ fn purge_alone(
         );
     }
     if let Some(cutoff) = policy.cutoff(now) {
-        in_slices(|| {
-            step(conn, lease, |conn| {
-                partitions::delete_strays(conn, cutoff, SLICE_ROWS)
-            })
-        })?;
+        in_slices(|| steps.step(|conn| partitions::delete_strays(conn, cutoff, SLICE_ROWS)))?;
     }
     if let Some(cutoff) = policy.session_cutoff(now) {
         let sessions = in_slices(|| {
-            step(conn, lease, |conn| {
+            steps.step(|conn| {
                 let deleted = expired::delete_sessions(conn, cutoff, SLICE_ROWS)?;
                 projections::forget_sessions(conn, &deleted)?;
                 Ok(deleted.len())
             })
         })?;
-        in_slices(|| {
-            step(conn, lease, |conn| {
-                projections::nodes::forget(conn, cutoff, SLICE_ROWS)
-            })
-        })?;
+        in_slices(|| steps.step(|conn| projections::nodes::forget(conn, cutoff, SLICE_ROWS)))?;
         metrics
             .purged_sessions
             .inc_by(u64::try_from(sessions).unwrap_or(0));
@@ -225,23 +230,17 @@ fn purge_alone(
     if let Some(cutoff) = policy.rollup_cutoff(now) {
         for table in projections::HOUR_TABLES {
             in_slices(|| {
-                step(conn, lease, |conn| {
-                    projections::purge_hours(conn, table, cutoff, SLICE_ROWS)
-                })
+                steps.step(|conn| projections::purge_hours(conn, table, cutoff, SLICE_ROWS))
             })?;
         }
-        in_slices(|| {
-            step(conn, lease, |conn| {
-                status::purge_changes(conn, cutoff, SLICE_ROWS)
-            })
-        })?;
-        in_slices(|| step(conn, lease, |conn| alerts::purge(conn, cutoff, SLICE_ROWS)))?;
+        in_slices(|| steps.step(|conn| status::purge_changes(conn, cutoff, SLICE_ROWS)))?;
+        in_slices(|| steps.step(|conn| alerts::purge(conn, cutoff, SLICE_ROWS)))?;
     }
-    in_slices(|| step(conn, lease, |conn| forget_batches(conn, now - BATCH_MEMORY)))?;
+    in_slices(|| steps.step(|conn| forget_batches(conn, now - BATCH_MEMORY)))?;
     metrics
         .purge_seconds
         .observe(started_at.elapsed().as_secs_f64());
-    partitions::summarize_newest(conn, now)?;
+    steps.step(|conn| partitions::summarize_newest(conn, now))?;
     Ok(())
 }
 
@@ -271,18 +270,20 @@ fn in_slices(mut slice: impl FnMut() -> Result<usize, LeaseError>) -> Result<usi
 }
 
 fn show(
-    conn: &mut PgConnection,
+    conn: &mut Connection,
     metrics: &Metrics,
     now: DateTime<Utc>,
 ) -> Result<Strays, DatabaseError> {
-    let partitions = partitions::list(conn)?;
+    let (partitions, strays) = conn.transaction(|conn| {
+        let strays = partitions::strays(conn, false)?.count + partitions::strays(conn, true)?.count;
+        QueryResult::Ok((partitions::list(conn)?, strays))
+    })?;
     let audit = partitions
         .iter()
         .filter(|partition| partition.audit)
         .count();
     let count = |partitions: usize| i64::try_from(partitions).unwrap_or(i64::MAX);
     metrics.set_partitions(count(partitions.len() - audit), count(audit));
-    let strays = partitions::strays(conn, false)?.count + partitions::strays(conn, true)?.count;
     metrics.stray_messages.set(strays);
     if strays > 0 {
         log::warn!("{strays} messages lie outside of all partitions, until those can be made");

@@ -7,7 +7,6 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
-use diesel::PgConnection;
 use diesel::result::QueryResult;
 
 use super::fleet::Fleet;
@@ -17,7 +16,7 @@ use super::machine::Time;
 use super::outages::{Outage, Outages};
 use crate::cluster::{Job, Lease, LeaseError, Leases};
 use crate::config::{DatabaseUrl, StatusConfig};
-use crate::database::connect;
+use crate::database::{Connection, connect};
 use crate::metrics::{Metrics, NodeState};
 use crate::store::status::{self, ChainChange, NodeChange};
 
@@ -133,13 +132,16 @@ impl EvaluatorParts {
         let mut conn = connect(&self.url, "status", STATEMENT_TIMEOUT)?;
         let mut fleet = Fleet::new(self.config.clone());
         let mut outages = Outages::default();
-        let progress = look::progress(&mut conn)?;
+        let (progress, chains, watched) = conn.transaction(|conn| {
+            let progress = look::progress(conn)?;
+            QueryResult::Ok((progress, look::chains(conn)?, look::watched(conn)?))
+        })?;
         outages.begin(progress.judged_at, progress.now);
-        for (key, kept) in look::chains(&mut conn)? {
+        for (key, kept) in chains {
             fleet.restore_chain(key, kept);
         }
         Ok(Judge {
-            watched: look::watched(&mut conn)?,
+            watched,
             conn,
             fleet,
             outages,
@@ -153,7 +155,7 @@ impl EvaluatorParts {
 
 /// The nodes, and what was seen of them so far.
 struct Judge {
-    conn: PgConnection,
+    conn: Connection,
     fleet: Fleet,
     outages: Outages,
     /// Nodes of which a state is kept, until the first look.
@@ -169,13 +171,14 @@ struct Judge {
 
 impl Judge {
     fn round(&mut self, lease: &Lease, metrics: &Metrics) -> Result<(), LeaseError> {
-        let progress = look::progress(&mut self.conn)?;
+        let (progress, servers) = self
+            .conn
+            .transaction(|conn| QueryResult::Ok((look::progress(conn)?, look::servers(conn)?)))?;
         if progress.position.is_none() && progress.judged_at.is_none() {
             // The first build of a new database, or of one that comes from an older version.
             return Ok(());
         }
         let now = progress.now;
-        let servers = look::servers(&mut self.conn)?;
         self.outages.look(now, &servers);
         let flips = match progress.position {
             Some(position) => {
@@ -216,12 +219,14 @@ impl Judge {
         self.fleet.begin_look();
         let watched = std::mem::take(&mut self.watched);
         let others = self.fleet.without_session().chain(&watched);
-        let nodes = look::nodes(&mut self.conn, others, &self.outages)?;
+        let (conn, outages) = (&mut self.conn, &self.outages);
+        let nodes = conn.transaction(|conn| look::nodes(conn, others, outages))?;
         self.take(nodes, late_by)?;
         // They had a session until now, or are no more.
         let ended = self.fleet.not_found();
         if !ended.is_empty() {
-            let nodes = look::nodes(&mut self.conn, ended.iter(), &self.outages)?;
+            let (conn, outages) = (&mut self.conn, &self.outages);
+            let nodes = conn.transaction(|conn| look::nodes(conn, ended.iter(), outages))?;
             self.take(nodes, late_by)?;
             for key in self.fleet.not_found() {
                 self.fleet.forget(&key);
@@ -242,7 +247,11 @@ impl Judge {
         if new.is_empty() {
             return Ok(());
         }
-        let kept: HashMap<NodeKey, Kept> = look::kept(&mut self.conn, &new)?.into_iter().collect();
+        let kept: HashMap<NodeKey, Kept> = self
+            .conn
+            .transaction(|conn| look::kept(conn, &new))?
+            .into_iter()
+            .collect();
         for node in new {
             let kept = kept.get(&node.key).copied();
             self.fleet.watch(node, kept);

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use super::partitions::{self, Partition};
+use crate::database::Connection;
 
 /// Pause after a failure, which mostly means that a long read holds a lock. Messages go
 /// to the default partition meanwhile, from which retention takes them.
@@ -27,14 +28,14 @@ struct Known {
 
 impl AuditMonths {
     /// Makes the partition for messages that arrived at `at`, unless it is there.
-    pub(super) fn prepare(&self, conn: &mut PgConnection, at: DateTime<Utc>) {
+    pub(super) fn prepare(&self, conn: &mut Connection, at: DateTime<Utc>) {
         let start = partitions::month(at).start;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let waits = known.retry_at.is_some_and(|at| Instant::now() < at);
         if waits || known.starts.contains(&start) {
             return;
         }
-        match make(conn, at) {
+        match conn.transaction(|conn| make(conn, at)) {
             Ok(()) => {
                 known.retry_at = None;
                 known.starts.insert(start);

@@ -12,6 +12,7 @@ use std::sync::Mutex;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
+use crate::database::Connection;
 use crate::ids::{MessageId, SessionId, random_number};
 
 /// Length of a block that is made up.
@@ -69,7 +70,7 @@ impl IdBlocks {
     ///
     /// # Errors
     /// If the database cannot be reached.
-    pub fn refill(&self, conn: &mut PgConnection) -> QueryResult<()> {
+    pub fn refill(&self, conn: &mut Connection) -> QueryResult<()> {
         self.messages.refill(conn)?;
         self.sessions.refill(conn)
     }
@@ -114,14 +115,16 @@ impl Blocks {
         start..free.current.start
     }
 
-    fn refill(&self, conn: &mut PgConnection) -> QueryResult<()> {
+    fn refill(&self, conn: &mut Connection) -> QueryResult<()> {
         while self.free.lock().is_ok_and(|free| free.reserve.is_empty()) {
-            let block: ReservedBlock = diesel::sql_query(
-                "SELECT nextval($1::regclass) AS first, seqincrement AS length \
-                 FROM pg_sequence WHERE seqrelid = $1::regclass",
-            )
-            .bind::<Text, _>(self.sequence)
-            .get_result(conn)?;
+            let block: ReservedBlock = conn.transaction(|conn| {
+                diesel::sql_query(
+                    "SELECT nextval($1::regclass) AS first, seqincrement AS length \
+                     FROM pg_sequence WHERE seqrelid = $1::regclass",
+                )
+                .bind::<Text, _>(self.sequence)
+                .get_result(conn)
+            })?;
             let block = block.first..block.first.saturating_add(block.length);
             let Ok(mut free) = self.free.lock() else {
                 break;

@@ -11,6 +11,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, SmallInt, Text};
 
 use super::RowKind;
+use crate::database::Connection;
 use crate::ids::KindIndex;
 use crate::metrics::Metrics;
 use crate::telemetry::is_known_kind;
@@ -118,7 +119,7 @@ impl Kinds {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub(super) fn store(&self, conn: &mut PgConnection, indices: &[KindIndex]) -> QueryResult<()> {
+    pub(super) fn store(&self, conn: &mut Connection, indices: &[KindIndex]) -> QueryResult<()> {
         let names: Vec<String> = {
             let Ok(known) = self.known.read() else {
                 return Ok(());
@@ -128,14 +129,14 @@ impl Kinds {
             missing.map(|entry| entry.name.to_string()).collect()
         };
         for name in names {
-            let stored: Vec<StoredKind> = conn.transaction(|conn| {
+            let stored = conn.transaction(|conn| {
                 // Servers that add kinds at the same time take turns, so that numbers stay dense.
                 diesel::sql_query("LOCK TABLE message_kinds IN SHARE ROW EXCLUSIVE MODE")
                     .execute(conn)?;
                 diesel::sql_query(include_str!("add_kind.sql"))
                     .bind::<Text, _>(&name)
                     .bind::<SmallInt, _>(last_number(&name))
-                    .load(conn)
+                    .load::<StoredKind>(conn)
             })?;
             self.take_over(stored);
         }

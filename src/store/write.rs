@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use diesel::Connection as _;
 use diesel::ExecuteCopyFromDsl;
 use diesel::copy_from;
 use diesel::pg::CopyFormat;
@@ -21,7 +22,7 @@ use super::schema::{
     ingest_batches, rejected_messages, telemetry_messages, telemetry_messages_audit,
 };
 use super::{AuditMonths, Batch, Kinds, SessionRow, sessions};
-use crate::database::{DatabaseError, WRITER_LOCK_TIMEOUT};
+use crate::database::{Connection, DatabaseError, WRITER_LOCK_TIMEOUT};
 use crate::metrics::RejectReason;
 
 /// From this age on the messages themselves tell whether a batch is stored: its entry may be
@@ -88,7 +89,7 @@ struct TriedRow {
 /// [`DatabaseError::Unavailable`] or [`DatabaseError::Refused`] if nothing of them is
 /// known to be stored: then they should be sent again, as they are.
 pub fn store_batches(
-    conn: &mut PgConnection,
+    conn: &mut Connection,
     kinds: &Kinds,
     batches: &mut [Arc<Batch>],
     origin: &WriteContext,
@@ -126,7 +127,7 @@ fn audit_times(batches: &[Arc<Batch>]) -> Vec<DateTime<Utc>> {
 }
 
 fn store_whole(
-    conn: &mut PgConnection,
+    conn: &mut Connection,
     batches: &[Arc<Batch>],
     origin: &WriteContext,
 ) -> QueryResult<Outcome> {
@@ -178,12 +179,6 @@ fn enter<'a>(
     entries.sort_unstable_by_key(|entry| entry.id);
     let entered = match entries.as_slice() {
         [] => Vec::new(),
-        // A single one is a statement that the database has planned before.
-        [entry] => diesel::insert_into(ingest_batches::table)
-            .values(entry)
-            .on_conflict_do_nothing()
-            .returning(ingest_batches::id)
-            .get_results(conn)?,
         entries => diesel::insert_into(ingest_batches::table)
             .values(entries)
             .on_conflict_do_nothing()
@@ -295,7 +290,7 @@ fn copy_rows(conn: &mut PgConnection, audit: bool, slices: &[&[u8]]) -> QueryRes
 /// Stores what can be stored, in the same one transaction: halves of halves,
 /// until what cannot be stored stands alone.
 fn store_in_pieces(
-    conn: &mut PgConnection,
+    conn: &mut Connection,
     kinds: &Kinds,
     batches: &[Arc<Batch>],
     origin: &WriteContext,

@@ -38,8 +38,11 @@ fn servers_say_who_they_are_and_what_they_do() {
         json!({"id": 1, "ts": "2026-11-21T08:02:05Z", "payload": {"msg": "hello"}}).to_string(),
     );
     wait_until("the server has all jobs and one session", || {
-        let server = &servers(&app)[0];
-        server["sessions"] == 1 && jobs(&app).len() as f64 == leases(&app) && leases(&app) > 0.0
+        let all = servers(&app);
+        let server = all.first();
+        server.is_some_and(|server| server["sessions"] == 1)
+            && jobs(&app).len() as f64 == leases(&app)
+            && leases(&app) > 0.0
     });
     let all = servers(&app);
     assert_eq!(all.len(), 1);

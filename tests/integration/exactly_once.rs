@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::connection::SimpleConnection;
+use diesel::result::QueryResult;
 use tetcore_analytics::config::DatabaseUrl;
 use tetcore_analytics::database::connect_writer;
 use tetcore_analytics::ids::{MessageId, SessionId};
@@ -56,7 +57,7 @@ fn batch_of(
 #[test]
 fn a_batch_whose_answer_was_lost_is_recognised() {
     let db = TestDb::new();
-    let mut conn = db.connect();
+    let mut conn = db.connection();
     let kinds = Kinds::new(10, Arc::new(Metrics::new().unwrap()));
     let mut batch = batch(&kinds, 1..101);
     let first = store_batches(
@@ -82,7 +83,7 @@ fn a_batch_whose_answer_was_lost_is_recognised() {
 fn what_was_rejected_before_is_known_when_a_batch_is_recognised() {
     let db = TestDb::new();
     db.execute("ALTER TABLE telemetry_messages ADD CHECK (id <> 50)");
-    let mut conn = db.connect();
+    let mut conn = db.connection();
     let kinds = Kinds::new(10, Arc::new(Metrics::new().unwrap()));
     let mut batch = batch(&kinds, 1..101);
     let first = store_batches(
@@ -111,7 +112,7 @@ fn what_was_rejected_before_is_known_when_a_batch_is_recognised() {
 fn a_fault_of_the_database_rejects_no_message() {
     let db = TestDb::new();
     db.execute("ALTER TABLE telemetry_messages RENAME TO hidden");
-    let mut conn = db.connect();
+    let mut conn = db.connection();
     let kinds = Kinds::new(10, Arc::new(Metrics::new().unwrap()));
     let mut batch = batch(&kinds, 1..101);
     store_batches(
@@ -140,7 +141,7 @@ fn a_fault_of_the_database_rejects_no_message() {
 #[test]
 fn a_batch_whose_numbers_do_not_ascend_is_recognised() {
     let db = TestDb::new();
-    let mut conn = db.connect();
+    let mut conn = db.connection();
     let kinds = Kinds::new(10, Arc::new(Metrics::new().unwrap()));
     let mut batch = [batch(&kinds, (1..51).chain(-50..0))];
     for recognised in [0, 1] {
@@ -159,7 +160,7 @@ fn three_batches(kinds: &Kinds) -> Vec<Arc<Batch>> {
 #[test]
 fn batches_that_are_stored_together_are_recognised_each_by_its_own_number() {
     let db = TestDb::new();
-    let mut conn = db.connect();
+    let mut conn = db.connection();
     let kinds = Kinds::new(10, Arc::new(Metrics::new().unwrap()));
     let mut batches = three_batches(&kinds);
     let mut store = |batches: &mut [Arc<Batch>]| -> Outcome {
@@ -178,7 +179,7 @@ fn batches_that_are_stored_together_are_recognised_each_by_its_own_number() {
 #[test]
 fn a_batch_whose_file_outlived_its_entry_is_recognised_by_its_messages() {
     let db = TestDb::new();
-    let mut conn = db.connect();
+    let mut conn = db.connection();
     let kinds = Kinds::new(10, Arc::new(Metrics::new().unwrap()));
     let then = Utc::now() - TimeDelta::days(31);
     let mut two = [
@@ -199,7 +200,7 @@ fn a_batch_whose_file_outlived_its_entry_is_recognised_by_its_messages() {
 #[test]
 fn a_batch_that_comes_twice_in_one_transaction_is_stored_once() {
     let db = TestDb::new();
-    let mut conn = db.connect();
+    let mut conn = db.connection();
     let kinds = Kinds::new(10, Arc::new(Metrics::new().unwrap()));
     let batch = batch(&kinds, 1..101);
     let mut twice = [batch.clone(), batch];
@@ -212,7 +213,7 @@ fn a_batch_that_comes_twice_in_one_transaction_is_stored_once() {
 fn what_is_rejected_of_batches_that_are_stored_together_counts_for_its_own_batch() {
     let db = TestDb::new();
     db.execute("ALTER TABLE telemetry_messages ADD CHECK (id NOT IN (101, 250, 260))");
-    let mut conn = db.connect();
+    let mut conn = db.connection();
     let kinds = Kinds::new(10, Arc::new(Metrics::new().unwrap()));
     let mut batches = three_batches(&kinds);
     let mut store = |batches: &mut [Arc<Batch>]| -> Outcome {
@@ -246,7 +247,7 @@ fn a_batch_that_is_in_doubt_is_waited_for() {
         let mut batches = three_batches(&kinds);
         std::thread::scope(|scope| {
             let storing = scope.spawn(|| {
-                store_batches(&mut db.connect(), &kinds, &mut batches, &origin(10)).unwrap()
+                store_batches(&mut db.connection(), &kinds, &mut batches, &origin(10)).unwrap()
             });
             wait_until("it waits", || {
                 db.count("SELECT count(*) FROM pg_locks WHERE NOT granted") > 0
@@ -271,15 +272,17 @@ fn who_takes_the_place_of_a_writer_frees_what_that_one_has_locked() {
     let kinds = Kinds::new(10, Arc::new(Metrics::new().unwrap()));
     let mut lost = connect(0);
     let mut other = connect(1);
-    lost.batch_execute("BEGIN; INSERT INTO ingest_batches (id) VALUES (1), (101), (201)")
-        .unwrap();
-    let stored = store_batches(
-        &mut connect(0),
-        &kinds,
-        &mut three_batches(&kinds),
-        &origin(10),
-    );
-    assert_eq!(stored.unwrap().stored, 300);
-    lost.batch_execute("COMMIT").unwrap_err();
-    other.batch_execute("SELECT 1").unwrap();
+    let ended = lost.transaction(|lost| {
+        lost.batch_execute("INSERT INTO ingest_batches (id) VALUES (1), (101), (201)")?;
+        let stored = store_batches(
+            &mut connect(0),
+            &kinds,
+            &mut three_batches(&kinds),
+            &origin(10),
+        );
+        assert_eq!(stored.unwrap().stored, 300);
+        QueryResult::Ok(())
+    });
+    ended.unwrap_err();
+    assert!(other.is_alive());
 }

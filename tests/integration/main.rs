@@ -26,6 +26,7 @@ mod arrival;
 mod benchmarks;
 mod changes;
 mod cluster;
+mod connections;
 mod demo;
 mod deployment;
 mod disk;

@@ -41,10 +41,10 @@ fn dump(db: &TestDb) -> String {
 fn migrations_can_be_taken_back_and_done_again() {
     let db = TestDb::empty();
     let empty = dump(&db);
-    let mut conn = db.connect();
+    let mut conn = db.connection();
     migrations::run(&mut conn).unwrap();
     let migrated = dump(&db);
-    migrations::revert_all(&mut conn).unwrap();
+    migrations::revert_all(&mut db.connect()).unwrap();
     assert_eq!(dump(&db), empty, "a down.sql forgot something");
     migrations::run(&mut conn).unwrap();
     assert_eq!(dump(&db), migrated);

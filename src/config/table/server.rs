@@ -20,7 +20,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     secret(
         "DATABASE_URL",
         "postgres://user:password@host:port/database",
-        "Database to use. Not set: the server runs a PostgreSQL of its own under DATA_DIR.",
+        "Database to use, maybe through PgBouncer with pool_mode transaction or session. Not set: the server runs a PostgreSQL of its own under DATA_DIR.",
     ),
     secret(
         "READ_DATABASE_URL",

@@ -142,12 +142,13 @@ impl RemoteParts {
         let limit = self.config.feed.slow_after * GIVE_UP;
         let done = actix_web::web::block(move || {
             let mut conn = pools.control()?;
-            let mut transaction = conn.build_transaction().read_only().repeatable_read();
-            transaction.run(|conn| {
-                let timeout = format!("SET LOCAL statement_timeout = {}", limit.as_millis());
-                diesel::sql_query(timeout).execute(conn)?;
-                work(conn).map_err(DatabaseError::from)
-            })
+            let settings = format!(
+                "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; \
+                 SET LOCAL statement_timeout = {}",
+                limit.as_millis()
+            );
+            conn.transaction_with(&settings, work)
+                .map_err(DatabaseError::from)
         });
         // It may be several statements; an answer that was lost never comes.
         match tokio::time::timeout(limit * 2, done).await {

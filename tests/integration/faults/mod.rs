@@ -9,6 +9,7 @@ mod crash;
 mod disk;
 mod locks;
 mod outage;
+mod pooler;
 mod projections;
 mod promises;
 mod proxy;

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use tetcore_analytics::database::migrations;
+use tetcore_analytics::config::DatabaseUrl;
+use tetcore_analytics::database::{self, connect, migrations};
 
 /// Key of the advisory lock under which the template is made.
 const LOCK_KEY: i64 = 0x7465_7374;
@@ -53,6 +54,11 @@ impl TestDb {
 
     pub fn connect(&self) -> PgConnection {
         PgConnection::establish(&self.url()).unwrap()
+    }
+
+    /// As the server connects.
+    pub fn connection(&self) -> database::Connection {
+        connect(&DatabaseUrl::new(self.url()), "tests", super::PATIENCE).unwrap()
     }
 
     /// The single number that a query gives.
@@ -170,7 +176,8 @@ fn make_template(admin: &mut PgConnection) {
         admin
             .batch_execute(&format!("CREATE DATABASE {TEMPLATE}"))
             .unwrap();
-        migrations::run(&mut PgConnection::establish(&url_of(TEMPLATE)).unwrap()).unwrap();
+        let url = DatabaseUrl::new(url_of(TEMPLATE));
+        migrations::run(&mut connect(&url, "tests", super::PATIENCE).unwrap()).unwrap();
         let finish = format!("ALTER DATABASE {TEMPLATE} ALLOW_CONNECTIONS false");
         admin.batch_execute(&finish).unwrap();
     }

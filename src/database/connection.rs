@@ -1,0 +1,148 @@
+//! A connection on which everything happens in transactions, with settings that end
+//! with them. Between two transactions nothing of it is left in the database, so a
+//! pooler such as `PgBouncer` in transaction mode may give each transaction another
+//! connection, and lose nothing and hand nothing on to others by that.
+
+use std::fmt;
+use std::sync::Arc;
+
+use diesel::Connection as _;
+use diesel::connection::{AnsiTransactionManager, CacheSize, SimpleConnection, TransactionManager};
+use diesel::prelude::*;
+use diesel::r2d2::{ConnectionManager, PooledConnection};
+use diesel::result::Error;
+
+use super::DatabaseError;
+
+/// How soon the database finds out that a client is gone, and releases what that one has
+/// locked. It is a property of the connection, whatever is done on it.
+const KEEPALIVES: &str = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; \
+     SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000";
+
+/// What each transaction begins with. Compiling a plan costs seconds where there are many
+/// partitions, and the estimates that decide on it count them all.
+const TRANSACTION_SETTINGS: &str =
+    "SET LOCAL idle_in_transaction_session_timeout = '1min'; SET LOCAL jit = off";
+
+/// A connection to the database.
+pub struct Connection {
+    link: Link,
+    /// The statements with which a transaction begins.
+    begin: Arc<str>,
+}
+
+enum Link {
+    Own(Box<PgConnection>),
+    Pooled(PooledConnection<ConnectionManager<PgConnection>>),
+}
+
+impl Connection {
+    /// Opens a connection whose transactions begin with `settings`, `SET LOCAL` each.
+    pub(super) fn establish(url: &str, settings: &str) -> Result<Self, DatabaseError> {
+        let mut conn = PgConnection::establish(url)?;
+        prepare(&mut conn)?;
+        Ok(Self {
+            link: Link::Own(Box::new(conn)),
+            begin: begin(settings).into(),
+        })
+    }
+
+    /// A connection of a pool, which has been [`prepare`]d.
+    pub(super) fn pooled(
+        conn: PooledConnection<ConnectionManager<PgConnection>>,
+        begin: Arc<str>,
+    ) -> Self {
+        Self {
+            link: Link::Pooled(conn),
+            begin,
+        }
+    }
+
+    /// Does something in one transaction.
+    ///
+    /// # Errors
+    /// What `work` says, or the database; nothing is committed then.
+    pub fn transaction<T, E: From<Error>>(
+        &mut self,
+        work: impl FnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.transaction_with("", work)
+    }
+
+    /// As [`Self::transaction`], with further settings: `SET LOCAL` or `SET TRANSACTION`.
+    ///
+    /// # Errors
+    /// As [`Self::transaction`].
+    pub fn transaction_with<T, E: From<Error>>(
+        &mut self,
+        settings: &str,
+        work: impl FnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let begin = format!("{}; {settings}", self.begin);
+        let conn = self.link();
+        if let Err(error) = AnsiTransactionManager::begin_transaction_sql(conn, &begin) {
+            // It may have begun, and a later setting failed.
+            let ended = conn.batch_execute("ROLLBACK");
+            log::debug!("a transaction could not begin: {error}; its end: {ended:?}");
+            return Err(error.into());
+        }
+        match work(conn) {
+            Ok(done) => {
+                AnsiTransactionManager::commit_transaction(conn)?;
+                Ok(done)
+            }
+            Err(error) => match AnsiTransactionManager::rollback_transaction(conn) {
+                // The first error says what led to the second.
+                Ok(()) | Err(Error::BrokenTransactionManager) => Err(error),
+                Err(lost) => Err(lost.into()),
+            },
+        }
+    }
+
+    /// Whether the database still answers on it.
+    pub fn is_alive(&mut self) -> bool {
+        self.link().batch_execute("SELECT 1").is_ok()
+    }
+
+    fn link(&mut self) -> &mut PgConnection {
+        match &mut self.link {
+            Link::Own(conn) => conn,
+            Link::Pooled(conn) => conn,
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Connection").finish_non_exhaustive()
+    }
+}
+
+/// The statements with which a transaction begins that has these settings.
+pub(super) fn begin(settings: &str) -> String {
+    format!("BEGIN; {TRANSACTION_SETTINGS}; {settings}")
+}
+
+/// What every new connection needs. A statement that is prepared under a name would stay
+/// in one connection of a pooler, so none is.
+pub(super) fn prepare(conn: &mut PgConnection) -> QueryResult<()> {
+    conn.set_prepared_statement_cache_size(CacheSize::Disabled);
+    conn.batch_execute(KEEPALIVES)
+}
+
+/// Reads something, and releases the locks that this took before the transaction ends.
+///
+/// A transaction would keep those of every partition that it has read, and PostgreSQL has
+/// room for so many only.
+///
+/// # Errors
+/// What `read` says.
+pub fn read_unlocked<T>(
+    conn: &mut PgConnection,
+    read: impl FnOnce(&mut PgConnection) -> QueryResult<T>,
+) -> QueryResult<T> {
+    conn.batch_execute("SAVEPOINT reading")?;
+    let found = read(conn)?;
+    conn.batch_execute("ROLLBACK TO SAVEPOINT reading; RELEASE SAVEPOINT reading")?;
+    Ok(found)
+}
