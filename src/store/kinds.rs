@@ -8,13 +8,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Bool, SmallInt, Text};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Text};
 
 use super::RowKind;
+use super::rows::FoundKind;
 use crate::database::Connection;
 use crate::ids::KindIndex;
 use crate::metrics::Metrics;
-use crate::telemetry::is_known_kind;
+use crate::telemetry::{KNOWN_KINDS, is_known_kind};
 
 /// Number of the entry that stands for all kinds beyond the limit.
 pub const UNLISTED: i16 = 0;
@@ -30,7 +31,7 @@ const NAME_BYTES_MAX: usize = 200;
 const UNKNOWN_ID_MAX: i16 = 32_000;
 
 /// The kinds that this server has met: the known ones, and at most `MESSAGE_KINDS_MAX`
-/// others.
+/// others. The database holds that limit for all servers together.
 #[derive(Debug)]
 pub struct Kinds {
     known: RwLock<Known>,
@@ -52,6 +53,8 @@ struct Entry {
     stored: Option<i16>,
     /// New messages of it are stored as [`UNLISTED`].
     is_merged: bool,
+    /// So they are because the database had no room for it.
+    is_refused: bool,
 }
 
 /// An entry as the database has it.
@@ -112,6 +115,9 @@ impl Kinds {
     /// If the database cannot be read.
     pub fn load(&self, conn: &mut PgConnection) -> QueryResult<()> {
         self.take_over(list_kinds(conn)?);
+        if let Ok(mut known) = self.known.write() {
+            known.forget_refusals(self.max);
+        }
         Ok(())
     }
 
@@ -129,26 +135,52 @@ impl Kinds {
             missing.map(|entry| entry.name.to_string()).collect()
         };
         for name in names {
-            let stored = conn.transaction(|conn| {
+            let (stored, is_refused) = conn.transaction(|conn| {
                 // Servers that add kinds at the same time take turns, so that numbers stay dense.
                 diesel::sql_query("LOCK TABLE message_kinds IN SHARE ROW EXCLUSIVE MODE")
                     .execute(conn)?;
-                diesel::sql_query(include_str!("add_kind.sql"))
+                let stored: Vec<StoredKind> = diesel::sql_query(include_str!("add_kind.sql"))
                     .bind::<Text, _>(&name)
                     .bind::<SmallInt, _>(last_number(&name))
-                    .load::<StoredKind>(conn)
+                    .bind::<Nullable<BigInt>, _>(self.limit_of(&name))
+                    .bind::<Array<Text>, _>(KNOWN_KINDS.as_slice())
+                    .load(conn)?;
+                QueryResult::Ok(match stored.is_empty() {
+                    // What others have added, so that no further kind is tried.
+                    true => (list_kinds(conn)?, true),
+                    false => (stored, false),
+                })
             })?;
+            if is_refused {
+                self.refuse(&name);
+            }
             self.take_over(stored);
         }
         Ok(())
     }
 
-    /// The number of a kind in the database.
-    pub(super) fn stored(&self, index: KindIndex) -> i16 {
+    /// What the database has for a kind, once it was stored.
+    pub(super) fn found(&self, index: KindIndex) -> FoundKind {
         let known = self.known.read().ok();
-        known
-            .and_then(|known| known.entry(index)?.stored)
-            .unwrap_or(UNLISTED)
+        let stored = known.and_then(|known| known.entry(index)?.stored);
+        stored.map_or_else(
+            || FoundKind::Unlisted(self.name_of(index)),
+            FoundKind::Numbered,
+        )
+    }
+
+    /// Entries beside the known ones that there may be; none for a known one.
+    fn limit_of(&self, name: &str) -> Option<i64> {
+        let max = i64::try_from(self.max).unwrap_or(i64::MAX);
+        (!is_known_kind(name)).then_some(max)
+    }
+
+    /// The database has no room for a kind.
+    fn refuse(&self, name: &str) {
+        if let Ok(mut known) = self.known.write() {
+            known.refuse(name);
+            self.show_size(&known);
+        }
     }
 
     /// The name of a kind by its number in this process.
@@ -195,7 +227,7 @@ impl Known {
     fn find(&self, name: &str) -> Option<RowKind> {
         let index = *self.by_name.get(name)?;
         let entry = self.entry(index)?;
-        if entry.is_merged {
+        if entry.is_merged || entry.is_refused {
             return Some(RowKind::Stored(UNLISTED));
         }
         Some(
@@ -216,6 +248,7 @@ impl Known {
             name: name.into(),
             stored,
             is_merged,
+            is_refused: false,
         };
         self.limited += usize::from(entry.is_limited());
         self.entries.push(entry);
@@ -223,20 +256,43 @@ impl Known {
     }
 
     fn update(&mut self, index: KindIndex, kind: &StoredKind) {
+        self.change(index, |entry| {
+            entry.stored = Some(kind.id);
+            entry.is_merged = kind.merged;
+            entry.is_refused = false;
+        });
+    }
+
+    fn refuse(&mut self, name: &str) {
+        if let Some(index) = self.by_name.get(name).copied() {
+            self.change(index, |entry| entry.is_refused = true);
+        }
+    }
+
+    fn change(&mut self, index: KindIndex, change: impl FnOnce(&mut Entry)) {
         let Some(entry) = self.entries.get_mut(usize::from(index.0)) else {
             return;
         };
         let was_limited = entry.is_limited();
-        entry.stored = Some(kind.id);
-        entry.is_merged = kind.merged;
+        change(entry);
         self.limited += usize::from(entry.is_limited());
         self.limited -= usize::from(was_limited);
+    }
+
+    /// Lets kinds that were refused be tried again, as far as there is room now.
+    fn forget_refusals(&mut self, max: usize) {
+        let room = max.saturating_sub(self.limited);
+        let refused = self.entries.iter_mut().filter(|entry| entry.is_refused);
+        for entry in refused.take(room) {
+            entry.is_refused = false;
+            self.limited += 1;
+        }
     }
 }
 
 impl Entry {
     fn is_limited(&self) -> bool {
-        !self.is_merged && !is_known_kind(&self.name)
+        !self.is_merged && !self.is_refused && !is_known_kind(&self.name)
     }
 }
 
@@ -306,8 +362,30 @@ mod tests {
         }]);
         assert_eq!(kinds.find("invented"), RowKind::Stored(UNLISTED));
         assert_eq!(kinds.name(60), "invented");
-        assert_eq!(kinds.stored(KindIndex(0)), 60);
+        assert_eq!(kinds.found(KindIndex(0)), FoundKind::Numbered(60));
         assert_eq!(kinds.find("of.ours"), RowKind::Pending(KindIndex(2)));
+    }
+
+    #[test]
+    fn what_the_database_refused_is_unlisted_until_there_is_room() {
+        let kinds = Kinds::new(2, Arc::new(Metrics::new().unwrap()));
+        kinds.find("a");
+        let refused = RowKind::Pending(KindIndex(1));
+        assert_eq!(kinds.find("b"), refused);
+        kinds.refuse("b");
+        assert_eq!(kinds.find("b"), RowKind::Stored(UNLISTED));
+        let name = FoundKind::Unlisted("b".to_owned());
+        assert_eq!(kinds.found(KindIndex(1)), name);
+        let of_others = |merged| StoredKind {
+            id: 60,
+            msg: "of others".to_owned(),
+            merged,
+        };
+        for (merged, expected) in [(false, RowKind::Stored(UNLISTED)), (true, refused)] {
+            kinds.take_over(vec![of_others(merged)]);
+            kinds.known.write().unwrap().forget_refusals(2);
+            assert_eq!(kinds.find("b"), expected);
+        }
     }
 
     #[test]

@@ -8,8 +8,10 @@
 
 use chrono::{DateTime, TimeZone, Utc};
 
+use super::UNLISTED;
 use super::node_time::NodeTime;
 use crate::ids::{KindIndex, MessageId, SessionId};
+use crate::telemetry::write_with_kind;
 
 /// Header of COPY: signature, flags, no extension.
 pub(super) const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -27,6 +29,8 @@ const ID_OFFSET: usize = 2 + 4;
 const SESSION_OFFSET: usize = 2 + 2 * (4 + 8) + 4;
 /// From the start of a row to the value of `kind_id`.
 const KIND_OFFSET: usize = 2 + 3 * (4 + 8) + 4;
+/// Fields before `logs`.
+const FIELDS_BEFORE_LOGS: usize = 6;
 /// Version of the binary form of `jsonb`, its only one.
 const JSONB_VERSION: u8 = 1;
 /// 2000-01-01, where PostgreSQL starts to count, in microseconds of Unix time.
@@ -39,6 +43,15 @@ pub enum RowKind {
     Stored(i16),
     /// The database has none yet; the writer fills it in.
     Pending(KindIndex),
+}
+
+/// What the dictionary has for a kind that was pending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum FoundKind {
+    /// Its number.
+    Numbered(i16),
+    /// No room: its messages have its name among their fields.
+    Unlisted(String),
 }
 
 /// One message, ready to become a row. Its number comes later, see
@@ -191,16 +204,14 @@ impl RowBuffer {
         bytes: Vec<u8>,
         count: usize,
         pending_kinds: Vec<(usize, KindIndex)>,
-        stored_kinds: &[(usize, i16)],
+        found_kinds: Vec<(usize, FoundKind)>,
     ) -> Self {
         let mut rows = Self {
             bytes,
             count,
             pending_kinds,
         };
-        for (offset, kind_id) in stored_kinds {
-            rows.set_kind(*offset, *kind_id);
-        }
+        rows.set_kinds(found_kinds);
         rows
     }
 
@@ -215,16 +226,53 @@ impl RowBuffer {
     }
 
     /// Fills in the kinds that were pending.
-    pub(super) fn fill_in_kinds(&mut self, number: impl Fn(KindIndex) -> i16) {
-        for (offset, index) in std::mem::take(&mut self.pending_kinds) {
-            self.set_kind(offset, number(index));
+    pub(super) fn fill_in_kinds(&mut self, find: impl Fn(KindIndex) -> FoundKind) {
+        let pending = std::mem::take(&mut self.pending_kinds).into_iter();
+        self.set_kinds(pending.map(|(offset, index)| (offset, find(index))));
+    }
+
+    /// Sets kinds by their places, which ascend.
+    fn set_kinds(&mut self, kinds: impl IntoIterator<Item = (usize, FoundKind)>) {
+        let mut unlisted = Vec::new();
+        for (offset, kind) in kinds {
+            let kind_id = match kind {
+                FoundKind::Numbered(kind_id) => kind_id,
+                FoundKind::Unlisted(name) => {
+                    unlisted.push((offset, name));
+                    UNLISTED
+                }
+            };
+            if let Some(place) = self.bytes.get_mut(offset..offset.saturating_add(2)) {
+                place.copy_from_slice(&kind_id.to_be_bytes());
+            }
+        }
+        if !unlisted.is_empty() {
+            self.name_kinds(&unlisted);
         }
     }
 
-    fn set_kind(&mut self, offset: usize, kind_id: i16) {
-        if let Some(place) = self.bytes.get_mut(offset..offset.saturating_add(2)) {
-            place.copy_from_slice(&kind_id.to_be_bytes());
+    /// Puts the names of kinds among the fields of the rows with these places.
+    fn name_kinds(&mut self, names: &[(usize, String)]) {
+        let mut named = Self {
+            count: self.count,
+            ..Self::default()
+        };
+        let mut names = names.iter().peekable();
+        let mut pending = self.pending_kinds.iter().peekable();
+        let mut start = 0;
+        for row in self.slices() {
+            let place = start + KIND_OFFSET;
+            start += row.len();
+            if let Some((_, index)) = pending.next_if(|(offset, _)| *offset == place) {
+                let offset = named.bytes.len() + KIND_OFFSET;
+                named.pending_kinds.push((offset, *index));
+            }
+            let name = names.next_if(|(offset, _)| *offset == place);
+            let with_name = name.and_then(|(_, name)| with_name(row, name));
+            let row = with_name.as_deref().unwrap_or(row);
+            named.bytes.extend_from_slice(row);
         }
+        *self = named;
     }
 
     /// The rows, each with its kind if the database had no number for it yet.
@@ -277,6 +325,24 @@ impl<'a> RowView<'a> {
         }
         Some(view)
     }
+}
+
+/// A row with the name of its kind as the first of its fields.
+fn with_name(row: &[u8], name: &str) -> Option<Vec<u8>> {
+    let mut rest = row.get(2..)?;
+    for _ in 0..FIELDS_BEFORE_LOGS {
+        rest = split_field(rest)?.1;
+    }
+    let (logs, after) = split_field(rest)?;
+    let members = logs?.strip_prefix(&[JSONB_VERSION, b'{'])?;
+    let members = members.strip_suffix(b"}")?;
+    let mut named = vec![JSONB_VERSION];
+    write_with_kind(name, |out| out.extend_from_slice(members), &mut named);
+    let mut out = row.get(..row.len() - rest.len())?.to_vec();
+    put_length(&mut out, Some(named.len()));
+    out.extend_from_slice(&named);
+    out.extend_from_slice(after);
+    Some(out)
 }
 
 fn micros(time: DateTime<Utc>) -> i64 {
@@ -350,91 +416,5 @@ pub(super) fn widen<'a>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row() -> NewRow<'static> {
-        NewRow {
-            created_at: Utc.timestamp_micros(1_700_000_000_123_456).unwrap(),
-            session: SessionId(7),
-            kind: RowKind::Stored(3),
-            node_time: NodeTime::Delta(-7),
-            target: None,
-        }
-    }
-
-    #[test]
-    fn rows_are_read_back_as_they_were_written() {
-        let mut rows = RowBuffer::default();
-        rows.push(&row(), |out| out.extend_from_slice(b"{\"a\":1}"));
-        let second = NewRow {
-            node_time: NodeTime::Full(Utc.timestamp_micros(-5).unwrap()),
-            target: Some("pallet"),
-            kind: RowKind::Pending(KindIndex(4)),
-            ..row()
-        };
-        rows.push(&second, |out| out.extend_from_slice(b"{}"));
-        let mut ids = (1..).map(MessageId);
-        rows.number(|| ids.next().unwrap());
-        let kinds: Vec<_> = rows.views().map(|(row, kind)| (row.id, kind)).collect();
-        assert_eq!(
-            kinds,
-            [(MessageId(1), None), (MessageId(2), Some(KindIndex(4)))]
-        );
-        assert_eq!(rows.pending_kinds().collect::<Vec<_>>(), [KindIndex(4)]);
-        rows.fill_in_kinds(|index| i16::try_from(index.0).unwrap() + 100);
-        let slices = rows.slices();
-        assert_eq!(slices.len(), rows.count());
-        assert_eq!(slices.concat(), rows.bytes());
-        let first = RowView::read(slices[0]).unwrap();
-        assert_eq!(
-            (first.id, first.session, first.kind_id),
-            (MessageId(1), SessionId(7), 3)
-        );
-        assert_eq!(first.created_at, row().created_at);
-        assert_eq!(
-            (first.node_time, first.target, first.logs),
-            (NodeTime::Delta(-7), None, b"{\"a\":1}".as_slice())
-        );
-        let second_read = RowView::read(slices[1]).unwrap();
-        assert_eq!(second_read.node_time, second.node_time);
-        assert_eq!(
-            (second_read.kind_id, second_read.target),
-            (104, Some("pallet"))
-        );
-    }
-
-    #[test]
-    fn some_rows_can_be_kept() {
-        let pending = NewRow {
-            kind: RowKind::Pending(KindIndex(4)),
-            ..row()
-        };
-        let mut rows = RowBuffer::default();
-        for row in [pending, row(), pending, row()] {
-            rows.push(&row, |out| out.extend_from_slice(b"{}"));
-        }
-        let mut ids = (1..).map(MessageId);
-        rows.number(|| ids.next().unwrap());
-        rows.keep(&[1, 2]);
-        assert_eq!((rows.count(), rows.pending().len()), (2, 1));
-        rows.fill_in_kinds(|_| 9);
-        let kept: Vec<_> = rows
-            .views()
-            .map(|(row, _)| (row.id.0, row.kind_id))
-            .collect();
-        assert_eq!(kept, [(2, 3), (3, 9)]);
-        rows.keep(&[]);
-        assert!(rows.is_empty());
-    }
-
-    #[test]
-    fn torn_rows_are_not_read() {
-        let mut rows = RowBuffer::default();
-        rows.push(&row(), |out| out.extend_from_slice(b"{}"));
-        for end in 0..rows.len() {
-            assert!(split_row(&rows.bytes()[..end]).is_none());
-            assert!(RowView::read(&rows.bytes()[..end]).is_none());
-        }
-    }
-}
+#[path = "rows_tests.rs"]
+mod tests;

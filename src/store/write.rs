@@ -102,7 +102,7 @@ pub fn store_batches(
         kinds.store(conn, &pending)?;
         // The batcher keeps the batch too, so this copies it; kinds are seldom new.
         for group in &mut Arc::make_mut(batch).groups {
-            group.rows.fill_in_kinds(|index| kinds.stored(index));
+            group.rows.fill_in_kinds(|index| kinds.found(index));
         }
     }
     for at in audit_times(batches) {

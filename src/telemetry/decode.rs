@@ -256,6 +256,19 @@ impl Runs {
     }
 }
 
+/// Writes an object with `msg` as its first member.
+pub fn write_with_kind(kind: &str, members: impl FnOnce(&mut Vec<u8>), out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"msg\":");
+    out.extend_from_slice(serde_json::Value::from(kind).to_string().as_bytes());
+    let end = out.len();
+    out.push(b',');
+    members(out);
+    if out.len() == end + 1 {
+        out.truncate(end);
+    }
+    out.push(b'}');
+}
+
 impl Fields<'_> {
     /// Writes the object.
     pub fn write(&self, out: &mut Vec<u8>) {
@@ -266,15 +279,7 @@ impl Fields<'_> {
 
     /// Writes the object with `msg` as its first member.
     pub fn write_with_kind(&self, kind: &str, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"msg\":");
-        out.extend_from_slice(serde_json::Value::from(kind).to_string().as_bytes());
-        let end = out.len();
-        out.push(b',');
-        self.write_members(out);
-        if out.len() == end + 1 {
-            out.truncate(end);
-        }
-        out.push(b'}');
+        write_with_kind(kind, |out| self.write_members(out), out);
     }
 
     /// The object as a text of its own.

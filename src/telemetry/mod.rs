@@ -15,7 +15,7 @@ mod repair;
 mod scan;
 mod time;
 
-pub use decode::{DecodeError, Fields, Format, Message, decode};
+pub use decode::{DecodeError, Fields, Format, Message, decode, write_with_kind};
 pub use facts::{Fact, Formats, HardwareBenchmark, JsonType, NodeFacts};
 pub use known_kinds::{KNOWN_KINDS, is_known_kind};
 pub use reading::{Block, PoolImport, Reading, Span, integer, number};

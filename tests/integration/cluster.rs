@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, TestDb, wait_until};
+use crate::support::{TestApp, TestAppBuilder, TestDb, wait_until};
 
 /// A server beside another one, on its database.
 fn beside(app: &TestApp) -> TestApp {
@@ -138,4 +138,33 @@ fn a_database_that_refuses_for_a_while_makes_nobody_lost() {
     });
     let open = "SELECT count(*) FROM peer_connections WHERE disconnected_at IS NULL";
     assert_eq!(first.db.count(open), 1);
+}
+
+/// Each knows only later what the other has added.
+#[test]
+fn servers_of_one_database_share_one_limit_of_kinds() {
+    const MAX: i64 = 100;
+    let start = |builder: TestAppBuilder| builder.env("MESSAGE_KINDS_MAX", MAX).start();
+    let first = start(TestApp::builder());
+    let second = start(TestApp::builder().env("DATABASE_URL", first.db.url()));
+    let mut nodes = [first.node("/submit"), second.node("/submit")];
+    for number in 0..MAX {
+        for (server, node) in nodes.iter_mut().enumerate() {
+            let msg = format!("invented.{server}.{number}");
+            node.send(json!({"id": 1, "payload": {"msg": msg, "n": number}}).to_string());
+            node.send(json!({"id": 1, "payload": {"msg": "block.import"}}).to_string());
+        }
+    }
+    for app in [&first, &second] {
+        app.wait_stored(2 * u32::try_from(MAX).unwrap());
+    }
+    let count = |query: &str| first.db.count(query);
+    let listed = "SELECT count(*) FROM message_kinds WHERE msg LIKE 'invented.%'";
+    assert_eq!(count(listed), MAX);
+    // Those beyond it keep their names.
+    let named = "SELECT count(DISTINCT CASE msg WHEN '(unlisted)' THEN logs ->> 'msg' ELSE msg END) \
+                 FROM telemetry_logs WHERE msg <> 'block.import' AND logs ->> 'n' IS NOT NULL";
+    assert_eq!(count(named), 2 * MAX);
+    let unlisted = "SELECT count(*) FROM telemetry_logs WHERE msg = '(unlisted)'";
+    assert_eq!(count(unlisted), MAX);
 }

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::*;
 use crate::ids::{ConnectionId, MessageId, SessionId};
+use crate::store::rows::FoundKind;
 use crate::store::{Group, NewRow, NodeTime, RowBuffer, RowKind, SessionRow};
 use crate::telemetry::NodeFacts;
 
@@ -122,7 +123,7 @@ fn each_version_of_the_format_is_read() {
         assert_eq!(record::header(file).unwrap().rows, 4);
         // Kinds are still filled in at their places.
         let mut rows = read.groups[0].rows.clone();
-        rows.fill_in_kinds(|_| 99);
+        rows.fill_in_kinds(|_| FoundKind::Numbered(99));
         let numbers: Vec<i16> = rows.views().map(|(row, _)| row.kind_id).collect();
         assert_eq!(numbers, [99, 7, 99]);
     }

@@ -18,7 +18,8 @@ use std::time::Instant;
 
 use super::v1;
 use crate::ids::KindIndex;
-use crate::store::{Batch, Group, Kinds, RowBuffer, RowKind, SessionRow};
+use crate::store::rows::FoundKind;
+use crate::store::{Batch, Group, Kinds, RowBuffer, RowKind, SessionRow, UNLISTED};
 
 const MAGIC: &[u8; 8] = b"TETSPOOL";
 
@@ -202,16 +203,19 @@ impl Contents<'_> {
 impl Messages<'_> {
     fn into_group(self, kinds: &Kinds) -> Group {
         let mut pending: Vec<(usize, KindIndex)> = Vec::new();
-        let mut stored: Vec<(usize, i16)> = Vec::new();
+        let mut found: Vec<(usize, FoundKind)> = Vec::new();
         for (offset, name) in self.kinds {
-            // UNLISTED if the dictionary has filled up meanwhile.
             match kinds.find(name) {
                 RowKind::Pending(index) => pending.push((offset, index)),
-                RowKind::Stored(kind_id) => stored.push((offset, kind_id)),
+                // The dictionary has filled up meanwhile.
+                RowKind::Stored(UNLISTED) => {
+                    found.push((offset, FoundKind::Unlisted(name.to_owned())));
+                }
+                RowKind::Stored(kind_id) => found.push((offset, FoundKind::Numbered(kind_id))),
             }
         }
         Group {
-            rows: RowBuffer::restore(self.rows, self.count, pending, &stored),
+            rows: RowBuffer::restore(self.rows, self.count, pending, found),
             sessions: Vec::new(),
             audit: self.audit,
             received_at: Instant::now(),
