@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use actix::Actor;
 use diesel::PgConnection;
 
 use super::ApplicationError;
@@ -13,11 +12,12 @@ use crate::alerts::{self, Keeper, KeeperParts, TargetKind};
 use crate::changes::Awaited;
 use crate::cluster::{Activity, Member, MemberParts};
 use crate::config::Config;
+use crate::database::{LostThreads, RoundsParts};
 use crate::messages::Recent;
 use crate::metrics::Metrics;
 use crate::notify::{Workers, WorkersParts, target_names};
 use crate::projections::{Runner, RunnerParts};
-use crate::retention::Purger;
+use crate::retention::{Purger, PurgerParts};
 use crate::server_state::ServerState;
 use crate::status::{Evaluator, EvaluatorParts};
 use crate::store::end_sessions;
@@ -32,6 +32,7 @@ pub(super) struct Jobs {
     status: Evaluator,
     alerts: Keeper,
     notify: Workers,
+    purger: Purger,
 }
 
 impl Jobs {
@@ -43,14 +44,19 @@ impl Jobs {
         server: &Arc<ServerState>,
         database: &Database,
         recent: Arc<Recent>,
+        lost: LostThreads,
     ) -> Result<Self, ApplicationError> {
         let (counters, server) = (metrics.clone(), server.clone());
-        let member = Member::start(MemberParts {
+        let rounds = RoundsParts {
             url: database.url.clone(),
+            lost,
+            metrics: metrics.clone(),
+        };
+        let member = Member::start(MemberParts {
+            rounds: rounds.clone(),
             server_id: server_id.clone(),
             name: sysinfo::System::host_name().unwrap_or_default(),
             started_at: database.started_at,
-            metrics: metrics.clone(),
             activity: Box::new(move || Activity {
                 sessions: counters.sessions.get(),
                 messages: counters.messages_received.get(),
@@ -65,17 +71,16 @@ impl Jobs {
         let leases = member.leases();
         let awaited = Arc::new(Awaited::default());
         let projections = Runner::start(RunnerParts {
-            url: database.url.clone(),
+            rounds: rounds.clone(),
+            statement_max: config.store.write_timeout,
             leases: leases.clone(),
             recent,
             awaited: awaited.clone(),
-            metrics: metrics.clone(),
         })?;
         let status = Evaluator::start(EvaluatorParts {
-            url: database.url.clone(),
+            rounds: rounds.clone(),
             leases: leases.clone(),
             config: config.status.clone(),
-            metrics: metrics.clone(),
         })?;
         let (webhooks, alertmanagers) = target_names(&config.notify);
         let of = |names: Vec<String>, kind: TargetKind| {
@@ -99,13 +104,11 @@ impl Jobs {
             alertmanager: alerts::payload::alertmanager,
             metrics: metrics.clone(),
         })?;
-        Purger::new(
-            config.clone(),
-            metrics.clone(),
-            database.pools.clone(),
-            leases.clone(),
-        )
-        .start();
+        let purger = Purger::start(PurgerParts {
+            rounds,
+            config: config.clone(),
+            leases: leases.clone(),
+        })?;
         actix_web::rt::spawn(disk::watch(
             config.clone(),
             metrics.clone(),
@@ -119,6 +122,7 @@ impl Jobs {
             status,
             alerts,
             notify,
+            purger,
         })
     }
 
@@ -127,6 +131,7 @@ impl Jobs {
         let stopped = tokio::task::spawn_blocking(move || {
             self.notify.stop();
             self.alerts.stop();
+            self.purger.stop();
             self.status.stop();
             self.projections.stop();
             self.member.stop();

@@ -28,6 +28,7 @@ use actix_web::web;
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::database::LostThreads;
 use crate::feed::{self, Demand, Hub, HubParts, RemoteParts};
 use crate::http::{AppState, StoreHandle};
 use crate::ingest::{Ingest, IngestParts};
@@ -76,8 +77,8 @@ pub enum ApplicationError {
     #[error("the HTTP server failed: {0}")]
     Server(#[from] std::io::Error),
     /// Too many threads wait for answers of the database that never come.
-    #[error("too many writers wait in vain for the database: the server has to be started again")]
-    WritersHang,
+    #[error("too many threads wait in vain for the database: the server has to be started again")]
+    ThreadsHang,
     /// A subcommand failed.
     #[error("{0}")]
     Command(String),
@@ -122,13 +123,7 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
     for arbiter in [&pipeline, &watchers] {
         panics::make_vital(arbiter);
     }
-    let hub_parts = HubParts {
-        server_id: identity.server_id.clone(),
-        kinds: kinds.clone(),
-        metrics: metrics.clone(),
-        update_interval: config.feed.update_interval,
-        expiry: config.feed.expiry,
-    };
+    let hub_parts = hub_parts(&config, &identity.server_id, &kinds, &metrics);
     let (hub, demand) = Hub::start_in(&watchers, hub_parts);
     let ingest = Ingest::start(
         IngestParts {
@@ -159,7 +154,8 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
     announce::listening(address, &config.access);
     let handle = server.handle();
     deadman::start(&config, &state, &identity.server_id);
-    let stopped = stop::wait(state.clone(), actix_web::rt::spawn(server));
+    let lost = LostThreads::default();
+    let stopped = stop::wait(state.clone(), actix_web::rt::spawn(server), lost.clone());
     tokio::pin!(stopped);
 
     let up = database::bring_up(BringUp {
@@ -173,7 +169,7 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
     let (database, stopped) = tokio::select! {
         up = up => match up {
             Ok(database) => {
-                let jobs = jobs.insert(Jobs::start(&config, &metrics, &identity.server_id, &state.server, &database, recent)?);
+                let jobs = jobs.insert(Jobs::start(&config, &metrics, &identity.server_id, &state.server, &database, recent, lost)?);
                 actix_web::rt::spawn(kinds::keep_up(kinds, database.pools.clone()));
                 let shared = (&config, &metrics, &identity.server_id);
                 feed::follow_others(remote_parts(shared, &database, jobs, (hub, demand))).await;
@@ -215,6 +211,21 @@ fn remote_parts(
         awaited: jobs.awaited.clone(),
         config: config.clone(),
         metrics: metrics.clone(),
+    }
+}
+
+fn hub_parts(
+    config: &Config,
+    server_id: &Arc<str>,
+    kinds: &Arc<Kinds>,
+    metrics: &Arc<Metrics>,
+) -> HubParts {
+    HubParts {
+        server_id: server_id.clone(),
+        kinds: kinds.clone(),
+        metrics: metrics.clone(),
+        update_interval: config.feed.update_interval,
+        expiry: config.feed.expiry,
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal as listen_for};
 
 use super::ApplicationError;
 use crate::config::Config;
+use crate::database::LostThreads;
 use crate::http::AppState;
 use crate::ingest::{Drain, UntilFailed};
 use crate::metrics::{DropReason, Metrics};
@@ -29,6 +30,7 @@ pub(super) enum Stopped {
 pub(super) async fn wait(
     state: web::Data<AppState>,
     server: JoinHandle<std::io::Result<()>>,
+    lost: LostThreads,
 ) -> Stopped {
     let stopped = tokio::select! {
         signal = signal() => {
@@ -44,8 +46,9 @@ pub(super) async fn wait(
             Stopped::Failed(cause.into())
         }
         _ = state.ingest.batcher().send(UntilFailed) => {
-            Stopped::Failed(ApplicationError::WritersHang)
+            Stopped::Failed(ApplicationError::ThreadsHang)
         }
+        () = lost.are_too_many() => Stopped::Failed(ApplicationError::ThreadsHang),
     };
     state.stop();
     stopped

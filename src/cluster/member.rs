@@ -4,7 +4,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -13,9 +12,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Double, Nullable, Text, Timestamptz
 
 use super::lease::{self, Job, Lease, Leases};
 use super::observation::{Observation, Seen};
-use crate::config::DatabaseUrl;
-use crate::database::{Connection, DatabaseError, connect};
-use crate::metrics::Metrics;
+use crate::database::{Connection, Connector, DatabaseError, Round, Rounds, RoundsParts};
 
 /// Time between heartbeats.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -48,18 +45,16 @@ pub type EndSessions = fn(&mut PgConnection, &[String]) -> QueryResult<usize>;
 
 /// What the member needs from outside.
 pub struct MemberParts {
-    /// The database.
-    pub url: DatabaseUrl,
+    /// How to reach the database.
+    pub rounds: RoundsParts,
     /// This server.
     pub server_id: Arc<str>,
     /// Its name for people.
     pub name: String,
     /// Its start.
     pub started_at: DateTime<Utc>,
-    /// All metrics.
-    pub metrics: Arc<Metrics>,
     /// The load of this server.
-    pub activity: Box<dyn Fn() -> Activity + Send>,
+    pub activity: Box<dyn Fn() -> Activity + Send + Sync>,
     /// Ends the sessions of lost servers.
     pub end_sessions: EndSessions,
 }
@@ -68,8 +63,7 @@ pub struct MemberParts {
 #[derive(Debug)]
 pub struct Member {
     leases: Leases,
-    stop: mpsc::Sender<()>,
-    stopped: mpsc::Receiver<()>,
+    rounds: Rounds,
 }
 
 #[derive(QueryableByName)]
@@ -97,34 +91,17 @@ impl Member {
     /// If the system allows no more threads.
     pub fn start(parts: MemberParts) -> std::io::Result<Self> {
         let leases = Leases::default();
-        let (stop, stop_requested) = mpsc::channel();
-        let (has_stopped, stopped) = mpsc::channel();
-        let mut beat = Heartbeat {
-            leases: leases.clone(),
+        let (rounds, held, parts) = (parts.rounds.clone(), leases.clone(), Arc::new(parts));
+        let make = move |connector| Heartbeat {
+            parts: parts.clone(),
+            leases: held.clone(),
             observation: Observation::default(),
+            connector,
             conn: None,
             counted: None,
-            parts,
         };
-        std::thread::Builder::new()
-            .name("cluster".to_owned())
-            .spawn(move || {
-                let _has_stopped = has_stopped;
-                loop {
-                    let started_at = Instant::now();
-                    beat.beat(started_at);
-                    let pause = INTERVAL.saturating_sub(started_at.elapsed());
-                    // The sender is dropped when it is time to stop.
-                    if stop_requested.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
-                        return beat.leave();
-                    }
-                }
-            })?;
-        Ok(Self {
-            leases,
-            stop,
-            stopped,
-        })
+        let rounds = Rounds::start(rounds, "cluster", STATEMENT_TIMEOUT, make)?;
+        Ok(Self { leases, rounds })
     }
 
     /// The leases of this server.
@@ -135,9 +112,7 @@ impl Member {
     /// Releases the leases, and records an orderly stop. Waits for a few seconds; if the
     /// database does not answer, the missing heartbeat shows the stop.
     pub fn stop(self) {
-        drop(self.stop);
-        // The thread drops its sender at its end.
-        if self.stopped.recv_timeout(STOP_MAX) == Err(RecvTimeoutError::Timeout) {
+        if !self.rounds.stop(STOP_MAX) {
             log::warn!("the stop of this server could not be recorded: no answer");
         }
     }
@@ -145,33 +120,50 @@ impl Member {
 
 /// The work of the thread.
 struct Heartbeat {
-    parts: MemberParts,
+    parts: Arc<MemberParts>,
     leases: Leases,
     observation: Observation,
+    connector: Connector,
     conn: Option<Connection>,
     /// Messages at the last heartbeat.
     counted: Option<(u64, Instant)>,
+}
+
+impl Round for Heartbeat {
+    fn round(&mut self) -> Duration {
+        let started_at = Instant::now();
+        self.beat(started_at);
+        INTERVAL.saturating_sub(started_at.elapsed())
+    }
+
+    fn end(&mut self) {
+        self.leave();
+    }
 }
 
 impl Heartbeat {
     fn beat(&mut self, now: Instant) {
         if let Err(error) = self.try_beat(now) {
             log::debug!("heartbeat failed: {error}");
-            self.parts.metrics.cluster.heartbeat_failures.inc();
+            self.parts.rounds.metrics.cluster.heartbeat_failures.inc();
             // Leases end by themselves if this goes on.
             self.conn = None;
             self.observation.interrupt();
         }
         for job in Job::ALL {
             let is_held = self.leases.held(job).is_some();
-            self.parts.metrics.cluster.show_lease(job.name(), is_held);
+            self.parts
+                .rounds
+                .metrics
+                .cluster
+                .show_lease(job.name(), is_held);
         }
     }
 
     fn try_beat(&mut self, now: Instant) -> Result<(), DatabaseError> {
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
-            None => connect(&self.parts.url, "cluster", STATEMENT_TIMEOUT)?,
+            None => self.connector.connect()?,
         };
         let activity = (self.parts.activity)();
         let messages_per_s = match self.counted {
@@ -261,12 +253,12 @@ impl Heartbeat {
         }
     }
 
-    fn leave(mut self) {
+    fn leave(&mut self) {
         self.leases.replace([]);
         let server_id = self.parts.server_id.clone();
         let left = match self.conn.take() {
             Some(conn) => Ok(conn),
-            None => connect(&self.parts.url, "cluster", STATEMENT_TIMEOUT),
+            None => self.connector.connect(),
         }
         .and_then(|mut conn| {
             let left = conn.transaction(|conn| {

@@ -13,6 +13,7 @@ use diesel::r2d2::{ConnectionManager, PooledConnection};
 use diesel::result::Error;
 
 use super::DatabaseError;
+use super::rounds::Pulse;
 
 /// How soon the database finds out that a client is gone, and releases what that one has
 /// locked. It is a property of the connection, whatever is done on it.
@@ -29,6 +30,8 @@ pub struct Connection {
     link: Link,
     /// The statements with which a transaction begins.
     begin: Arc<str>,
+    /// By which a watchdog sees how long answers take.
+    pulse: Option<Pulse>,
 }
 
 enum Link {
@@ -38,12 +41,29 @@ enum Link {
 
 impl Connection {
     /// Opens a connection whose transactions begin with `settings`, `SET LOCAL` each.
-    pub(super) fn establish(url: &str, settings: &str) -> Result<Self, DatabaseError> {
-        let mut conn = PgConnection::establish(url)?;
+    /// With a `pulse` a watchdog sees how long that and each statement takes.
+    pub(super) fn establish(
+        url: &str,
+        settings: &str,
+        pulse: Option<&Pulse>,
+    ) -> Result<Self, DatabaseError> {
+        if let Some(pulse) = pulse {
+            pulse.wait();
+        }
+        let opened = PgConnection::establish(url);
+        if let Some(pulse) = pulse {
+            pulse.answered();
+            pulse.confirm()?;
+        }
+        let mut conn = opened?;
+        if let Some(pulse) = pulse {
+            conn.set_instrumentation(pulse.clone());
+        }
         prepare(&mut conn)?;
         Ok(Self {
             link: Link::Own(Box::new(conn)),
             begin: begin(settings).into(),
+            pulse: pulse.cloned(),
         })
     }
 
@@ -55,6 +75,7 @@ impl Connection {
         Self {
             link: Link::Pooled(conn),
             begin,
+            pulse: None,
         }
     }
 
@@ -79,6 +100,8 @@ impl Connection {
         work: impl FnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
         let begin = format!("{}; {settings}", self.begin);
+        let pulse = self.pulse.clone();
+        let confirm = || pulse.as_ref().map_or(Ok(()), Pulse::confirm);
         let conn = self.link();
         if let Err(error) = AnsiTransactionManager::begin_transaction_sql(conn, &begin) {
             // It may have begun, and a later setting failed.
@@ -86,9 +109,11 @@ impl Connection {
             log::debug!("a transaction could not begin: {error}; its end: {ended:?}");
             return Err(error.into());
         }
-        match work(conn) {
+        match work(conn).and_then(|done| Ok(confirm().map(|()| done)?)) {
             Ok(done) => {
                 AnsiTransactionManager::commit_transaction(conn)?;
+                // It is committed, but what this thread makes of that must not count.
+                confirm()?;
                 Ok(done)
             }
             Err(error) => match AnsiTransactionManager::rollback_transaction(conn) {

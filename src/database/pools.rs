@@ -11,6 +11,7 @@ use diesel::sql_types::Text;
 use super::DatabaseError;
 use super::connection::{Connection, begin};
 use super::resilient_pool::{PoolOptions, ResilientPool};
+use super::rounds::Pulse;
 use crate::config::{DatabaseUrl, StoreConfig};
 use crate::ids::random_number;
 use crate::metrics::Metrics;
@@ -23,7 +24,7 @@ const CONTROL_CONNECTIONS: u32 = 3;
 const CONTROL_BUSY_MAX: Duration = Duration::from_secs(120);
 
 /// Time to open a connection: `connect_timeout` and a margin.
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(6);
+pub(super) const CONNECT_TIME_MAX: Duration = Duration::from_secs(6);
 
 /// How long a writer waits for a lock before the batch counts as not stored:
 /// long enough for a partition to be dropped, short enough for the queue.
@@ -162,11 +163,21 @@ pub fn connect(
     purpose: &str,
     timeout: Duration,
 ) -> Result<Connection, DatabaseError> {
+    connect_with(url, purpose, timeout, None)
+}
+
+/// As [`connect`], with a pulse for a watchdog.
+pub(super) fn connect_with(
+    url: &DatabaseUrl,
+    purpose: &str,
+    timeout: Duration,
+    pulse: Option<&Pulse>,
+) -> Result<Connection, DatabaseError> {
     let settings = format!(
         "SET LOCAL lock_timeout = {0}; SET LOCAL statement_timeout = {0}",
         timeout.as_millis()
     );
-    Connection::establish(&with_parameters(url, purpose), &settings)
+    Connection::establish(&with_parameters(url, purpose), &settings, pulse)
 }
 
 /// A connection for writer `number`, with `timeout` for one statement.
@@ -187,7 +198,7 @@ pub fn connect_writer(
         WRITER_LOCK_TIMEOUT.as_millis(),
         timeout.as_millis()
     );
-    let mut conn = Connection::establish(&with_parameters(url, &purpose), &settings)?;
+    let mut conn = Connection::establish(&with_parameters(url, &purpose), &settings, None)?;
     conn.transaction(|conn| {
         diesel::sql_query(include_str!("take_over_writer.sql"))
             .bind::<Text, _>(application_name(&purpose))

@@ -128,6 +128,8 @@ pub struct Metrics {
     pub writers: IntGauge,
     /// Writers that were given up because the database did not answer in time.
     pub writers_abandoned: IntCounter,
+    /// Threads of jobs that were given up because an answer of the database was lost.
+    pub threads_lost: IntCounter,
     /// Batches that were sent again.
     pub write_retries: IntCounter,
     /// Batches that turned out to be stored already when they were sent again.
@@ -307,6 +309,7 @@ impl Metrics {
             batches_in_flight: make.gauge("store_batches_in_flight", "Batches that are being stored; the limit is tetcore_analytics_store_writers.")?,
             writers: make.gauge("store_writers", "Threads that store batches (DB_WRITERS).")?,
             writers_abandoned: make.counter("store_writers_abandoned_total", "Writers that were given up because the database did not answer within DB_WRITE_TIMEOUT_S.")?,
+            threads_lost: make.counter("database_threads_lost_total", "Threads for heartbeats, projections, the status or retention that were given up because an answer of the database was lost; others took their place.")?,
             write_retries: make.counter("store_write_retries_total", "Batches that were sent again because the database was away.")?,
             batches_recognised: make.counter("store_batches_recognised_total", "Batches sent again that turned out to be stored already.")?,
             database_up: make.gauge("store_database_up", "1 if the last batch could be stored, else 0.")?,

@@ -3,7 +3,6 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -14,10 +13,8 @@ use super::state::{self, Progress};
 use super::{Message, Projection, all};
 use crate::changes::{self, Awaited, Position};
 use crate::cluster::{Lease, LeaseError, Leases};
-use crate::config::DatabaseUrl;
-use crate::database::{Connection, connect};
+use crate::database::{Connection, Connector, Round, Rounds, RoundsParts};
 use crate::messages::{self, Recent};
-use crate::metrics::Metrics;
 
 /// Pause between looks for changes: a tenth of the longest time until they are written,
 /// within this range.
@@ -31,9 +28,6 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// Pause after a failure.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
-
-/// Limit of each statement.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Longest wait for the end of the thread.
 const STOP_MAX: Duration = Duration::from_secs(1);
@@ -62,24 +56,21 @@ const SPAN_MESSAGES: usize = 100_000;
 /// What the runner needs from outside.
 #[derive(Debug)]
 pub struct RunnerParts {
-    /// The database.
-    pub url: DatabaseUrl,
+    /// How to reach the database.
+    pub rounds: RoundsParts,
+    /// Limit of each statement, `DB_WRITE_TIMEOUT_S`.
+    pub statement_max: Duration,
     /// The leases of this server.
     pub leases: Leases,
     /// Batches of this server that need not be read back.
     pub recent: Arc<Recent>,
     /// For what somebody in this server waits.
     pub awaited: Arc<Awaited>,
-    /// All metrics.
-    pub metrics: Arc<Metrics>,
 }
 
 /// The running thread.
 #[derive(Debug)]
-pub struct Runner {
-    stop: mpsc::Sender<()>,
-    stopped: mpsc::Receiver<()>,
-}
+pub struct Runner(Rounds);
 
 impl Runner {
     /// Starts the thread.
@@ -87,81 +78,86 @@ impl Runner {
     /// # Errors
     /// If the system allows no more threads.
     pub fn start(parts: RunnerParts) -> std::io::Result<Self> {
-        let (stop, stop_requested) = mpsc::channel();
-        let (has_stopped, stopped) = mpsc::channel();
-        let mut followers: Vec<Follower> = all().into_iter().map(Follower::new).collect();
-        std::thread::Builder::new()
-            .name("projections".to_owned())
-            .spawn(move || {
-                let _has_stopped = has_stopped;
-                let mut conn = None;
-                let kinds = followers.iter().map(|one| one.projection.kinds());
-                let mut reader =
-                    Reader::new(kinds.flatten().copied().collect(), parts.recent.clone());
-                loop {
-                    let started_at = Instant::now();
-                    let pause = match run(&parts, &mut conn, &mut reader, &mut followers) {
-                        Ok(pause) => pause.max((started_at.elapsed() * PAUSE_SHARE).min(PAUSE_MAX)),
-                        Err(error) => {
-                            log::debug!("projections: {error}");
-                            conn = None;
-                            reader.reconnect();
-                            followers.iter_mut().for_each(Follower::forget);
-                            // One that fails again and again lets the others go on.
-                            followers.rotate_left(1);
-                            RETRY_WAIT
-                        }
-                    };
-                    // The sender is dropped when it is time to stop.
-                    if stop_requested.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
-                        return;
-                    }
-                }
-            })?;
-        Ok(Self { stop, stopped })
+        let (rounds, statement_max) = (parts.rounds.clone(), parts.statement_max);
+        let parts = Arc::new(parts);
+        let make = move |connector| {
+            let followers: Vec<Follower> = all().into_iter().map(Follower::new).collect();
+            let kinds = followers.iter().map(|one| one.projection.kinds());
+            let reader = Reader::new(kinds.flatten().copied().collect(), parts.recent.clone());
+            Following {
+                parts: parts.clone(),
+                connector,
+                conn: None,
+                reader,
+                followers,
+            }
+        };
+        let rounds = Rounds::start(rounds, "projections", statement_max, make)?;
+        Ok(Self(rounds))
     }
 
     /// Ends it, and waits for a moment; what was not written is read again later.
     pub fn stop(self) {
-        drop(self.stop);
-        // The thread drops its sender at its end.
-        if self.stopped.recv_timeout(STOP_MAX) == Err(RecvTimeoutError::Timeout) {
-            log::debug!("the thread of the projections still waits for the database");
+        self.0.stop(STOP_MAX);
+    }
+}
+
+/// What the thread does again and again.
+struct Following {
+    parts: Arc<RunnerParts>,
+    connector: Connector,
+    conn: Option<Connection>,
+    reader: Reader,
+    followers: Vec<Follower>,
+}
+
+impl Round for Following {
+    fn round(&mut self) -> Duration {
+        let started_at = Instant::now();
+        match self.follow() {
+            Ok(pause) => pause.max((started_at.elapsed() * PAUSE_SHARE).min(PAUSE_MAX)),
+            Err(error) => {
+                log::debug!("projections: {error}");
+                self.conn = None;
+                self.reader.reconnect();
+                self.followers.iter_mut().for_each(Follower::forget);
+                // One that fails again and again lets the others go on.
+                self.followers.rotate_left(1);
+                RETRY_WAIT
+            }
         }
     }
 }
 
-/// One round over all projections; returns how long to pause.
-fn run(
-    parts: &RunnerParts,
-    conn: &mut Option<Connection>,
-    reader: &mut Reader,
-    followers: &mut [Follower],
-) -> Result<Duration, LeaseError> {
-    reader.begin_round();
-    let mut pause = Some(*POLL_INTERVAL.start());
-    for follower in followers {
-        let Some(lease) = parts.leases.held(follower.projection.job()) else {
-            follower.forget();
-            parts.metrics.projections.left(follower.projection.name());
-            continue;
-        };
-        let conn = match conn {
-            Some(conn) => conn,
-            None => conn.insert(connect(&parts.url, "projections", STATEMENT_TIMEOUT)?),
-        };
-        match follower.step(conn, reader, &lease, parts) {
-            Ok(true) => pause = None,
-            Ok(false) => {
-                let due = (follower.pace() / POLL_SHARE).min(*POLL_INTERVAL.end());
-                pause = pause.map(|pause| pause.max(due));
+impl Following {
+    /// One round over all projections; returns how long to pause.
+    fn follow(&mut self) -> Result<Duration, LeaseError> {
+        let (parts, metrics) = (&self.parts, &self.parts.rounds.metrics);
+        self.reader.begin_round();
+        let mut pause = Some(*POLL_INTERVAL.start());
+        for follower in &mut self.followers {
+            let Some(lease) = parts.leases.held(follower.projection.job()) else {
+                follower.forget();
+                metrics.projections.left(follower.projection.name());
+                continue;
+            };
+            let conn = match &mut self.conn {
+                Some(conn) => conn,
+                None => self.conn.insert(self.connector.connect()?),
+            };
+            match follower.step(conn, &mut self.reader, &lease, parts) {
+                Ok(true) => pause = None,
+                Ok(false) => {
+                    let due = (follower.pace() / POLL_SHARE).min(*POLL_INTERVAL.end());
+                    pause = pause.map(|pause| pause.max(due));
+                }
+                // Another server goes on with it.
+                Err(LeaseError::Lost(_)) => follower.forget(),
+                Err(error) => return Err(error),
             }
-            // Another server goes on with it.
-            Err(LeaseError::Lost(_)) => follower.forget(),
-            Err(error) => return Err(error),
         }
+        Ok(pause.unwrap_or_default())
     }
-    Ok(pause.unwrap_or_default())
 }
 
 /// One projection, and how far this server has read for it.
@@ -219,7 +215,7 @@ impl Follower {
             .is_none_or(|at| at.elapsed() >= LAG_INTERVAL)
         {
             let lag = conn.transaction(|conn| state::lag(conn, name))?;
-            parts.metrics.projections.show(name, lag);
+            parts.rounds.metrics.projections.show(name, lag);
             self.lag_shown_at = Some(Instant::now());
         }
         let cluster_id = reader.cluster_id(conn)?;

@@ -5,4 +5,4 @@ mod making;
 mod policy;
 mod purger;
 
-pub use purger::{Purger, prepare_partitions};
+pub use purger::{Purger, PurgerParts, prepare_partitions};

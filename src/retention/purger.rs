@@ -1,10 +1,9 @@
-//! The timer that makes partitions ahead and purges what is expired, on one
+//! The thread that makes partitions ahead and purges what is expired, on one
 //! server at a time.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -13,7 +12,7 @@ use super::making;
 use super::policy::{BATCH_MEMORY, Policy};
 use crate::cluster::{Job, Lease, LeaseError, Leases};
 use crate::config::Config;
-use crate::database::{Connection, DatabaseError, Pools};
+use crate::database::{Connection, Connector, DatabaseError, Round, Rounds, RoundsParts};
 use crate::metrics::Metrics;
 use crate::projections;
 use crate::store::expired;
@@ -28,8 +27,12 @@ const SLICES_MAX: usize = 100;
 /// Pause after a failure: mostly a query holds a lock on a partition.
 const RETRY_WAIT: Duration = Duration::from_secs(10);
 
-/// A run that takes longer waits for an answer that was lost on its way.
-const RUN_MAX: Duration = Duration::from_secs(3_600);
+/// A statement of ours may take so many times as long as one of a writer: it may go through a
+/// whole partition.
+const STATEMENT_SHARE: u32 = 10;
+
+/// Longest wait for the end of the thread.
+const STOP_MAX: Duration = Duration::from_secs(1);
 
 /// How often is looked whether a run is due.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -49,77 +52,76 @@ enum Strays {
     Some,
 }
 
-/// Purges each `PURGE_INTERVAL_S`, while this server holds the lease.
+/// What the purger needs from outside.
 #[derive(Debug)]
-pub struct Purger {
-    config: Arc<Config>,
-    metrics: Arc<Metrics>,
-    pools: Pools,
-    leases: Leases,
+pub struct PurgerParts {
+    /// How to reach the database.
+    pub rounds: RoundsParts,
+    /// All settings.
+    pub config: Arc<Config>,
+    /// The leases of this server.
+    pub leases: Leases,
+}
+
+/// The running thread: it purges each `PURGE_INTERVAL_S`, while this server holds the lease.
+#[derive(Debug)]
+pub struct Purger(Rounds);
+
+/// What the thread does again and again.
+struct Purging {
+    parts: Arc<PurgerParts>,
+    connector: Connector,
     due_at: Instant,
-    running: bool,
 }
 
 impl Purger {
-    /// The first run comes at once.
-    pub fn new(config: Arc<Config>, metrics: Arc<Metrics>, pools: Pools, leases: Leases) -> Self {
-        Self {
-            config,
-            metrics,
-            pools,
-            leases,
+    /// Starts the thread. The first run comes at once.
+    ///
+    /// # Errors
+    /// If the system allows no more threads.
+    pub fn start(parts: PurgerParts) -> std::io::Result<Self> {
+        let (rounds, parts) = (parts.rounds.clone(), Arc::new(parts));
+        let statement_max = parts.config.store.write_timeout * STATEMENT_SHARE;
+        let make = move |connector| Purging {
+            parts: parts.clone(),
+            connector,
             due_at: Instant::now(),
-            running: false,
-        }
+        };
+        let rounds = Rounds::start(rounds, "retention", statement_max, make)?;
+        Ok(Self(rounds))
     }
 
-    fn look(&mut self, ctx: &mut Context<Self>) {
-        let now = Instant::now();
-        let lease = self.leases.held(Job::Retention);
-        let waits = lease.is_none() && now < self.due_at + LEASE_WAIT;
-        if self.running || now < self.due_at || waits {
-            return;
-        }
-        self.running = true;
-        let (config, metrics, pools) = (
-            self.config.clone(),
-            self.metrics.clone(),
-            self.pools.clone(),
-        );
-        let done =
-            actix_web::web::block(move || purge(&config, &metrics, &pools, lease, Utc::now()));
-        let done = tokio::time::timeout(RUN_MAX, done);
-        ctx.spawn(done.into_actor(self).map(move |done, purger, _ctx| {
-            purger.running = false;
-            purger.due_at = now + purger.config.retention.interval;
-            let problem = match done {
-                Ok(Ok(Ok(Strays::None))) => return,
-                Ok(Ok(Ok(Strays::Some))) => {
-                    purger.due_at = now + purger.config.retention.interval.min(RETRY_WAIT);
-                    return;
-                }
-                // Another server goes on with it.
-                Ok(Ok(Err(LeaseError::Lost(_)))) => return,
-                Ok(Ok(Err(error))) => error.to_string(),
-                Ok(Err(cancelled)) => cancelled.to_string(),
-                Err(late) => late.to_string(),
-            };
-            purger.metrics.purge_failures.inc();
-            let wait = purger.config.retention.interval.min(RETRY_WAIT);
-            purger.due_at = Instant::now() + wait;
-            log::warn!(
-                "retention failed, next try in {} s: {problem}",
-                wait.as_secs()
-            );
-        }));
+    /// Ends it, and waits for a moment; what is left is for the next server that has the lease.
+    pub fn stop(self) {
+        self.0.stop(STOP_MAX);
     }
 }
 
-impl Actor for Purger {
-    type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(LOOK_INTERVAL, Self::look);
+impl Round for Purging {
+    fn round(&mut self) -> Duration {
+        let now = Instant::now();
+        let lease = self.parts.leases.held(Job::Retention);
+        let waits = lease.is_none() && now < self.due_at + LEASE_WAIT;
+        if now < self.due_at || waits {
+            return LOOK_INTERVAL;
+        }
+        let interval = self.parts.config.retention.interval;
+        let metrics = &self.parts.rounds.metrics;
+        self.due_at = match purge(&self.connector, &self.parts, lease, Utc::now()) {
+            // Another server goes on with it where the lease is lost.
+            Ok(Strays::None) | Err(LeaseError::Lost(_)) => now + interval,
+            Ok(Strays::Some) => now + interval.min(RETRY_WAIT),
+            Err(error) => {
+                metrics.purge_failures.inc();
+                let wait = interval.min(RETRY_WAIT);
+                log::warn!(
+                    "retention failed, next try in {} s: {error}",
+                    wait.as_secs()
+                );
+                Instant::now() + wait
+            }
+        };
+        LOOK_INTERVAL
     }
 }
 
@@ -155,13 +157,13 @@ fn policy(config: &Config) -> Policy {
 }
 
 fn purge(
-    config: &Config,
-    metrics: &Metrics,
-    pools: &Pools,
+    connector: &Connector,
+    parts: &PurgerParts,
     lease: Option<Lease>,
     now: DateTime<Utc>,
 ) -> Result<Strays, LeaseError> {
-    let mut conn = pools.control()?;
+    let (config, metrics) = (&parts.config, &parts.rounds.metrics);
+    let mut conn = connector.connect()?;
     if let Some(lease) = lease {
         purge_alone(&mut conn, config, metrics, &lease, now)?;
     }

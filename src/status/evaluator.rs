@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
@@ -15,8 +14,8 @@ use super::look::{self, Progress};
 use super::machine::Time;
 use super::outages::{Outage, Outages};
 use crate::cluster::{Job, Lease, LeaseError, Leases};
-use crate::config::{DatabaseUrl, StatusConfig};
-use crate::database::{Connection, connect};
+use crate::config::StatusConfig;
+use crate::database::{Connection, Connector, Round, Rounds, RoundsParts};
 use crate::metrics::{Metrics, NodeState};
 use crate::store::status::{self, ChainChange, NodeChange};
 
@@ -38,22 +37,17 @@ const PROGRESS_INTERVAL: TimeDelta = TimeDelta::seconds(5);
 /// What the evaluator needs from outside.
 #[derive(Debug)]
 pub struct EvaluatorParts {
-    /// The database.
-    pub url: DatabaseUrl,
+    /// How to reach the database.
+    pub rounds: RoundsParts,
     /// The leases of this server.
     pub leases: Leases,
     /// Thresholds.
     pub config: StatusConfig,
-    /// All metrics.
-    pub metrics: Arc<Metrics>,
 }
 
 /// The running thread.
 #[derive(Debug)]
-pub struct Evaluator {
-    stop: mpsc::Sender<()>,
-    stopped: mpsc::Receiver<()>,
-}
+pub struct Evaluator(Rounds);
 
 impl Evaluator {
     /// Starts the thread.
@@ -61,43 +55,46 @@ impl Evaluator {
     /// # Errors
     /// If the system allows no more threads.
     pub fn start(parts: EvaluatorParts) -> std::io::Result<Self> {
-        let (stop, told_to_stop) = mpsc::channel();
-        let (has_stopped, stopped) = mpsc::channel();
-        std::thread::Builder::new()
-            .name("status".to_owned())
-            .spawn(move || {
-                let _has_stopped = has_stopped;
-                let mut judge = None;
-                loop {
-                    let started_at = Instant::now();
-                    judge = parts.round(judge);
-                    let pause = INTERVAL.saturating_sub(started_at.elapsed());
-                    // The sender is dropped when it is time to stop.
-                    if told_to_stop.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
-                        return;
-                    }
-                }
-            })?;
-        Ok(Self { stop, stopped })
+        let (rounds, parts) = (parts.rounds.clone(), Arc::new(parts));
+        let make = move |connector| Judging {
+            parts: parts.clone(),
+            connector,
+            judge: None,
+        };
+        let rounds = Rounds::start(rounds, "status", STATEMENT_TIMEOUT, make)?;
+        Ok(Self(rounds))
     }
 
     /// Ends it, and waits for a moment; what was not kept is judged again.
     pub fn stop(self) {
-        drop(self.stop);
-        // The thread drops its sender at its end.
-        if self.stopped.recv_timeout(STOP_MAX) == Err(RecvTimeoutError::Timeout) {
-            log::debug!("the thread of the status still waits for the database");
-        }
+        self.0.stop(STOP_MAX);
     }
 }
 
-impl EvaluatorParts {
-    /// One round, with what is known from the last ones; none if there were none. Whatever
-    /// fails, the next round begins from what is kept.
-    fn round(&self, judge: Option<Judge>) -> Option<Judge> {
-        let Some(lease) = self.leases.held(Job::Status) else {
+/// What the thread does each second.
+struct Judging {
+    parts: Arc<EvaluatorParts>,
+    connector: Connector,
+    /// What is known from the last rounds; none if there were none.
+    judge: Option<Judge>,
+}
+
+impl Round for Judging {
+    fn round(&mut self) -> Duration {
+        let started_at = Instant::now();
+        self.judge = self.judged();
+        INTERVAL.saturating_sub(started_at.elapsed())
+    }
+}
+
+impl Judging {
+    /// One round; gives what is known after it. Whatever fails, the next round begins from
+    /// what is kept.
+    fn judged(&mut self) -> Option<Judge> {
+        let (metrics, judge) = (&self.parts.rounds.metrics, self.judge.take());
+        let Some(lease) = self.parts.leases.held(Job::Status) else {
             if judge.is_some() {
-                self.metrics.status.show(|_| 0);
+                metrics.status.show(|_| 0);
             }
             return None;
         };
@@ -107,21 +104,21 @@ impl EvaluatorParts {
             None => self.begin(),
         }
         .and_then(|mut judge| {
-            judge.round(&lease, &self.metrics)?;
+            judge.round(&lease, metrics)?;
             Ok(judge)
         });
         match judged {
             Ok(judge) => {
                 let took = started_at.elapsed().as_secs_f64();
-                self.metrics.status.round_seconds.observe(took);
-                self.metrics.status.show(|state| judge.fleet.count(state));
+                metrics.status.round_seconds.observe(took);
+                metrics.status.show(|state| judge.fleet.count(state));
                 Some(judge)
             }
             // Another server goes on with it.
             Err(LeaseError::Lost(_)) => None,
             Err(LeaseError::Database(error)) => {
                 log::debug!("status: {error}");
-                self.metrics.status.failures.inc();
+                metrics.status.failures.inc();
                 None
             }
         }
@@ -129,8 +126,8 @@ impl EvaluatorParts {
 
     /// Takes up what is kept.
     fn begin(&self) -> Result<Judge, LeaseError> {
-        let mut conn = connect(&self.url, "status", STATEMENT_TIMEOUT)?;
-        let mut fleet = Fleet::new(self.config.clone());
+        let mut conn = self.connector.connect()?;
+        let mut fleet = Fleet::new(self.parts.config.clone());
         let mut outages = Outages::default();
         let (progress, chains, watched) = conn.transaction(|conn| {
             let progress = look::progress(conn)?;

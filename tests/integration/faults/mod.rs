@@ -14,6 +14,7 @@ mod projections;
 mod promises;
 mod proxy;
 mod shutdown;
+mod watchdog;
 
 use std::time::{Duration, Instant};
 
