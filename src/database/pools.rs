@@ -10,6 +10,7 @@ use diesel::sql_types::Text;
 
 use super::DatabaseError;
 use super::connection::{Connection, begin};
+use super::replica::ReadFrom;
 use super::resilient_pool::{PoolOptions, ResilientPool};
 use super::rounds::Pulse;
 use crate::config::{DatabaseUrl, StoreConfig};
@@ -50,28 +51,35 @@ static PROCESS: LazyLock<String> =
 #[derive(Debug, Clone)]
 pub struct Pools {
     read: Arc<ResilientPool>,
+    /// For queries that a late replica cannot answer; the same without one.
+    read_primary: Arc<ResilientPool>,
     control: Arc<ResilientPool>,
 }
 
 impl Pools {
     /// Pools for the databases of `config`; `url` is where to write.
     pub fn new(url: &DatabaseUrl, config: &StoreConfig) -> Self {
-        let read_url = config.read_database_url.as_ref().unwrap_or(url);
-        let read = PoolOptions {
-            purpose: "queries",
-            url: with_parameters(read_url, "read"),
-            // Random reads of an SSD cost about as much as sequential ones.
-            begin: begin(&format!(
-                "SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {}; \
-                 SET LOCAL random_page_cost = 1.1",
-                config.statement_timeout.as_millis()
-            ))
-            .into(),
-            size: config.read_pool_size,
-            wait_max: config.read_pool_timeout,
-            // A query of several statements starts the last one within the time of one.
-            busy_max: config.read_pool_timeout + config.statement_timeout * 2 + CONNECT_TIME_MAX,
+        let read = |url: &DatabaseUrl| {
+            let options = PoolOptions {
+                purpose: "queries",
+                url: with_parameters(url, "read"),
+                // Random reads of an SSD cost about as much as sequential ones.
+                begin: begin(&format!(
+                    "SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {}; \
+                     SET LOCAL random_page_cost = 1.1",
+                    config.statement_timeout.as_millis()
+                ))
+                .into(),
+                size: config.read_pool_size,
+                wait_max: config.read_pool_timeout,
+                // A query of several statements starts the last one within the time of one.
+                busy_max: config.read_pool_timeout
+                    + config.statement_timeout * 2
+                    + CONNECT_TIME_MAX,
+            };
+            Arc::new(ResilientPool::new(options))
         };
+        let read_primary = read(url);
         let control = PoolOptions {
             purpose: "housekeeping",
             url: with_parameters(url, "control"),
@@ -81,7 +89,11 @@ impl Pools {
             busy_max: CONTROL_BUSY_MAX,
         };
         Self {
-            read: Arc::new(ResilientPool::new(read)),
+            read: match &config.read_database_url {
+                Some(replica) => read(replica),
+                None => read_primary.clone(),
+            },
+            read_primary,
             control: Arc::new(ResilientPool::new(control)),
         }
     }
@@ -91,9 +103,12 @@ impl Pools {
     ///
     /// # Errors
     /// [`DatabaseError::Unavailable`] if none is free in time, or the database is down.
-    pub fn read(&self, metrics: &Metrics) -> Result<Connection, DatabaseError> {
+    pub fn read(&self, from: ReadFrom, metrics: &Metrics) -> Result<Connection, DatabaseError> {
         let asked_at = Instant::now();
-        let connection = self.read.get();
+        let connection = match from {
+            ReadFrom::Replica => self.read.get(),
+            ReadFrom::Primary => self.read_primary.get(),
+        };
         let waited = asked_at.elapsed().as_secs_f64();
         metrics.read_pool_wait_seconds.observe(waited);
         self.show(metrics);

@@ -22,7 +22,8 @@ use super::access::Caller;
 use super::feed_dialect::{FeedDialect, Words};
 use super::feed_requests::FeedRequests;
 use super::subscription::Subscription;
-use super::{AppError, AppState};
+use super::{AppError, AppState, feed_history};
+use crate::database::ReadFrom;
 use crate::feed::{
     Ask, Delivery, Interest, Item, Join, MessagesRequest, Origin, RequestId, Since, SubscriberId,
     Topic, Update, Wish, read_request,
@@ -40,12 +41,6 @@ const SUBSCRIPTIONS_MAX: usize = 100;
 
 /// How often is looked whether windows are over.
 const WINDOWS_INTERVAL: Duration = Duration::from_millis(500);
-
-/// How often is looked whether the spool is empty.
-const SPOOL_INTERVAL: Duration = Duration::from_millis(250);
-
-/// A question is given up after so many times `CACHE_UPDATE_TIMEOUT_S`.
-const GIVE_UP: u32 = 4;
 
 type Context = ws::WebsocketContext<FeedSocket>;
 
@@ -119,6 +114,7 @@ struct FeedSocket {
 /// A history that is being read, counted in [`FeedSocket::histories`].
 struct OpenHistory {
     history: History,
+    from: ReadFrom,
     counted: Rc<()>,
 }
 
@@ -238,15 +234,20 @@ impl FeedSocket {
         let state = self.state.clone();
         let counted = self.histories.clone();
         let begun = async move {
-            wait_for_spool(&state).await;
+            let from = feed_history::wait(&state).await?;
             let limits = state.query_limits();
             let begin =
                 move |conn: &mut _| History::begin(conn, &filter, &since, sessions, &limits);
-            state.ask(begin).await
+            let history = state.ask_from(from, begin).await?;
+            Ok(OpenHistory {
+                history,
+                from,
+                counted,
+            })
         };
         let begun = begun.into_actor(self);
         ctx.spawn(begun.map(move |begun, socket, ctx| match begun {
-            Ok(history) => socket.go_on(subscription, OpenHistory { history, counted }, ctx),
+            Ok(open) => socket.go_on(subscription, open, ctx),
             Err(error) => socket.without_history(subscription, &error, ctx),
         }));
     }
@@ -260,6 +261,7 @@ impl FeedSocket {
         let state = self.state.clone();
         let OpenHistory {
             mut history,
+            from,
             counted,
         } = open;
         let step = async move {
@@ -267,13 +269,18 @@ impl FeedSocket {
                 let items = history.next(conn)?;
                 Ok((history, items))
             };
-            state.ask(step).await
+            state.ask_from(from, step).await
         };
         let step = step.into_actor(self);
         ctx.spawn(step.map(move |step, socket, ctx| match step {
             Ok((history, Some(items))) => {
                 socket.show_history(subscription, &items, ctx);
-                socket.go_on(subscription, OpenHistory { history, counted }, ctx);
+                let open = OpenHistory {
+                    history,
+                    from,
+                    counted,
+                };
+                socket.go_on(subscription, open, ctx);
             }
             Ok((_, None)) => socket.ask(Wish::Sync { subscription }, ctx),
             Err(error) => socket.without_history(subscription, &error, ctx),
@@ -376,26 +383,6 @@ impl FeedSocket {
         } else {
             ctx.ping(b"");
         }
-    }
-}
-
-/// Waits until nothing is on disk that belongs into the database, for at most
-/// four times `CACHE_UPDATE_TIMEOUT_S`.
-async fn wait_for_spool(state: &AppState) {
-    let slow_after = state.config.feed.slow_after;
-    let started_at = Instant::now();
-    let mut has_warned = false;
-    while state.server.has_spooled() {
-        let waited = started_at.elapsed();
-        if waited >= slow_after * GIVE_UP {
-            log::warn!("a history of the live feed is read although messages still wait on disk");
-            return;
-        }
-        if waited >= slow_after && !has_warned {
-            has_warned = true;
-            log::warn!("a history of the live feed waits for messages that are still on disk");
-        }
-        tokio::time::sleep(SPOOL_INTERVAL).await;
     }
 }
 

@@ -11,6 +11,7 @@ mod connections;
 mod error;
 mod extractors;
 mod feed_dialect;
+mod feed_history;
 mod feed_requests;
 mod feed_socket;
 mod guard;

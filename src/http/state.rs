@@ -12,7 +12,7 @@ use super::answer::Answer;
 use super::misdirected::Misdirected;
 use super::{AppError, OwnNames};
 use crate::config::Config;
-use crate::database::Pools;
+use crate::database::{Pools, ReadFrom};
 use crate::feed::{Hub, HubRequests};
 use crate::ingest::{Ingest, Sampler};
 use crate::metrics::Metrics;
@@ -112,8 +112,21 @@ impl AppState {
         T: Send + 'static,
         F: FnOnce(&mut PgConnection) -> Result<T, QueryError> + Send + 'static,
     {
+        self.ask_from(ReadFrom::Replica, work).await
+    }
+
+    /// Queries one of the databases.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub(super) async fn ask_from<T, F>(&self, from: ReadFrom, work: F) -> Result<T, AppError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut PgConnection) -> Result<T, QueryError> + Send + 'static,
+    {
         let store = self.store().ok_or_else(AppError::starting)?;
-        Ok(self.queries.run(&store.pools, &self.metrics, work).await?)
+        let asked = self.queries.run(from, &store.pools, &self.metrics, work);
+        Ok(asked.await?)
     }
 
     /// Queries the database, and makes its answer JSON on the same thread.

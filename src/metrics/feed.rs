@@ -59,6 +59,8 @@ pub struct FeedMetrics {
     pub messages_relayed: IntCounter,
     /// Seconds of a look at what other servers stored.
     pub look_seconds: Histogram,
+    /// Histories that a replica was too late for.
+    pub histories_past_replica: IntCounter,
     /// Nodes in the node table; zero without subscribers.
     pub nodes: IntGauge,
 }
@@ -74,6 +76,7 @@ impl FeedMetrics {
             delay_seconds: make.histogram("feed_delay_seconds", "Time from receiving a message to handing it to the connection of a subscriber; observed once for each group of messages.", &SECONDS_BUCKETS)?,
             messages_relayed: make.counter("feed_messages_relayed_total", "Messages of other servers of the same database that the live feed handed on.")?,
             look_seconds: make.histogram("feed_look_seconds", "Time in which the database says what other servers stored since the last look, without reading the messages.", &SECONDS_BUCKETS)?,
+            histories_past_replica: make.counter("feed_histories_past_replica_total", "Histories of the live feed that were read from DATABASE_URL, because READ_DATABASE_URL was later than 5 s or did not answer.")?,
             nodes: make.gauge("feed_nodes", "Nodes in the live table of all nodes; 0 while nobody looks.")?,
         })
     }

@@ -40,7 +40,7 @@ use diesel::result::{DatabaseErrorKind, Error};
 use tokio::sync::Semaphore;
 
 use crate::config::StoreConfig;
-use crate::database::{Connection, DatabaseError, Pools};
+use crate::database::{Connection, DatabaseError, Pools, ReadFrom};
 use crate::metrics::Metrics;
 
 /// Why a query has no answer.
@@ -144,6 +144,7 @@ impl Queries {
     /// `STATEMENT_TIMEOUT_S`.
     pub async fn run<T, F>(
         &self,
+        from: ReadFrom,
         pools: &Pools,
         metrics: &Arc<Metrics>,
         work: F,
@@ -155,7 +156,7 @@ impl Queries {
         let time_max = pools.read_time_max();
         let (pools, metrics, statement_max) = (pools.clone(), metrics.clone(), self.statement_max);
         self.in_place(time_max, move || {
-            let mut conn = pools.read(&metrics)?;
+            let mut conn = pools.read(from, &metrics)?;
             let started_at = Instant::now();
             conn.transaction(work)
                 .map_err(|error| judge(error, &mut conn, started_at, statement_max))

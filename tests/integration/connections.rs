@@ -5,7 +5,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use tetcore_analytics::config::{Config, DatabaseUrl};
-use tetcore_analytics::database::{DatabaseError, Pools};
+use tetcore_analytics::database::{DatabaseError, Pools, ReadFrom};
 use tetcore_analytics::messages::{Window, count_by_kind, windows};
 use tetcore_analytics::metrics::Metrics;
 
@@ -30,7 +30,7 @@ fn queries_cannot_write_and_leave_no_setting_behind() {
     let pools = Pools::new(&DatabaseUrl::new(db.url()), &config.unwrap().store);
     let metrics = Metrics::new().unwrap();
     let setting = |name: &str| format!("SELECT current_setting('{name}') AS value");
-    let mut conn = pools.read(&metrics).unwrap();
+    let mut conn = pools.read(ReadFrom::Replica, &metrics).unwrap();
     let within: QueryResult<Value> =
         conn.transaction(|conn| diesel::sql_query(setting("statement_timeout")).get_result(conn));
     assert_eq!(within.unwrap().value, "30s");

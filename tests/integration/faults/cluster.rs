@@ -55,11 +55,28 @@ impl Cluster {
         fs::set_permissions(&custom, fs::Permissions::from_mode(0o644)).unwrap();
     }
 
+    /// The user and group that PostgreSQL runs as.
+    pub(super) fn owner(&self) -> (u32, u32) {
+        let owner = fs::metadata(self.dir.path().join("postgres")).unwrap();
+        (owner.uid(), owner.gid())
+    }
+
+    /// Starts it again so that others can be replicas of it.
+    pub(super) fn allow_replicas(&mut self) {
+        self.stop();
+        self.customise("wal_level = replica\nmax_wal_senders = 4\n");
+        let access = self.dir.path().join("postgres/pg_hba.conf");
+        let mut rules = fs::read_to_string(&access).unwrap();
+        rules.push_str("host replication all 127.0.0.1/32 scram-sha-256\n");
+        fs::write(&access, rules).unwrap();
+        self.start_again();
+    }
+
     /// Puts tables that are made from now on into a new directory.
     pub(super) fn put_tables_in(&self, dir: &Path) {
         fs::create_dir(dir).unwrap();
-        let owner = fs::metadata(self.dir.path().join("postgres")).unwrap();
-        chown(dir, Some(owner.uid()), Some(owner.gid())).unwrap();
+        let (uid, gid) = self.owner();
+        chown(dir, Some(uid), Some(gid)).unwrap();
         let mut connection = self.connect().unwrap();
         for statement in [
             format!("CREATE TABLESPACE elsewhere LOCATION '{}'", dir.display()),

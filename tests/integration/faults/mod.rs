@@ -13,6 +13,7 @@ mod pooler;
 mod projections;
 mod promises;
 mod proxy;
+mod replica;
 mod shutdown;
 mod watchdog;
 

@@ -11,6 +11,8 @@ mod slow;
 
 use serde_json::{Value, json};
 
+pub use seam::play_and_subscribe;
+
 use crate::support::FakeNode;
 
 /// The `system.connected` of a node.

@@ -10,7 +10,7 @@ use super::{count, introduce, numbers, say};
 use crate::support::{ChaosProxy, FeedClient, TestApp, TestDb, wait_until};
 
 /// Sends numbered messages for a while and subscribes meanwhile, many times.
-fn play_and_subscribe(app: &TestApp, subscribers: u64) {
+pub fn play_and_subscribe(app: &TestApp, subscribers: u64) {
     let mut node = app.node("/submit");
     introduce(&mut node, 1, "peer", "chain");
     let total: u64 = 2_000;
