@@ -6,18 +6,21 @@
 # Where rustup puts cargo, for shells without it on PATH.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
+# Where cargo puts what it builds.
+built = $(or $(CARGO_TARGET_DIR),$(CARGO_BUILD_TARGET_DIR),target)
+
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Install what is missing, build in release mode, start the server
 	@.ci/install run
 	cargo build --release
-	@exec target/release/tetcore-analytics $(ARGS)
+	@exec $(built)/release/tetcore-analytics $(ARGS)
 
 demo: ## Send telemetry of made-up nodes to the server of `make run`, until Ctrl-C
 	@.ci/install build
 	@cargo build --quiet --release
-	@exec target/release/tetcore-analytics demo $(ARGS)
+	@exec $(built)/release/tetcore-analytics demo $(ARGS)
 
 test: ## Run all tests on a real PostgreSQL of their own
 	@.ci/install test
@@ -29,10 +32,10 @@ test: ## Run all tests on a real PostgreSQL of their own
 	cargo build --quiet --example with_postgres
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		.ci/find-browser >/dev/null || export NEXTEST_PROFILE=without-browser; \
-		exec target/debug/examples/with_postgres cargo nextest run --no-fail-fast $(ARGS); \
+		exec $(built)/debug/examples/with_postgres cargo nextest run --no-fail-fast $(ARGS); \
 	else \
 		.ci/find-browser >/dev/null || left_out='-- --skip pages::'; \
-		exec target/debug/examples/with_postgres cargo test --no-fail-fast $(ARGS) $$left_out; \
+		exec $(built)/debug/examples/with_postgres cargo test --no-fail-fast $(ARGS) $$left_out; \
 	fi
 
 lint: ## Check formatting, clippy, documentation and shell scripts
@@ -54,12 +57,12 @@ soak: ## Run the long tests (those that `make test` leaves out)
 	@.ci/install test
 	cargo build --quiet --example with_postgres
 	cargo test --quiet --release --test integration -- --ignored --list --skip pages::screenshots $(ARGS)
-	target/debug/examples/with_postgres cargo test --release --test integration -- --ignored --skip pages::screenshots --nocapture --test-threads 1 $(ARGS)
+	$(built)/debug/examples/with_postgres cargo test --release --test integration -- --ignored --skip pages::screenshots --nocapture --test-threads 1 $(ARGS)
 
 screenshots: ## Make the pictures of all pages in docs/screenshots
 	@.ci/install screenshots
 	cargo build --quiet --example with_postgres
-	target/debug/examples/with_postgres cargo test --quiet --test integration -- --ignored --exact pages::screenshots::make --nocapture
+	$(built)/debug/examples/with_postgres cargo test --quiet --test integration -- --ignored --exact pages::screenshots::make --nocapture
 
 audit: ## Check licences, sources, duplicates and advisories of the dependencies
 	@if ! cargo deny --version >/dev/null 2>&1; then \

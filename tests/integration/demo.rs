@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{FakeNode, TestApp, wait_until};
+use crate::support::{FakeNode, TestApp, skip, wait_until};
 
 fn demo(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tetcore-analytics"));
@@ -90,5 +90,44 @@ fn a_node_with_a_mistyped_path_is_named_with_the_right_line() {
     for path in ["/", "/submit", "/submit/", "/audit/"] {
         let (_, answer) = FakeNode::try_connect(app.port(), path);
         assert!(answer.starts_with("HTTP/1.1 101 "), "{path}: {answer}");
+    }
+}
+
+/// Where cargo is told to put what it builds, the commands of the README find it.
+#[test]
+fn commands_of_make_run_what_cargo_has_built_wherever_that_is() {
+    if Command::new("make").arg("--version").output().is_err() {
+        return skip("there is no make");
+    }
+    let commands = |target: &str, directory: Option<&str>| {
+        let mut make = Command::new("make");
+        make.args(["--dry-run", target])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env_remove("CARGO_TARGET_DIR")
+            .env_remove("CARGO_BUILD_TARGET_DIR")
+            // That of a make around the tests.
+            .env_remove("MAKEFLAGS");
+        if let Some(directory) = directory {
+            make.env("CARGO_TARGET_DIR", directory);
+        }
+        let planned = make.output().unwrap();
+        assert!(planned.status.success(), "{planned:?}");
+        String::from_utf8(planned.stdout).unwrap()
+    };
+    for (target, program) in [
+        ("run", "release/tetcore-analytics"),
+        ("demo", "release/tetcore-analytics demo"),
+        ("test", "debug/examples/with_postgres"),
+        ("soak", "debug/examples/with_postgres"),
+        ("screenshots", "debug/examples/with_postgres"),
+    ] {
+        let elsewhere = commands(target, Some("/elsewhere"));
+        assert!(
+            elsewhere.contains(&format!("/elsewhere/{program}")),
+            "{elsewhere}"
+        );
+        assert!(!elsewhere.contains("target/"), "{elsewhere}");
+        let here = commands(target, None);
+        assert!(here.contains(&format!("target/{program}")), "{here}");
     }
 }
