@@ -1,13 +1,15 @@
-//! Output of the log: a thread writes it, so that no other waits for its reader. A full or
-//! closed pipe and a full disk cost lines, and nothing else.
+//! Output of the log: a thread writes it, so that no other waits for its reader or its disk. A
+//! full or closed pipe, a full disk and one that hangs cost lines, and nothing else.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use prometheus::IntCounter;
 
 /// Lines that may wait to be written.
 const WAITING_MAX: usize = 1_024;
@@ -19,13 +21,16 @@ const LINE_BYTES_MAX: usize = 16_384;
 const PATIENCE: Duration = Duration::from_secs(1);
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
-static OUTPUT: OnceLock<SyncSender<Line>> = OnceLock::new();
-static LOST: AtomicU64 = AtomicU64::new(0);
+/// How long a line waits to be in its file: one that takes lines at all takes them in
+/// microseconds.
+const FILE_PATIENCE: Duration = Duration::from_millis(100);
+
+static OUTPUT: OnceLock<LogOutput> = OnceLock::new();
 
 /// A message to the thread.
 enum Line {
-    /// A line for standard error.
-    Log(Vec<u8>),
+    /// A line for the log; answers when it is written, if that is waited for.
+    Log(Vec<u8>, Option<SyncSender<()>>),
     /// A line for standard output.
     Say(String),
     /// Answers when all lines before are written.
@@ -33,35 +38,78 @@ enum Line {
 }
 
 /// Takes lines of the log; a line that finds no place is lost, and counted.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct LogOutput {
-    /// A file takes a line or refuses it, and so is written at once.
+    lines: SyncSender<Line>,
+    state: Arc<State>,
+    /// The log is a file: what is logged is in it at once, also if the process is killed then.
     is_file: bool,
 }
 
+/// What the thread and those that log share.
+#[derive(Debug, Default)]
+struct State {
+    /// Lines that were lost since the log last said so.
+    lost: AtomicU64,
+    /// Counts them in `/metrics`, once that is there.
+    counter: OnceLock<IntCounter>,
+    /// The file takes no lines: none waits for it.
+    hangs: AtomicBool,
+}
+
 impl LogOutput {
-    /// Starts the thread that writes.
+    /// Starts the thread that writes to standard error.
     ///
     /// # Errors
     /// If there can be no thread.
     pub fn start() -> io::Result<Self> {
-        let (lines, written) = sync_channel(WAITING_MAX);
-        let thread = thread::Builder::new().name("log".to_owned());
-        thread.spawn(move || write_all(&written))?;
+        let output = Self::to(io::stderr(), is_file())?;
         // It is started once.
-        OUTPUT.set(lines).ok();
-        Ok(Self { is_file: is_file() })
+        OUTPUT.set(output.clone()).ok();
+        Ok(output)
+    }
+
+    fn to(log: impl Write + Send + 'static, is_file: bool) -> io::Result<Self> {
+        let (lines, written) = sync_channel(WAITING_MAX);
+        let state = Arc::new(State::default());
+        let thread = thread::Builder::new().name("log".to_owned());
+        let seen = state.clone();
+        thread.spawn(move || write_all(log, &written, &seen))?;
+        Ok(Self {
+            lines,
+            state,
+            is_file,
+        })
+    }
+
+    fn log(&self, line: &[u8]) {
+        let mut shown = line.get(..LINE_BYTES_MAX).unwrap_or(line).to_vec();
+        if shown.len() < line.len() {
+            shown.push(b'\n');
+        }
+        if !self.is_file || self.state.hangs.load(Ordering::Relaxed) {
+            return self.hand_over(Line::Log(shown, None));
+        }
+        let (answer, written) = sync_channel(1);
+        self.hand_over(Line::Log(shown, Some(answer)));
+        if written.recv_timeout(FILE_PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            self.state.hangs.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn hand_over(&self, line: Line) {
+        if self.lines.try_send(line).is_err() {
+            self.state.lost.fetch_add(1, Ordering::Relaxed);
+            if let Some(counter) = self.state.counter.get() {
+                counter.inc();
+            }
+        }
     }
 }
 
 impl Write for LogOutput {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.is_file {
-            log_line(line);
-        } else {
-            let shown = line.get(..LINE_BYTES_MAX).unwrap_or(line);
-            hand_over(Line::Log(shown.to_vec()));
-        }
+        self.log(line);
         Ok(line.len())
     }
 
@@ -70,19 +118,32 @@ impl Write for LogOutput {
     }
 }
 
+/// Lines that are lost from now on are counted here too.
+pub(super) fn count_in(counter: IntCounter) {
+    if let Some(output) = OUTPUT.get() {
+        output.state.counter.set(counter).ok();
+    }
+}
+
 /// Writes a line to standard output, for a person who starts the server.
 pub(super) fn say(line: String) {
-    hand_over(Line::Say(line));
+    if let Some(output) = OUTPUT.get() {
+        output.hand_over(Line::Say(line));
+    }
 }
 
 /// Waits until all lines are written, for a second at most: before the process ends.
 pub fn finish() {
     let (answer, written) = channel();
     let deadline = Instant::now() + PATIENCE;
-    let Some(lines) = OUTPUT.get() else {
+    let Some(output) = OUTPUT.get() else {
         return;
     };
-    while lines.try_send(Line::Written(answer.clone())).is_err() {
+    while output
+        .lines
+        .try_send(Line::Written(answer.clone()))
+        .is_err()
+    {
         if Instant::now() > deadline {
             return;
         }
@@ -94,23 +155,21 @@ pub fn finish() {
         .ok();
 }
 
-fn hand_over(line: Line) {
-    let is_lost = OUTPUT
-        .get()
-        .is_none_or(|lines| lines.try_send(line).is_err());
-    if is_lost {
-        LOST.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-fn write_all(lines: &Receiver<Line>) {
+fn write_all(mut log: impl Write, lines: &Receiver<Line>, state: &State) {
+    // There is no other place to say that this one takes nothing.
+    let mut log = |line: &[u8]| log.write_all(line).ok();
     for line in lines {
-        let lost = LOST.swap(0, Ordering::Relaxed);
+        let lost = state.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            log_line(format!("{lost} lines are lost: they were not read in time\n").as_bytes());
+            log(format!("{lost} lines are lost: they were not read in time\n").as_bytes());
         }
         match line {
-            Line::Log(line) => log_line(&line),
+            Line::Log(line, answer) => {
+                log(&line);
+                state.hangs.store(false, Ordering::Relaxed);
+                // The waiter may have given up.
+                answer.map(|answer| answer.send(()));
+            }
             Line::Say(line) => {
                 let mut output = io::stdout();
                 // It may have no reader.
@@ -124,13 +183,90 @@ fn write_all(lines: &Receiver<Line>) {
     }
 }
 
-fn log_line(line: &[u8]) {
-    // There is no other place to tell that this one takes nothing.
-    io::stderr().write_all(line).ok();
-}
-
 fn is_file() -> bool {
     let copy = io::stderr().as_fd().try_clone_to_owned();
     let metadata = copy.and_then(|copy| std::fs::File::from(copy).metadata());
     metadata.is_ok_and(|metadata| metadata.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Waits in `write` until it may go on.
+    struct Hanging {
+        may_write: Receiver<()>,
+        written: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Hanging {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            // An error: the disk is there again.
+            self.may_write.recv().ok();
+            self.written.lock().unwrap().extend_from_slice(line);
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_log_file_that_hangs_costs_lines_which_are_counted() {
+        let (go_on, may_write) = channel();
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let disk = Hanging {
+            may_write,
+            written: written.clone(),
+        };
+        let output = LogOutput::to(disk, true).unwrap();
+        let counter = IntCounter::new("lost", "lost").unwrap();
+        output.state.counter.set(counter.clone()).unwrap();
+        // It keeps nobody, however much is logged.
+        let lines = 3 * WAITING_MAX;
+        for number in 0..lines {
+            output.log(format!("{number}\n").as_bytes());
+        }
+        let lost = usize::try_from(counter.get()).unwrap();
+        // The thread has one of the others.
+        assert!(
+            (lines - WAITING_MAX - 1..=lines - WAITING_MAX).contains(&lost),
+            "{lost}"
+        );
+        drop(go_on);
+        let (answer, answered) = channel();
+        while output
+            .lines
+            .try_send(Line::Written(answer.clone()))
+            .is_err()
+        {
+            thread::yield_now();
+        }
+        answered.recv().unwrap();
+        let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        assert!(text.contains(&format!("{lost} lines are lost")), "{text}");
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_reads_keeps_nobody() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let output = LogOutput::to(writer, false).unwrap();
+        let line = vec![b'x'; 2 * LINE_BYTES_MAX];
+        output.log(&line);
+        // It is a line, though it is cut.
+        let mut first = vec![0; LINE_BYTES_MAX + 1];
+        reader.read_exact(&mut first).unwrap();
+        assert_eq!(
+            first.iter().position(|byte| *byte == b'\n'),
+            Some(LINE_BYTES_MAX)
+        );
+        for _ in 0..2 * WAITING_MAX {
+            output.log(&line);
+        }
+        assert!(output.state.lost.load(Ordering::Relaxed) > 0);
+    }
 }

@@ -105,6 +105,7 @@ pub fn run(config: Config) -> Result<(), ApplicationError> {
 
 async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), ApplicationError> {
     let metrics = Arc::new(Metrics::new()?);
+    log_output::count_in(metrics.log_lines_lost.clone());
     panics::install(metrics.clone());
     let identity = Identity::take(&config.store.data_dir)?;
     let kinds = Arc::new(Kinds::new(config.store.kinds_max, metrics.clone()));

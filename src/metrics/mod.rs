@@ -152,6 +152,8 @@ pub struct Metrics {
     pub spool_failures: IntCounter,
     /// Panics that were caught.
     pub panics: IntCounter,
+    /// Lines of the log that were lost.
+    pub log_lines_lost: IntCounter,
     trouble: Mutex<Option<String>>,
     /// Kinds of messages in the dictionary beside the known ones.
     pub kinds: IntGauge,
@@ -320,6 +322,7 @@ impl Metrics {
             spool_written: make.counter("store_spool_written_total", "Batches that were put into the spool.")?,
             spool_torn: make.counter("store_spool_torn_total", "Batches in the spool that a crash or the disk had torn.")?,
             spool_failures: make.counter("store_spool_failures_total", "Tries to use the spool that failed.")?,
+            log_lines_lost: make.counter("log_lines_lost_total", "Lines of the log that were lost, because its reader or its disk did not take them in time.")?,
             panics: make.counter("panics_total", "Mistakes in the program that were caught.")?,
             trouble: Mutex::default(),
             kinds: make.gauge("store_kinds", "Kinds of messages in the dictionary beside the known ones.")?,

@@ -40,7 +40,10 @@ fn jobs_go_on_when_their_connections_fall_silent_for_good() {
     let purged = app.metric("retention_purge_seconds_count");
     proxy.forget_connections();
     locker.batch_execute("ROLLBACK").unwrap();
-    let silent_at = app.db.texts("SELECT clock_timestamp()::text AS value").remove(0);
+    let silent_at = app
+        .db
+        .texts("SELECT clock_timestamp()::text AS value")
+        .remove(0);
     count(&mut node, 1, 0..10);
     wait_long(&app, "the heart beats", || {
         app.db.count(&format!(
