@@ -30,7 +30,7 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::database::LostThreads;
 use crate::feed::{self, Demand, Hub, HubParts, RemoteParts};
-use crate::http::{AppState, StoreHandle};
+use crate::http::{self, AppState, StoreHandle};
 use crate::ingest::{Ingest, IngestParts};
 use crate::messages::Recent;
 use crate::metrics::Metrics;
@@ -227,6 +227,7 @@ fn hub_parts(
         metrics: metrics.clone(),
         update_interval: config.feed.update_interval,
         expiry: config.feed.expiry,
+        write_nodes: http::write_nodes,
     }
 }
 

@@ -36,7 +36,7 @@ mod windows;
 
 pub use cursor::Cursor;
 pub use filter::Filter;
-pub use hub::{Hub, HubParts};
+pub use hub::{Hub, HubParts, WriteNodes};
 pub use hub_requests::HubRequests;
 pub use item::{Item, Items};
 pub use messages::{Ask, Demand, Departed, Join, Wish};

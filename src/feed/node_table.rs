@@ -1,7 +1,7 @@
 //! The table of all nodes as it is now: what each is, and what it reported last.
 //! Pure: time is passed in. Kept while there are subscriptions, and a while longer.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,16 +10,12 @@ use serde::Deserialize;
 
 use super::blocks::Blocks;
 use super::origin::Origin;
-use super::shared::Weigh;
 use crate::ids::SessionId;
 use crate::store::SessionRow;
 use crate::telemetry::{Block, Reading};
 
 /// Nodes in the table; far more than the largest network has.
 pub(super) const NODES_MAX: usize = 100_000;
-
-/// Memory of a changed row until it is sent, bytes: most of the row is shared.
-const ROW_BYTES: usize = 400;
 
 /// What a node reported last; what it never reported is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -100,12 +96,6 @@ pub struct NodeChanged {
     pub with_unknown: bool,
 }
 
-impl Weigh for Vec<NodeChanged> {
-    fn bytes(&self) -> usize {
-        ROW_BYTES * self.len()
-    }
-}
-
 #[derive(Debug)]
 struct Entry {
     node: Arc<NodeState>,
@@ -120,6 +110,8 @@ pub(super) struct NodeTable {
     changed: HashSet<Arc<str>>,
     /// Some of those that changed are new, or have values from the database.
     has_new: bool,
+    /// Those that changed before, of which the rows are being taken, and whether there are new ones.
+    due: (VecDeque<Arc<str>>, bool),
     blocks: Blocks,
 }
 
@@ -131,7 +123,7 @@ impl NodeTable {
 
     /// Whether there are nodes, or values from the database, that have not been shown yet.
     pub(super) fn has_new(&self) -> bool {
-        self.has_new
+        self.has_new || self.due.1
     }
 
     /// Takes over the state of a session.
@@ -269,20 +261,39 @@ impl NodeTable {
         self.changed.insert(peer_id.into());
     }
 
-    /// The rows that changed since the last time.
-    pub(super) fn take_changes(&mut self) -> Vec<NodeChanged> {
-        self.has_new = false;
-        let mut rows = Vec::with_capacity(self.changed.len());
-        for peer_id in std::mem::take(&mut self.changed) {
-            if let Some(entry) = self.nodes.get_mut(&peer_id) {
-                rows.push(NodeChanged {
-                    peer_id,
-                    node: entry.node.clone(),
-                    parts: std::mem::take(&mut entry.changed),
-                    with_unknown: true,
-                });
-            }
+    /// Whether rows are left that changed before those that were taken last.
+    pub(super) fn has_due(&self) -> bool {
+        !self.due.0.is_empty()
+    }
+
+    /// The rows that changed since the last time, at most so many; the rest come first the
+    /// next time.
+    pub(super) fn take_changes(&mut self, rows_max: usize) -> Vec<NodeChanged> {
+        if self.due.0.is_empty() {
+            let changed = std::mem::take(&mut self.changed);
+            self.due = (changed.into_iter().collect(), self.has_new);
+            self.has_new = false;
         }
+        let mut rows = Vec::new();
+        while rows.len() < rows_max
+            && let Some(peer_id) = self.due.0.pop_front()
+        {
+            let Some(entry) = self.nodes.get_mut(&peer_id) else {
+                continue;
+            };
+            let parts = std::mem::take(&mut entry.changed);
+            // It changed again while it was due, and was taken then.
+            if parts == Parts::default() {
+                continue;
+            }
+            rows.push(NodeChanged {
+                peer_id,
+                node: entry.node.clone(),
+                parts,
+                with_unknown: true,
+            });
+        }
+        self.due.1 &= self.has_due();
         rows
     }
 
@@ -373,4 +384,61 @@ impl NodeValues {
 
 fn differs<T: PartialEq>(known: Option<T>, reported: Option<T>) -> bool {
     reported.is_some() && known != reported
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ConnectionId;
+    use crate::telemetry::{HardwareBenchmark, NodeFacts};
+
+    fn session(number: i64, revision: i64) -> SessionRow {
+        SessionRow {
+            id: SessionId(number),
+            ip_addr: String::new(),
+            created_at: DateTime::UNIX_EPOCH,
+            audit: false,
+            node_id: Some(1),
+            connection_id: ConnectionId(1),
+            server_id: "server".to_owned(),
+            facts: NodeFacts {
+                peer_id: Some(number.to_string()),
+                name: Some(revision.to_string()),
+                ..NodeFacts::default()
+            },
+            hardware: HardwareBenchmark::default(),
+            last_seen_at: DateTime::UNIX_EPOCH,
+            disconnected_at: None,
+            disconnect_reason: None,
+            revision,
+        }
+    }
+
+    #[test]
+    fn changes_are_taken_in_parts_each_row_once_and_none_waits_for_ever() {
+        let mut table = NodeTable::default();
+        for number in 0..10 {
+            table.session(&session(number, 1));
+        }
+        let mut seen = HashSet::new();
+        for (revision, rows) in [(2, 4), (3, 4), (4, 2)] {
+            // Some change all the time.
+            for number in 0..4 {
+                table.session(&session(number, revision));
+            }
+            assert!(table.has_new());
+            let taken = table.take_changes(4);
+            assert_eq!(taken.len(), rows);
+            seen.extend(taken.into_iter().map(|row| row.peer_id));
+        }
+        assert_eq!(
+            seen.len(),
+            10,
+            "all that are new, whatever changed meanwhile"
+        );
+        assert!(!table.has_new() && !table.has_due());
+        let again = table.take_changes(100);
+        assert!(again.iter().all(|row| row.parts.facts && !row.parts.best));
+        assert!(table.take_changes(100).is_empty());
+    }
 }

@@ -12,7 +12,7 @@ use bytestring::ByteString;
 const COPIES: usize = 3;
 
 /// Bytes that wait for one subscriber until it counts as slow; one update may be larger.
-const WAITING_MAX: usize = 8 << 20;
+pub(super) const WAITING_MAX: usize = 8 << 20;
 
 /// Bytes that wait for all subscribers: with more, each one that has not taken what it
 /// was given counts as slow.
@@ -113,6 +113,12 @@ impl<T: Weigh> Shared<T> {
         let text = write(&self.value);
         texts.push((form, text.clone()));
         text
+    }
+}
+
+impl Weigh for ByteString {
+    fn bytes(&self) -> usize {
+        self.len()
     }
 }
 

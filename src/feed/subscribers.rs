@@ -1,16 +1,16 @@
 //! Subscribers: the bounded queue of each, and what it missed.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::Recipient;
 use actix::prelude::SendError;
+use bytestring::ByteString;
 use tokio::sync::oneshot;
 
 use super::cursor::Cursor;
 use super::item::Items;
-use super::node_table::NodeChanged;
 use super::sessions::Presence;
 use super::shared::{Charge, Shared, Waiting};
 use crate::metrics::{FeedMetrics, MissReason};
@@ -48,8 +48,8 @@ pub enum Update {
     },
     /// Rows of the table of all nodes.
     Nodes {
-        /// The rows.
-        rows: Arc<Shared<Vec<NodeChanged>>>,
+        /// The rows, written by the hub, for the threads of subscribers read nodes too.
+        rows: Arc<Shared<ByteString>>,
         /// All nodes have been shown.
         is_complete: bool,
     },
@@ -95,8 +95,10 @@ pub(super) struct Listening {
 #[derive(Debug, Default)]
 pub(super) struct NodesView {
     pub(super) chain: Option<String>,
-    /// What is left of its snapshot.
-    pub(super) left: VecDeque<Arc<str>>,
+    /// The nodes of its snapshot; none before its first turn.
+    pub(super) keys: Option<Arc<[Arc<str>]>>,
+    /// So many of them have been sent.
+    pub(super) sent: usize,
     /// It missed changes, and needs another snapshot.
     pub(super) is_behind: bool,
     /// It has been shown rows before, which may have fields that are unknown now.
@@ -116,6 +118,8 @@ pub(super) struct Subscriber {
     refused: Option<(Instant, usize)>,
     pub(super) messages: HashMap<u64, Listening>,
     pub(super) nodes: Option<NodesView>,
+    /// It is among those that are not through with their snapshot.
+    pub(super) is_queued: bool,
     pub(super) presence: Option<Option<String>>,
 }
 
@@ -133,6 +137,7 @@ impl Subscriber {
             refused: None,
             messages: HashMap::new(),
             nodes: None,
+            is_queued: false,
             presence: None,
         }
     }
@@ -157,8 +162,7 @@ impl Subscriber {
     /// Sends an update if there is room for it.
     pub(super) fn offer(&mut self, update: Update, now: Instant) -> bool {
         let bytes = update.bytes();
-        if !self.waiting.has_room(bytes, &self.waiting_total) {
-            self.refuse(now);
+        if !self.has_room(bytes, now) {
             return false;
         }
         let charge = self.waiting.charge(bytes);
@@ -171,6 +175,21 @@ impl Subscriber {
             self.refuse(now);
         }
         sent.is_ok()
+    }
+
+    /// Whether there is room for so many bytes more.
+    pub(super) fn has_room(&mut self, bytes: usize, now: Instant) -> bool {
+        let has_room = self.waiting.has_room(bytes, &self.waiting_total);
+        if !has_room {
+            self.refuse(now);
+        }
+        has_room
+    }
+
+    /// Bytes that wait for it.
+    #[cfg(test)]
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.waiting.bytes()
     }
 
     fn refuse(&mut self, now: Instant) {

@@ -12,7 +12,7 @@ use crate::feed::{
 };
 use crate::telemetry::hide_addresses;
 
-/// Rows of nodes, and comings and goings, look the same for all.
+/// Comings and goings look the same for all.
 const FOR_ALL: Form = Form(0);
 
 /// The words of answers, where they differ.
@@ -92,11 +92,7 @@ impl FeedDialect {
     }
 
     /// Rows of the table of all nodes.
-    pub(super) fn nodes(self, rows: &Shared<Vec<NodeChanged>>, is_complete: bool) -> ByteString {
-        let rows = rows.text(FOR_ALL, |rows| {
-            let rows: Vec<Value> = rows.iter().map(node).collect();
-            json!(rows).to_string().into()
-        });
+    pub(super) fn nodes(self, rows: &str, is_complete: bool) -> ByteString {
         let now = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
         format!("{{\"nodes\":{rows},\"now\":\"{now}\",\"complete\":{is_complete}}}").into()
     }
@@ -219,6 +215,12 @@ fn presence(one: &Presence) -> Value {
         "at": one.at,
         "reason": reason,
     })
+}
+
+/// Rows of the table of all nodes, as a list; they look the same for all.
+pub fn write_nodes(rows: &[NodeChanged]) -> ByteString {
+    let rows: Vec<Value> = rows.iter().map(node).collect();
+    json!(rows).to_string().into()
 }
 
 fn node(changed: &NodeChanged) -> Value {

@@ -36,6 +36,7 @@ pub use browsers::OwnNames;
 pub use compression::compression;
 pub use connections::{Connections, HttpConnection, KEEP_ALIVE};
 pub use error::AppError;
+pub use feed_dialect::write_nodes;
 pub use guard::{cors, guard};
 pub use handover::HandedOver;
 pub use health::problems;

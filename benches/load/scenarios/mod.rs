@@ -1,5 +1,6 @@
 //! What is tried, one file each, and what they share.
 
+mod crowd;
 mod feed;
 mod flat;
 mod history;
@@ -25,7 +26,7 @@ pub(crate) type Scenario = fn(Options, &mut Report) -> Outcome<()>;
 
 /// The scenarios of a name on the command line.
 pub(crate) fn chosen(name: &str) -> Outcome<Vec<Scenario>> {
-    let all: [(&str, Scenario); 11] = [
+    let all: [(&str, Scenario); 12] = [
         ("flat", flat::run),
         ("steady", steady::run),
         ("projections", projections::run),
@@ -33,6 +34,7 @@ pub(crate) fn chosen(name: &str) -> Outcome<Vec<Scenario>> {
         ("rollups", rollups::run),
         ("purge", purge::run),
         ("feed", feed::run),
+        ("crowd", crowd::run),
         ("remote", remote::run),
         ("takeover", takeover::run),
         ("status", status::run),

@@ -51,19 +51,19 @@ impl Hub {
             }
             Wish::Nodes(chain) => {
                 let sessions = &self.sessions;
-                let watched = self.watched.get_or_insert_with(|| {
+                self.watched.get_or_insert_with(|| {
                     let mut watched = Watched::default();
                     sessions.open().for_each(|row| watched.table.session(row));
                     // A new subscriber gets all rows anyway.
-                    watched.table.take_changes();
+                    watched.table.take_changes(usize::MAX);
                     watched
                 });
                 let view = NodesView {
-                    left: watched.table.keys(chain.as_deref()).into(),
                     chain,
                     ..NodesView::default()
                 };
                 subscriber.nodes = Some(view);
+                self.snapshots.add(id, subscriber);
                 self.want(|demand| demand.nodes = true);
             }
             Wish::NoNodes => subscriber.nodes = None,

@@ -1,6 +1,7 @@
 //! The hub: an actor, on a thread of its own, that fans out to subscribers.
 
 mod listen;
+mod snapshots;
 mod table;
 
 use std::collections::{HashMap, VecDeque};
@@ -8,6 +9,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, MessageResult};
+use bytestring::ByteString;
 use chrono::Utc;
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
@@ -16,13 +18,14 @@ use super::channels::Channels;
 use super::cursor::Positions;
 use super::item::{Item, Items};
 use super::messages::{Ask, Demand, Departed, Join, RemoteChanges, Seed};
-use super::node_table::NodeTable;
+use super::node_table::{NodeChanged, NodeTable};
 use super::sessions::{Presence, Sessions};
 use super::shared::{Shared, Waiting};
 use super::subscribers::{Subscriber, SubscriberId};
 use crate::ids::{KindIndex, MessageId};
 use crate::metrics::{FeedMetrics, Metrics, MissReason};
 use crate::store::{Batch, Kinds, SessionRow, UNLISTED};
+use snapshots::Snapshots;
 use table::Watched;
 
 /// Batches and requests that may wait for the hub. A batch that waits stays in
@@ -43,6 +46,9 @@ const RECENT_MAX: usize = 4_096;
 /// for the messages that this server receives.
 const TICKS: u32 = 4;
 
+/// Writes rows of the table of all nodes, as a list.
+pub type WriteNodes = fn(&[NodeChanged]) -> ByteString;
+
 /// What the hub needs from outside.
 #[derive(Debug, Clone)]
 pub struct HubParts {
@@ -56,6 +62,8 @@ pub struct HubParts {
     pub update_interval: Duration,
     /// `CACHE_EXPIRY_S`.
     pub expiry: Duration,
+    /// The form of rows for subscribers.
+    pub write_nodes: WriteNodes,
 }
 
 /// Fans messages out to the subscribers that want them.
@@ -69,6 +77,7 @@ pub struct Hub {
     /// What waits for all of them.
     waiting: Waiting,
     watched: Option<Watched>,
+    snapshots: Snapshots,
     presences: Vec<Presence>,
     recent: VecDeque<Weak<Batch>>,
     positions: Positions,
@@ -94,6 +103,7 @@ impl Hub {
                 last_subscriber: 0,
                 waiting: Waiting::default(),
                 watched: None,
+                snapshots: Snapshots::default(),
                 presences: Vec::new(),
                 recent: VecDeque::new(),
                 positions: Positions::default(),
@@ -248,7 +258,8 @@ impl Hub {
         self.hand_on_presences(now);
         self.catch_up(now);
         self.tick = (self.tick + 1) % TICKS;
-        if self.tick == 0 {
+        let has_due = |watched: &Watched| watched.table.has_due();
+        if self.tick == 0 || self.watched.as_ref().is_some_and(has_due) {
             self.show_nodes(now);
         }
         let lost: Vec<SubscriberId> = self

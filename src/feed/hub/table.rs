@@ -5,24 +5,29 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{AsyncContext, Context};
+use bytestring::ByteString;
 
-use super::Hub;
+use super::{Hub, WriteNodes};
 use crate::feed::node_table::{NodeChanged, NodeTable};
 use crate::feed::sessions::Presence;
 use crate::feed::shared::{Shared, Waiting};
-use crate::feed::subscribers::{NodesView, Subscriber, Update};
+use crate::feed::subscribers::Update;
 
 /// Rows of the table in one text.
-const CHUNK: usize = 500;
+pub(super) const CHUNK: usize = 500;
 
-/// Between two parts of a snapshot, so that others are served in between.
+/// Rows of one update: more take longer to write than the hub can be kept from its other work.
+/// A row that changes while it is due is sent once.
+const CHANGES_MAX: usize = 4 * CHUNK;
+
+/// Between two turns of snapshots, so that others are served in between.
 const LOOK_PAUSE: Duration = Duration::from_millis(1);
 
 /// Until it goes on where no subscriber had room for the next part.
 const FULL_PAUSE: Duration = Duration::from_millis(20);
 
 /// Rows for several subscribers.
-type Rows = Arc<Shared<Vec<NodeChanged>>>;
+pub(super) type Rows = Arc<Shared<ByteString>>;
 
 /// The table of all nodes, while it is shown.
 #[derive(Debug, Default)]
@@ -31,6 +36,25 @@ pub(super) struct Watched {
     /// All that the database has of it is in it.
     pub(super) is_complete: bool,
     unwatched_since: Option<Instant>,
+    /// The nodes of each chain that was asked for, as they were after the last update.
+    lists: HashMap<Option<String>, Keys>,
+}
+
+/// Nodes, in the order in which they are sent.
+type Keys = Arc<[Arc<str>]>;
+
+impl Watched {
+    /// The nodes of a chain, or all, and whether they had to be looked for. What joins them later
+    /// is among the changes of the next update, which all get.
+    pub(super) fn keys(&mut self, chain: Option<&str>) -> (Keys, bool) {
+        let chain = chain.map(str::to_owned);
+        if let Some(keys) = self.lists.get(&chain) {
+            return (keys.clone(), false);
+        }
+        let keys: Keys = self.table.keys(chain.as_deref()).into();
+        self.lists.insert(chain, keys.clone());
+        (keys, true)
+    }
 }
 
 impl Hub {
@@ -55,24 +79,31 @@ impl Hub {
         }
     }
 
-    /// Sends the next part of their snapshot to subscribers that are not through with
-    /// it; the part after it follows once other requests had their turn.
+    /// Sends the next parts of their snapshots to subscribers that are not through with
+    /// them; the parts after those follow once other requests had their turn.
     pub(super) fn look_on(&mut self, ctx: &mut Context<Self>) {
-        let now = Instant::now();
-        let Some(watched) = &self.watched else {
+        let Some(watched) = self.watched.as_mut().filter(|_| !self.is_looking) else {
             return;
         };
-        let (mut has_more, mut has_room) = (false, false);
-        for subscriber in self.subscribers.values_mut() {
-            if let Some(mut view) = subscriber.nodes.take() {
-                has_room |= look_on(watched, subscriber, &mut view, &self.waiting, now);
-                has_more |= !view.left.is_empty();
-                subscriber.nodes = Some(view);
-            }
+        if self.snapshots.is_empty() {
+            return;
         }
-        if has_more && !self.is_looking {
+        let now = Instant::now();
+        let (snapshots, subscribers) = (&mut self.snapshots, &mut self.subscribers);
+        let turn = snapshots.turn(
+            subscribers,
+            watched,
+            self.parts.write_nodes,
+            &self.waiting,
+            now,
+        );
+        if turn.has_more {
             self.is_looking = true;
-            let pause = if has_room { LOOK_PAUSE } else { FULL_PAUSE };
+            let pause = if turn.has_sent() {
+                LOOK_PAUSE
+            } else {
+                FULL_PAUSE
+            };
             ctx.run_later(pause, |hub, ctx| {
                 hub.is_looking = false;
                 hub.look_on(ctx);
@@ -101,20 +132,27 @@ impl Hub {
         if !is_watched {
             return;
         }
-        let changes = watched.table.take_changes();
+        let changes = watched.table.take_changes(CHANGES_MAX);
+        watched.lists.clear();
         let mut of_chains: HashMap<Option<String>, Vec<Rows>> = HashMap::new();
-        for subscriber in self.subscribers.values_mut() {
+        for (id, subscriber) in &mut self.subscribers {
             let Some(mut view) = subscriber.nodes.take() else {
                 continue;
             };
             if view.is_behind {
-                view.left = watched.table.keys(view.chain.as_deref()).into();
+                view.keys = None;
                 view.is_again = true;
                 view.is_behind = false;
+                self.snapshots.add(*id, subscriber);
             } else {
-                let parts = of_chains
-                    .entry(view.chain.clone())
-                    .or_insert_with(|| in_parts(&changes, view.chain.as_deref(), &self.waiting));
+                let parts = of_chains.entry(view.chain.clone()).or_insert_with(|| {
+                    in_parts(
+                        &changes,
+                        view.chain.as_deref(),
+                        self.parts.write_nodes,
+                        &self.waiting,
+                    )
+                });
                 for rows in parts {
                     let update = Update::Nodes {
                         rows: rows.clone(),
@@ -129,43 +167,16 @@ impl Hub {
 }
 
 /// The rows that changed on a chain, in parts.
-fn in_parts(changes: &[NodeChanged], chain: Option<&str>, waiting: &Waiting) -> Vec<Rows> {
+fn in_parts(
+    changes: &[NodeChanged],
+    chain: Option<&str>,
+    write: WriteNodes,
+    waiting: &Waiting,
+) -> Vec<Rows> {
     let is_on = |one: &&NodeChanged| chain.is_none_or(|chain| one.node.is_on(chain));
     let admitted: Vec<NodeChanged> = changes.iter().filter(is_on).cloned().collect();
     admitted
         .chunks(CHUNK)
-        .map(|rows| Shared::new(rows.to_vec(), waiting))
+        .map(|rows| Shared::new(write(rows), waiting))
         .collect()
-}
-
-/// Sends the next part of a snapshot; whether there was room.
-fn look_on(
-    watched: &Watched,
-    subscriber: &mut Subscriber,
-    view: &mut NodesView,
-    waiting: &Waiting,
-    now: Instant,
-) -> bool {
-    let count = view.left.len().min(CHUNK);
-    let is_last = count == view.left.len();
-    // A client that stops there has all nodes, also those that came meanwhile.
-    let has_all = watched.is_complete && !watched.table.has_new() && !view.is_behind;
-    let is_complete = view.is_complete || (is_last && has_all);
-    if count == 0 && view.is_complete == is_complete {
-        return false;
-    }
-    let keys = view.left.iter().take(count);
-    let rows: Vec<NodeChanged> = keys
-        .filter_map(|key| watched.table.row(key, view.is_again))
-        .collect();
-    let update = Update::Nodes {
-        rows: Shared::new(rows, waiting),
-        is_complete,
-    };
-    let has_room = subscriber.offer(update, now);
-    if has_room {
-        view.left.drain(..count);
-        view.is_complete |= is_complete;
-    }
-    has_room
 }

@@ -1,5 +1,6 @@
 //! Many subscribers that connect or leave at once, and one that sends requests without end.
 
+use std::collections::HashSet;
 use std::io::{ErrorKind, Write};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,12 +8,16 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
+use socket2::SockRef;
 
 use super::{count, introduce, numbers, say};
 use crate::support::{FIN, FakeNode, FeedClient, TEXT, TestApp, frame, wait_until};
 
 /// Memory that a connection may cost while it sends as fast as it can.
 const GROWTH_MAX: u64 = 64 << 20;
+
+/// Pages that are open when a deployment restarts.
+const CROWD: u32 = 500;
 
 /// Requests to write together.
 const TOGETHER: usize = 1_000;
@@ -144,10 +149,80 @@ fn a_limit_holds_for_those_that_come_in_the_same_moment() {
     }
 }
 
+/// Enters nodes that came and went, with names of so many bytes.
+fn enter_nodes(app: &TestApp, count: usize, name_bytes: usize) {
+    app.db.execute(&format!(
+        "INSERT INTO peer_connections (id, ip_addr, peer_id, created_at, audit, name, chain, version, authority, startup_time, implementation, \
+           connection_id, server_id, genesis_hash, last_seen_at, disconnected_at, disconnect_reason) \
+         SELECT -i, '10.0.0.1', 'gone-' || i, now() - interval '2 hours', false, repeat('x', {name_bytes}), 'Chain', '1.0.0', false, '0', 'substrate-node', \
+           -i, 'before', '0x01', now() - interval '1 hour', now() - interval '1 hour', 'closed_by_node' FROM generate_series(1, {count}) i; \
+         INSERT INTO nodes (peer_id, genesis_hash, name, chain, session_id, session_at, first_session_id, first_seen_at, last_seen_at, online, since, disconnect_reason, best_height, best_at) \
+         SELECT peer_id, genesis_hash, name, chain, id, created_at, id, created_at, last_seen_at, false, disconnected_at, disconnect_reason, 1, created_at \
+         FROM peer_connections WHERE server_id = 'before'; \
+         ANALYZE peer_connections; ANALYZE nodes"
+    ));
+}
+
+/// Reads the table of all nodes until it is complete; the number of nodes.
+fn read_table(feed: &mut FeedClient) -> usize {
+    let mut nodes = HashSet::new();
+    loop {
+        let answer = feed.next_with("nodes");
+        let rows = answer["nodes"].as_array().unwrap().iter();
+        nodes.extend(rows.map(|row| row["peer_id"].as_str().unwrap().to_owned()));
+        if answer["complete"] == true {
+            return nodes.len();
+        }
+    }
+}
+
+#[test]
+fn readers_of_a_large_table_who_read_nothing_hold_a_bounded_part_of_it() {
+    let nodes = 5_000;
+    let app = TestApp::builder().env("CLIENT_TIMEOUT_S", 60).start();
+    // A reader gets 20 MB.
+    enter_nodes(&app, nodes, 4_000);
+    let subscribe = json!({"topic": "nodes", "interest": "subscribe"});
+    let mut first = FeedClient::connect(&app);
+    first.ask(&subscribe);
+    assert_eq!(read_table(&mut first), nodes);
+    let before = app.memory_peak();
+    let mut slow: Vec<FeedClient> = (0..20).map(|_| FeedClient::connect(&app)).collect();
+    for feed in &mut slow {
+        let socket = SockRef::from(feed.stream());
+        socket.set_recv_buffer_size(256 << 10).unwrap();
+        feed.ask(&subscribe);
+    }
+    let mut quick = FeedClient::connect(&app);
+    quick.ask(&subscribe);
+    assert_eq!(read_table(&mut quick), nodes);
+    let growth = app.memory_peak() - before;
+    eprintln!("{} MiB more", growth >> 20);
+    assert!(growth < 200 << 20, "{} MiB more", growth >> 20);
+    // Reading late is no reason to get less; those that read nothing for 30 s are given up.
+    for feed in slow.iter_mut().take(3) {
+        assert_eq!(read_table(feed), nodes);
+    }
+}
+
+/// Ends what runs beside a test, also if that fails.
+struct OnDrop<'a>(&'a AtomicBool);
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A deployment restarts while many pages are open.
 #[test]
 fn a_crowd_that_subscribes_at_once_silences_nobody() {
-    let app = TestApp::builder().env("CONNECTIONS_PER_IP_MAX", 0).start();
+    // Pages that read nothing yet are not given up meanwhile.
+    let app = TestApp::builder()
+        .env("CONNECTIONS_PER_IP_MAX", 0)
+        .env("CLIENT_TIMEOUT_S", 60)
+        .start();
+    enter_nodes(&app, 1_000, 20);
     let mut node = app.node("/submit");
     introduce(&mut node, 1, "peer", "chain");
     let mut reader = FeedClient::connect(&app);
@@ -161,11 +236,12 @@ fn a_crowd_that_subscribes_at_once_silences_nobody() {
             while !is_over.load(Ordering::Relaxed) {
                 count(&mut node, 1, sent..sent + 5);
                 sent += 5;
-                thread::sleep(Duration::from_millis(5));
+                thread::sleep(Duration::from_millis(20));
             }
             sent
         });
-        let mut crowd: Vec<FeedClient> = (0..200).map(|_| FeedClient::connect(&app)).collect();
+        let _ends_it = OnDrop(&is_over);
+        let mut crowd: Vec<FeedClient> = (0..CROWD).map(|_| FeedClient::connect(&app)).collect();
         for (number, page) in crowd.iter_mut().enumerate() {
             for topic in ["nodes", "presence"] {
                 page.ask(&json!({"topic": topic, "interest": "subscribe"}));
@@ -175,7 +251,7 @@ fn a_crowd_that_subscribes_at_once_silences_nobody() {
             }
         }
         wait_until("all have subscribed", || {
-            app.metric("feed_subscriptions") == 200.0 * 12.0 + 1.0
+            app.metric("feed_subscriptions") == f64::from(CROWD) * 12.0 + 1.0
         });
         is_over.store(true, Ordering::Relaxed);
         sender.join().unwrap()
