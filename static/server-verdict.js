@@ -173,6 +173,14 @@ const FAULTS = {
     words: ["writer replaced", "writers replaced"], now: "attention", later: "note",
     advice: "The database did not answer within DB_WRITE_TIMEOUT_S. Check it for locks and a slow disk.",
   },
+  database_threads_lost_total: {
+    words: ["connection of a job replaced", "connections of jobs replaced"], now: "attention", later: "note",
+    advice: "An answer of the database was lost: something between the two acknowledges and passes nothing on. The log names the job.",
+  },
+  log_lines_lost_total: {
+    words: ["line of the log lost", "lines of the log lost"], now: "attention", later: "note",
+    advice: "Its reader or its disk did not take them in time.",
+  },
   retention_failures_total: {
     words: ["failed retention run", "failed retention runs"], now: "attention", later: "attention",
     advice: "Expired messages are not purged, or partitions not created ahead. The log says why.",

@@ -22,8 +22,11 @@ pub(super) async fn watch(config: Arc<Config>, metrics: Arc<Metrics>, pools: Poo
     let mut warned = false;
     loop {
         let (of, seen, pools) = (config.clone(), metrics.clone(), pools.clone());
-        let looked = actix_web::web::block(move || look(&of, &seen, &pools, is_own)).await;
-        if let (Ok(Some(warning)), false) = (looked, warned) {
+        let time_max = pools.control_time_max();
+        let looked = actix_web::web::block(move || look(&of, &seen, &pools, is_own));
+        // An answer that was lost never comes.
+        let looked = tokio::time::timeout(time_max, looked).await;
+        if let (Ok(Ok(Some(warning))), false) = (looked, warned) {
             log::warn!("{warning}");
             warned = true;
         }

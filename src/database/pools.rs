@@ -129,6 +129,12 @@ impl Pools {
         self.control.get()
     }
 
+    /// Longest regular time from requesting such a connection to returning it; beyond it
+    /// the connection counts as hung.
+    pub fn control_time_max(&self) -> Duration {
+        self.control.options().busy_max
+    }
+
     /// Sets the metrics of the read pool.
     pub fn show(&self, metrics: &Metrics) {
         let state = self.read.state();

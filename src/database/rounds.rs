@@ -42,13 +42,13 @@ pub trait Round {
 pub struct RoundsParts {
     /// The database.
     pub url: DatabaseUrl,
-    /// Learns when too many threads wait in vain.
+    /// Signalled when too many threads wait in vain.
     pub lost: LostThreads,
     /// All metrics.
     pub metrics: Arc<Metrics>,
 }
 
-/// Says that threads which wait in vain are too many for this process.
+/// The signal that more threads wait in vain than this process may have.
 #[derive(Debug, Clone, Default)]
 pub struct LostThreads(Arc<Notify>);
 
