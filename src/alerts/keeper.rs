@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -16,9 +15,8 @@ use super::evaluation::{Changes, Evaluation, Key, Open};
 use super::finding::{self, Finding};
 use super::payload;
 use crate::cluster::{Job, Lease, LeaseError, Leases};
-use crate::config::{DatabaseUrl, NotifyConfig, Severity, StatusConfig};
-use crate::database::connect;
-use crate::metrics::Metrics;
+use crate::config::{NotifyConfig, Severity, StatusConfig};
+use crate::database::{Connection, Connector, Round, Rounds, RoundsParts};
 use crate::store::alerts::{self, AlertRow, NewAlert};
 use crate::store::outbox::{self, NewDelivery};
 
@@ -49,8 +47,8 @@ pub enum TargetKind {
 /// What the keeper needs from outside.
 #[derive(Debug)]
 pub struct KeeperParts {
-    /// The database.
-    pub url: DatabaseUrl,
+    /// How to reach the database.
+    pub rounds: RoundsParts,
     /// The leases of this server.
     pub leases: Leases,
     /// Thresholds of the status.
@@ -59,16 +57,11 @@ pub struct KeeperParts {
     pub notify: NotifyConfig,
     /// Names of the targets.
     pub targets: Vec<(String, TargetKind)>,
-    /// All metrics.
-    pub metrics: Arc<Metrics>,
 }
 
 /// The running thread.
 #[derive(Debug)]
-pub struct Keeper {
-    stop: mpsc::Sender<()>,
-    stopped: mpsc::Receiver<()>,
-}
+pub struct Keeper(Rounds);
 
 #[derive(QueryableByName)]
 struct State {
@@ -85,119 +78,132 @@ impl Keeper {
     /// # Errors
     /// If the system allows no more threads.
     pub fn start(parts: KeeperParts) -> std::io::Result<Self> {
-        let (stop, stop_requested) = mpsc::channel();
-        let (has_stopped, stopped) = mpsc::channel();
-        std::thread::Builder::new()
-            .name("alerts".to_owned())
-            .spawn(move || {
-                let _has_stopped = has_stopped;
-                let mut round = None;
-                loop {
-                    let started_at = Instant::now();
-                    round = parts.round(round);
-                    let pause = INTERVAL.saturating_sub(started_at.elapsed());
-                    // The sender is dropped when it is time to stop.
-                    if stop_requested.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
-                        return;
-                    }
-                }
-            })?;
-        Ok(Self { stop, stopped })
+        let (rounds, parts) = (parts.rounds.clone(), Arc::new(parts));
+        let make = move |connector| Keeping {
+            parts: parts.clone(),
+            connector,
+            known: None,
+        };
+        let rounds = Rounds::start(rounds, "alerts", STATEMENT_TIMEOUT, make)?;
+        Ok(Self(rounds))
     }
 
     /// Ends it, and waits for a moment.
     pub fn stop(self) {
-        drop(self.stop);
-        // The thread drops its sender at its end.
-        if self.stopped.recv_timeout(STOP_MAX) == Err(RecvTimeoutError::Timeout) {
-            log::debug!("the thread of the alerts still waits for the database");
-        }
+        self.0.stop(STOP_MAX);
     }
 }
 
+/// What the thread does twice a second.
+struct Keeping {
+    parts: Arc<KeeperParts>,
+    connector: Connector,
+    /// What is known from the last rounds; none if there were none.
+    known: Option<Known>,
+}
+
 /// What is kept between rounds.
-struct Round {
-    conn: PgConnection,
+struct Known {
+    conn: Connection,
     evaluation: Evaluation,
     of_chains: Vec<Finding>,
     chains_at: Option<Instant>,
     partitions_at: Option<Instant>,
 }
 
-impl KeeperParts {
+impl Round for Keeping {
+    fn round(&mut self) -> Duration {
+        let started_at = Instant::now();
+        self.known = self.kept();
+        INTERVAL.saturating_sub(started_at.elapsed())
+    }
+}
+
+impl Keeping {
     /// One round; whatever fails, the next one begins anew.
-    fn round(&self, round: Option<Round>) -> Option<Round> {
-        let Some(lease) = self.leases.held(Job::Alerts) else {
-            self.metrics.alerts.show(|_| 0);
+    fn kept(&mut self) -> Option<Known> {
+        let (metrics, known) = (&self.parts.rounds.metrics.alerts, self.known.take());
+        let Some(lease) = self.parts.leases.held(Job::Alerts) else {
+            if known.is_some() {
+                metrics.show(|_| 0);
+            }
             return None;
         };
-        let begun = match round {
-            Some(round) => Ok(round),
-            None => connect(&self.url, "alerts", STATEMENT_TIMEOUT).map(|conn| Round {
-                conn,
-                evaluation: Evaluation::default(),
-                of_chains: Vec::new(),
-                chains_at: None,
-                partitions_at: None,
-            }),
+        let known = match known {
+            Some(known) => Ok(known),
+            None => self.begin(),
         };
-        let done = begun.map_err(LeaseError::from).and_then(|mut round| {
-            self.judge(&mut round, &lease)?;
-            Ok(round)
+        let done = known.and_then(|mut known| {
+            self.parts.judge(&mut known, &lease)?;
+            Ok(known)
         });
         match done {
-            Ok(round) => Some(round),
+            Ok(known) => Some(known),
             // Another server goes on with it.
             Err(LeaseError::Lost(_)) => None,
             Err(LeaseError::Database(error)) => {
                 log::debug!("alerts: {error}");
-                self.metrics.alerts.failures.inc();
+                metrics.failures.inc();
                 None
             }
         }
     }
 
-    fn judge(&self, round: &mut Round, lease: &Lease) -> Result<(), LeaseError> {
-        let conn = &mut round.conn;
+    fn begin(&self) -> Result<Known, LeaseError> {
+        Ok(Known {
+            conn: self.connector.connect()?,
+            evaluation: Evaluation::default(),
+            of_chains: Vec::new(),
+            chains_at: None,
+            partitions_at: None,
+        })
+    }
+}
+
+impl KeeperParts {
+    fn judge(&self, known: &mut Known, lease: &Lease) -> Result<(), LeaseError> {
+        let conn = &mut known.conn;
         let is_due =
             |at: Option<Instant>, interval| at.is_none_or(|at: Instant| at.elapsed() >= interval);
-        if is_due(round.partitions_at, PARTITIONS_INTERVAL) {
+        if is_due(known.partitions_at, PARTITIONS_INTERVAL) {
             lease.transaction(conn, |conn| {
                 Ok(outbox::keep_partitions(conn, Utc::now().date_naive())?)
             })?;
-            round.partitions_at = Some(Instant::now());
+            known.partitions_at = Some(Instant::now());
         }
-        let state: State = diesel::sql_query(include_str!("state.sql")).get_result(conn)?;
+        if is_due(known.chains_at, CHAINS_INTERVAL) {
+            known.of_chains = conn.transaction(|conn| finding::of_chains(conn, &self.status))?;
+            known.chains_at = Some(Instant::now());
+        }
+        let (state, mut found, open) = conn.transaction(|conn| {
+            let state: State = diesel::sql_query(include_str!("state.sql")).get_result(conn)?;
+            let found = finding::of_nodes(conn, &self.status)?;
+            QueryResult::Ok((state, found, alerts::open(conn)?))
+        })?;
         if !state.is_judged {
             return Ok(());
         }
-        if is_due(round.chains_at, CHAINS_INTERVAL) {
-            round.of_chains = finding::of_chains(conn, &self.status)?;
-            round.chains_at = Some(Instant::now());
-        }
-        let mut found = finding::of_nodes(conn, &self.status)?;
-        found.extend(round.of_chains.iter().cloned());
-        let known = alerts::open(conn)?;
-        let open = known.iter().map(|alert| {
-            let open = Open {
+        found.extend(known.of_chains.iter().cloned());
+        let by_key = open.iter().map(|alert| {
+            let known = Open {
                 id: alert.id,
                 flaps: alert.flaps,
                 absent_since: alert.absent_since,
             };
-            ((alert.rule.clone(), alert.key.clone()), open)
+            ((alert.rule.clone(), alert.key.clone()), known)
         });
-        let open: HashMap<Key, Open> = open.collect();
-        let changes = round
+        let by_key: HashMap<Key, Open> = by_key.collect();
+        let changes = known
             .evaluation
-            .judge(found, &open, &self.notify.rules, state.now);
-        self.show(&known);
-        let waits = |alert: &AlertRow| !alert.delivered && !alert.silenced;
-        if changes == Changes::default() && !known.iter().any(waits) {
+            .judge(found, &by_key, &self.notify.rules, state.now);
+        self.show(&open);
+        let waits = |alert: &AlertRow| !alert.delivered && !alert.silenced && self.is_grave(alert);
+        if changes == Changes::default() && !open.iter().any(waits) {
             return Ok(());
         }
-        lease.transaction(conn, |conn| self.keep(conn, &changes, &known, state.now))?;
+        lease.transaction(conn, |conn| self.keep(conn, &changes, &open, state.now))?;
         for fire in &changes.fire {
-            self.metrics.alerts.fired(fire.severity);
+            self.rounds.metrics.alerts.fired(fire.severity);
         }
         Ok(())
     }
@@ -286,7 +292,7 @@ impl KeeperParts {
     }
 
     fn show(&self, open: &[AlertRow]) {
-        self.metrics.alerts.show(|severity| {
+        self.rounds.metrics.alerts.show(|severity| {
             let of = open
                 .iter()
                 .filter(|alert| alert.severity == severity.label());

@@ -88,21 +88,19 @@ impl Jobs {
         };
         let targets = of(webhooks, TargetKind::Webhook);
         let alerts = Keeper::start(KeeperParts {
-            url: database.url.clone(),
+            rounds: rounds.clone(),
             leases: leases.clone(),
             status: config.status.clone(),
             notify: config.notify.clone(),
             targets: targets
                 .chain(of(alertmanagers, TargetKind::Alertmanager))
                 .collect(),
-            metrics: metrics.clone(),
         })?;
         let notify = Workers::start(&WorkersParts {
-            url: database.url.clone(),
+            rounds: rounds.clone(),
             leases: leases.clone(),
             config: config.notify.clone(),
             alertmanager: alerts::payload::alertmanager,
-            metrics: metrics.clone(),
         })?;
         let purger = Purger::start(PurgerParts {
             rounds,

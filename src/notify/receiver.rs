@@ -24,7 +24,7 @@ pub(super) enum Verdict {
 }
 
 /// A kind of target.
-pub(super) trait Receiver: Send {
+pub(super) trait Receiver: Send + Sync {
     /// Most deliveries of one attempt.
     fn batch_max(&self) -> i64;
 

@@ -1,7 +1,6 @@
 //! The threads that deliver, one for each target.
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -14,8 +13,8 @@ use super::client::Client;
 use super::receiver::{Receiver, Verdict};
 use super::webhook::Webhook;
 use crate::cluster::{Job, Leases};
-use crate::config::{DatabaseUrl, NotifyConfig, TargetUrl};
-use crate::database::{DatabaseError, connect};
+use crate::config::{NotifyConfig, TargetUrl};
+use crate::database::{Connection, Connector, DatabaseError, Round, Rounds, RoundsParts};
 use crate::metrics::{DeliveryResult, Metrics};
 use crate::store::alerts::{self, AlertRow};
 use crate::store::outbox::{self, Delivery};
@@ -41,24 +40,19 @@ const STOP_MAX: Duration = Duration::from_secs(1);
 /// What the workers need from outside.
 #[derive(Debug)]
 pub struct WorkersParts {
-    /// The database.
-    pub url: DatabaseUrl,
+    /// How to reach the database.
+    pub rounds: RoundsParts,
     /// The leases of this server.
     pub leases: Leases,
     /// What goes outwards.
     pub config: NotifyConfig,
     /// What an Alertmanager is sent of an alert.
     pub alertmanager: fn(&AlertRow) -> serde_json::Value,
-    /// All metrics.
-    pub metrics: Arc<Metrics>,
 }
 
 /// The running threads.
 #[derive(Debug)]
-pub struct Workers {
-    stop: Vec<mpsc::Sender<()>>,
-    stopped: mpsc::Receiver<()>,
-}
+pub struct Workers(Vec<Rounds>);
 
 /// Names of the webhooks and of the Alertmanagers, by their places in the settings.
 pub fn target_names(config: &NotifyConfig) -> (Vec<String>, Vec<String>) {
@@ -80,102 +74,97 @@ impl Workers {
     pub fn start(parts: &WorkersParts) -> std::io::Result<Self> {
         let config = &parts.config;
         let (webhooks, alertmanagers) = target_names(config);
-        let mut targets: Vec<(String, TargetUrl, Box<dyn Receiver>)> = Vec::new();
+        let mut targets: Vec<(String, TargetUrl, Arc<dyn Receiver>)> = Vec::new();
         for (name, url) in webhooks.into_iter().zip(&config.webhooks) {
             let (url, keys) = (url.clone(), config.webhook_keys.clone());
-            targets.push((name, url.clone(), Box::new(Webhook { url, keys })));
+            targets.push((name, url.clone(), Arc::new(Webhook { url, keys })));
         }
         for (name, url) in alertmanagers.into_iter().zip(&config.alertmanagers) {
             let url = url.clone();
-            targets.push((name, url.clone(), Box::new(Alertmanager { url })));
+            targets.push((name, url.clone(), Arc::new(Alertmanager { url })));
         }
-        let (has_stopped, stopped) = mpsc::channel();
-        let mut stop = Vec::new();
-        for (name, url, receiver) in targets {
-            let worker = Worker {
+        let workers = targets.into_iter().map(|(name, url, receiver)| {
+            let target = Arc::new(Target {
                 address_hash: hash(&url),
                 name,
                 receiver,
                 client: Client::new(config.timeout, config.allow_private),
                 timeout: config.timeout,
-                url: parts.url.clone(),
                 leases: parts.leases.clone(),
                 alertmanager: parts.alertmanager,
-                metrics: parts.metrics.clone(),
+                metrics: parts.rounds.metrics.clone(),
+            });
+            let make = move |connector| Worker {
+                target: target.clone(),
+                connector,
                 conn: None,
                 is_gone: false,
                 backlog_at: None,
                 resent_at: None,
             };
-            let (sender, stop_requested) = mpsc::channel();
-            let has_stopped = has_stopped.clone();
-            std::thread::Builder::new()
-                .name(worker.name.clone())
-                .spawn(move || {
-                    let _has_stopped = has_stopped;
-                    worker.run(&stop_requested);
-                })?;
-            stop.push(sender);
-        }
-        Ok(Self { stop, stopped })
+            Rounds::start(parts.rounds.clone(), "notify", STATEMENT_TIMEOUT, make)
+        });
+        Ok(Self(workers.collect::<std::io::Result<_>>()?))
     }
 
     /// Ends them, and waits for a moment; what is under way is delivered again later if
     /// it is not confirmed.
     pub fn stop(self) {
-        drop(self.stop);
-        // Each thread drops its sender at its end.
-        if self.stopped.recv_timeout(STOP_MAX) == Err(RecvTimeoutError::Timeout) {
-            log::debug!("a delivery is still under way");
+        let until = Instant::now() + STOP_MAX;
+        for worker in self.0 {
+            worker.stop(until.saturating_duration_since(Instant::now()));
         }
     }
 }
 
-struct Worker {
+/// A target, and what its worker needs.
+struct Target {
     name: String,
     address_hash: String,
-    receiver: Box<dyn Receiver>,
+    receiver: Arc<dyn Receiver>,
     client: Client,
     timeout: Duration,
-    url: DatabaseUrl,
     leases: Leases,
     alertmanager: fn(&AlertRow) -> serde_json::Value,
     metrics: Arc<Metrics>,
-    conn: Option<PgConnection>,
-    /// It answered that it is gone.
+}
+
+/// What the thread of a target does again and again.
+struct Worker {
+    target: Arc<Target>,
+    connector: Connector,
+    conn: Option<Connection>,
+    /// The target answered that it is gone.
     is_gone: bool,
     backlog_at: Option<Instant>,
     resent_at: Option<Instant>,
 }
 
-impl Worker {
-    fn run(mut self, stop_requested: &mpsc::Receiver<()>) {
-        loop {
-            let pause = match self.round() {
-                Ok(true) => Duration::ZERO,
-                Ok(false) => POLL_INTERVAL,
-                Err(error) => {
-                    log::debug!("{}: {error}", self.name);
-                    self.conn = None;
-                    RETRY_WAIT
-                }
-            };
-            // The sender is dropped when it is time to stop.
-            if stop_requested.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
-                return;
+impl Round for Worker {
+    fn round(&mut self) -> Duration {
+        match self.deliver() {
+            Ok(true) => Duration::ZERO,
+            Ok(false) => POLL_INTERVAL,
+            Err(error) => {
+                log::debug!("{}: {error}", self.target.name);
+                self.conn = None;
+                RETRY_WAIT
             }
         }
     }
+}
 
+impl Worker {
     /// Delivers what is due; whether there was anything.
-    fn round(&mut self) -> Result<bool, DatabaseError> {
+    fn deliver(&mut self) -> Result<bool, DatabaseError> {
+        let target = self.target.clone();
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
             None => {
-                let mut conn = connect(&self.url, "notify", STATEMENT_TIMEOUT)?;
-                let disabled = outbox::disabled(&mut conn, &self.name)?;
+                let mut conn = self.connector.connect()?;
+                let disabled = conn.transaction(|conn| outbox::disabled(conn, &target.name))?;
                 self.is_gone =
-                    disabled.is_some_and(|known| known.address_hash == self.address_hash);
+                    disabled.is_some_and(|known| known.address_hash == target.address_hash);
                 conn
             }
         };
@@ -183,34 +172,27 @@ impl Worker {
             .backlog_at
             .is_none_or(|at| at.elapsed() >= BACKLOG_INTERVAL)
         {
-            let backlog = outbox::backlog(&mut conn, &self.name)?;
-            self.metrics
-                .alerts
-                .show_backlog(&self.name, backlog.pending, backlog.oldest_s);
+            let backlog = conn.transaction(|conn| outbox::backlog(conn, &target.name))?;
+            let metrics = &target.metrics.alerts;
+            metrics.show_backlog(&target.name, backlog.pending, backlog.oldest_s);
             self.backlog_at = Some(Instant::now());
         }
         if self.is_gone {
-            outbox::give_up(
-                &mut conn,
-                &self.name,
-                "the receiver answered that it is gone (410)",
-            )?;
+            let reason = "the receiver answered that it is gone (410)";
+            conn.transaction(|conn| outbox::give_up(conn, &target.name, reason))?;
             self.conn = Some(conn);
             return Ok(false);
         }
         self.resend(&mut conn)?;
-        let attempts = u32::try_from(self.receiver.batch_max()).unwrap_or(1);
-        let claimed_for = self.timeout * attempts.min(8) + CLAIM_MARGIN;
-        let due = outbox::claim(
-            &mut conn,
-            &self.name,
-            claimed_for,
-            self.receiver.batch_max(),
-        )?;
+        let most = target.receiver.batch_max();
+        // A receiver that takes many at once takes them in one attempt.
+        let attempts = u32::try_from(most).unwrap_or(1).min(8);
+        let claimed_for = target.timeout * attempts + CLAIM_MARGIN;
+        let due = conn.transaction(|conn| outbox::claim(conn, &target.name, claimed_for, most))?;
         if !due.is_empty() {
-            let verdicts = self.receiver.send(&self.client, &due);
+            let verdicts = target.receiver.send(&target.client, &due);
             for (delivery, verdict) in due.iter().zip(verdicts) {
-                self.note(&mut conn, delivery, verdict)?;
+                conn.transaction(|conn| self.note(conn, delivery, verdict))?;
             }
         }
         self.conn = Some(conn);
@@ -231,7 +213,7 @@ impl Worker {
             Verdict::Retry { wait, error } => {
                 log::info!(
                     "{} did not take {}: {error}; the next try is in {} s",
-                    self.name,
+                    self.target.name,
                     delivery.message_id,
                     wait.as_secs()
                 );
@@ -241,7 +223,7 @@ impl Worker {
             Verdict::Dead(error) => {
                 log::warn!(
                     "{} did not take {} in {} tries, and it is given up: {error}",
-                    self.name,
+                    self.target.name,
                     delivery.message_id,
                     delivery.attempts
                 );
@@ -251,29 +233,29 @@ impl Worker {
             Verdict::Gone(error) => {
                 log::warn!(
                     "{} is gone, and nothing is sent to it any more: {error}",
-                    self.name
+                    self.target.name
                 );
-                outbox::disable(conn, &self.name, &self.address_hash, &error)?;
+                outbox::disable(conn, &self.target.name, &self.target.address_hash, &error)?;
                 outbox::finish(conn, delivery, Some(&error))?;
                 self.is_gone = true;
                 DeliveryResult::Dead
             }
         };
-        self.metrics.alerts.attempted(result);
+        self.target.metrics.alerts.attempted(result);
         Ok(())
     }
 
     /// Sends what is open again, if the receiver needs that; what fails is sent the next time.
-    fn resend(&mut self, conn: &mut PgConnection) -> QueryResult<()> {
-        let Some(interval) = self.receiver.resend_interval() else {
+    fn resend(&mut self, conn: &mut Connection) -> Result<(), DatabaseError> {
+        let Some(interval) = self.target.receiver.resend_interval() else {
             return Ok(());
         };
         let is_due = self.resent_at.is_none_or(|at| at.elapsed() >= interval);
-        if !is_due || self.leases.held(Job::Alerts).is_none() {
+        if !is_due || self.target.leases.held(Job::Alerts).is_none() {
             return Ok(());
         }
         self.resent_at = Some(Instant::now());
-        let open = alerts::open(conn)?;
+        let open = conn.transaction(alerts::open)?;
         let open: Vec<Delivery> = open
             .iter()
             .filter(|alert| alert.delivered && !alert.silenced)
@@ -281,15 +263,16 @@ impl Worker {
                 id: 0,
                 created_at: DateTime::<Utc>::UNIX_EPOCH,
                 message_id: String::new(),
-                payload: (self.alertmanager)(alert).to_string(),
+                payload: (self.target.alertmanager)(alert).to_string(),
                 attempts: 1,
             })
             .collect();
-        let size = usize::try_from(self.receiver.batch_max()).unwrap_or(1);
+        let size = usize::try_from(self.target.receiver.batch_max()).unwrap_or(1);
         for part in open.chunks(size) {
             if self
+                .target
                 .receiver
-                .send(&self.client, part)
+                .send(&self.target.client, part)
                 .iter()
                 .any(|verdict| *verdict != Verdict::Delivered)
             {
