@@ -29,6 +29,8 @@ pub enum Job {
     NodeHours,
     /// Maintains the projection `span_hours`.
     SpanHours,
+    /// Maintains the projection `blocks`.
+    Blocks,
     /// Judges the status of nodes.
     Status,
     /// Keeps alerts.
@@ -43,6 +45,7 @@ impl Job {
         Self::Nodes,
         Self::NodeHours,
         Self::SpanHours,
+        Self::Blocks,
         Self::Status,
         Self::Alerts,
     ];
@@ -55,6 +58,7 @@ impl Job {
             Self::Nodes => "projection:nodes",
             Self::NodeHours => "projection:node_hours",
             Self::SpanHours => "projection:span_hours",
+            Self::Blocks => "projection:blocks",
             Self::Status => "status",
             Self::Alerts => "alerts",
         }

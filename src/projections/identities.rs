@@ -2,6 +2,7 @@
 //! it can be remembered.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use diesel::deserialize::FromSqlRow;
@@ -27,6 +28,8 @@ pub(super) struct NodeKey {
 pub(super) struct Identity {
     pub(super) node: NodeKey,
     pub(super) session_at: DateTime<Utc>,
+    /// Server that held the session.
+    pub(super) server_id: Arc<str>,
 }
 
 /// The sessions whose node is known.
@@ -43,6 +46,8 @@ struct IdentityRow {
     genesis_hash: String,
     #[diesel(sql_type = Timestamptz)]
     created_at: DateTime<Utc>,
+    #[diesel(sql_type = Text)]
+    server_id: String,
 }
 
 impl Identities {
@@ -55,8 +60,12 @@ impl Identities {
             peer_id,
             genesis_hash: session.facts.genesis_hash.clone().unwrap_or_default(),
         };
-        let session_at = session.created_at;
-        self.0.insert(session.id, Identity { node, session_at });
+        let identity = Identity {
+            node,
+            session_at: session.created_at,
+            server_id: session.server_id.as_str().into(),
+        };
+        self.0.insert(session.id, identity);
     }
 
     /// The node of a session, if it is known.
@@ -103,7 +112,7 @@ impl Identities {
             return Ok(Vec::new());
         }
         let found: Vec<IdentityRow> = diesel::sql_query(
-            "SELECT id, peer_id, coalesce(genesis_hash, '') AS genesis_hash, created_at \
+            "SELECT id, peer_id, coalesce(genesis_hash, '') AS genesis_hash, created_at, server_id \
              FROM peer_connections WHERE id = ANY($1) AND peer_id IS NOT NULL",
         )
         .bind::<Array<BigInt>, _>(&unknown)
@@ -114,9 +123,12 @@ impl Identities {
                 peer_id: row.peer_id,
                 genesis_hash: row.genesis_hash,
             };
-            let session_at = row.created_at;
-            self.0
-                .insert(SessionId(row.id), Identity { node, session_at });
+            let identity = Identity {
+                node,
+                session_at: row.created_at,
+                server_id: row.server_id.into(),
+            };
+            self.0.insert(SessionId(row.id), identity);
             fresh.push(SessionId(row.id));
         }
         Ok(fresh)

@@ -17,6 +17,8 @@
 //! | --- | --- |
 //! | `runner` | the thread that reads the changes, and commits |
 //! | `state` | position and progress of a projection, a row of `projections` |
+//! | `blocks` | the blocks of each chain, who saw them first, and when they were finalized |
+//! | `heights` | a chain as most of its nodes see it |
 //! | `histogram` | times in fixed buckets |
 //! | `hours` | which hours of a table are built anew |
 //! | `identities` | to which node a session belongs |
@@ -38,6 +40,8 @@ macro_rules! with_columns {
     }};
 }
 
+mod blocks;
+mod heights;
 mod histogram;
 mod hours;
 mod identities;
@@ -56,6 +60,7 @@ use diesel::PgConnection;
 use diesel::result::{Error, QueryResult};
 use serde::Serialize;
 
+pub use heights::{Heights, Reference};
 pub use histogram::{Histogram, RELATIVE_ERROR};
 pub use retention::{HOUR_TABLES, HourTable, forget_sessions, purge_hours, rebuild_behind};
 pub use runner::{Runner, RunnerParts};
@@ -149,6 +154,7 @@ pub fn all() -> Vec<Box<dyn Projection>> {
         Box::new(nodes::Nodes::default()),
         Box::new(node_hours::NodeHours::default()),
         Box::new(span_hours::SpanHours::default()),
+        Box::new(blocks::Blocks::default()),
     ]
 }
 

@@ -7,31 +7,47 @@ use diesel::sql_types::{Array, BigInt, Text, Timestamptz};
 use super::hours::hour_of;
 use crate::ids::SessionId;
 
-/// A table with a column `hour`, and the projection to which it belongs.
+/// A table of hours, or of times, and the projection to which it belongs.
 #[derive(Debug, Clone, Copy)]
 pub struct HourTable {
     name: &'static str,
+    /// Column with the hour, or a time in it.
+    time: &'static str,
     projection: &'static str,
 }
 
 /// All tables of hours.
-pub const HOUR_TABLES: [HourTable; 3] = [
+pub const HOUR_TABLES: [HourTable; 5] = [
     HourTable {
         name: "node_hours",
+        time: "hour",
         projection: "node_hours",
     },
     HourTable {
         name: "session_hours",
+        time: "hour",
         projection: "node_hours",
     },
     HourTable {
         name: "span_hours",
+        time: "hour",
         projection: "span_hours",
+    },
+    HourTable {
+        name: "chain_hours",
+        time: "hour",
+        projection: "blocks",
+    },
+    HourTable {
+        name: "blocks",
+        time: "first_at",
+        projection: "blocks",
     },
 ];
 
 /// Rows that wait until the nodes of some sessions are known.
-const WAITING: [&str; 3] = [
+const WAITING: [&str; 4] = [
+    "session_blocks WHERE session_id = ANY($1)",
     "session_values WHERE session_id = ANY($1)",
     "session_hours WHERE session_id = ANY($1)",
     "span_hours WHERE peer_id = '' AND genesis_hash = '' AND session_id = ANY($1)",
@@ -44,7 +60,7 @@ struct Name {
 }
 
 /// Deletes what waits for the nodes of sessions that are purged. Index:
-/// `session_values_pkey`, `session_hours_pkey`, `span_hours_pkey`.
+/// `session_blocks_pkey`, `session_values_pkey`, `session_hours_pkey`, `span_hours_pkey`.
 ///
 /// # Errors
 /// If the database cannot be written.
@@ -74,9 +90,9 @@ pub fn purge_hours(
     rows_max: i64,
 ) -> QueryResult<usize> {
     let cutoff = hour_of(cutoff);
-    let name = table.name;
+    let HourTable { name, time, .. } = table;
     let deleted = diesel::sql_query(format!(
-        "DELETE FROM {name} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {name} WHERE hour < $1 LIMIT $2))"
+        "DELETE FROM {name} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {name} WHERE {time} < $1 LIMIT $2))"
     ))
     .bind::<Timestamptz, _>(cutoff)
     .bind::<BigInt, _>(rows_max)

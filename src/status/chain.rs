@@ -7,10 +7,10 @@
 use chrono::TimeDelta;
 
 use super::flips::{ChainFlip, ChainKey, KeptChain};
-use super::heights::{Heights, Reference};
 use super::machine::{Circumstances, Machine, Time, Verdict, is_silent};
 use crate::config::NodeRules;
 use crate::metrics::{NodeState, StatusReason};
+use crate::projections::{Heights, Reference};
 
 /// Of fewer nodes than this the changes are told one by one.
 const LOST_MIN: usize = 3;

@@ -6,9 +6,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::heights::Reference;
 use crate::config::NodeRules;
 use crate::metrics::{NodeState, StatusReason};
+use crate::projections::Reference;
 
 /// A moment, by the clock of the database.
 pub type Time = DateTime<Utc>;

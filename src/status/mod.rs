@@ -11,7 +11,6 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `machine` | the status of one node |
-//! | `heights` | a chain as most of its nodes see it |
 //! | `chain` | events of many nodes of a chain |
 //! | `fleet` | all nodes together |
 //! | `flips` | nodes, chains and the changes that are due |
@@ -23,7 +22,6 @@ mod chain;
 mod evaluator;
 mod fleet;
 mod flips;
-mod heights;
 mod look;
 mod machine;
 mod outages;
@@ -33,6 +31,7 @@ mod tests;
 pub use evaluator::{Evaluator, EvaluatorParts};
 pub use fleet::Fleet;
 pub use flips::{ChainFlip, ChainKey, Flips, Kept, KeptChain, NodeFlip, NodeKey, NodeSeen};
-pub use heights::Reference;
 pub use machine::{Circumstances, Machine, Seen, Time, Verdict};
 pub use outages::{Cause, GRACE, Outage, Outages, ServerSeen};
+
+pub use crate::projections::Reference;

@@ -18,7 +18,7 @@ mod time;
 pub use decode::{DecodeError, Fields, Format, Message, decode, write_with_kind};
 pub use facts::{Fact, Formats, HardwareBenchmark, JsonType, NodeFacts};
 pub use known_kinds::{KNOWN_KINDS, is_known_kind};
-pub use reading::{Block, PoolImport, Reading, Span, integer, number};
+pub use reading::{Block, FinalizedUpTo, Origin, PoolImport, Reading, Span, integer, number};
 pub use redact::hide_addresses;
 pub use repair::is_storable;
 pub use time::parse_time;

@@ -21,11 +21,38 @@ pub struct Block {
     pub hash: Option<String>,
 }
 
+/// How a node came by a block that it imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Origin {
+    /// It made it.
+    Own,
+    /// Another node announced it.
+    Broadcast,
+    /// Something else, as a broadcast of the consensus.
+    Other,
+    /// It fetches the chain, or has it from a file.
+    Sync,
+}
+
+impl Origin {
+    /// By its name in `block.import`.
+    fn of(name: Option<&str>) -> Self {
+        match name {
+            Some("Own") => Self::Own,
+            Some("NetworkBroadcast") => Self::Broadcast,
+            Some("Genesis" | "NetworkInitialSync" | "File" | "WarpSync" | "GapSync") => Self::Sync,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// The values of one message; what it does not carry is `None`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reading {
     /// The node's best block.
     pub best: Option<Block>,
+    /// How it came by it, if it was just imported.
+    pub origin: Option<Origin>,
     /// The last block that it saw finalized.
     pub finalized: Option<Block>,
     /// Connected peers.
@@ -46,6 +73,7 @@ struct Fields<'a> {
     height: Value,
     #[serde(borrow)]
     best: Option<Cow<'a, str>>,
+    origin: Value,
     finalized_height: Value,
     #[serde(borrow)]
     finalized_hash: Option<Cow<'a, str>>,
@@ -145,8 +173,11 @@ impl Reading {
                 ..Self::default()
             }
         } else {
+            let best = block(&fields.height, fields.best);
+            let is_import = kind == Self::IMPORT && best.is_some();
             Self {
-                best: block(&fields.height, fields.best),
+                best,
+                origin: is_import.then(|| Origin::of(fields.origin.as_str())),
                 finalized: block(&fields.finalized_height, fields.finalized_hash),
                 peers: integer(&fields.peers),
                 download_bytes_per_s: number(&fields.bandwidth_download),
@@ -193,6 +224,35 @@ impl PoolImport {
         let fields: Fields = parse(fields)?;
         let (ready, future) = (integer(&fields.ready), integer(&fields.future));
         (ready.is_some() || future.is_some()).then_some(Self { ready, future })
+    }
+}
+
+/// A block that the finality of a node reached (`afg.finalized_blocks_up_to`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FinalizedUpTo(pub Block);
+
+impl FinalizedUpTo {
+    /// `msg` of the messages that carry it.
+    pub const KIND: &'static str = "afg.finalized_blocks_up_to";
+
+    /// Reads the fields of a message; none if it is of another kind or carries no
+    /// number.
+    pub fn from_fields(kind: &str, fields: &[u8]) -> Option<Self> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Fields<'a> {
+            number: Value,
+            #[serde(borrow)]
+            hash: Option<Cow<'a, str>>,
+        }
+        if kind != Self::KIND {
+            return None;
+        }
+        let fields: Fields<'_> = parse(fields)?;
+        Some(Self(Block {
+            height: integer(&fields.number)?,
+            hash: fields.hash.and_then(short),
+        }))
     }
 }
 

@@ -24,6 +24,7 @@ mod answers;
 mod api_v1;
 mod arrival;
 mod benchmarks;
+mod blocks;
 mod changes;
 mod cluster;
 mod connections;

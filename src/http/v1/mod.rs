@@ -13,6 +13,7 @@ use super::{health, metrics, misdirected, pages, stats};
 
 pub(super) mod alerts;
 pub(super) mod benchmarks;
+pub(super) mod chains;
 pub(super) mod feed;
 pub(super) mod nodes;
 pub(super) mod profiling;
@@ -63,6 +64,15 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .service(only("/api/v1/alerts/targets", READ).route(get().to(alerts::targets)))
         .service(only("/api/v1/alerts/silences", READ_AND_ENTER).route(get().to(alerts::silences)).route(post().to(alerts::enter_silence)))
         .service(only("/api/v1/alerts/silences/{id}", DELETE).route(delete().to(alerts::end)));
+    // Chains
+    app.service(only("/api/v1/chains", READ).route(get().to(chains::list)))
+        .service(only("/api/v1/chains/{genesis_hash}", READ).route(get().to(chains::show)))
+        .service(only("/api/v1/chains/{genesis_hash}/blocks", READ).route(get().to(chains::blocks)))
+        .service(only("/api/v1/chains/{genesis_hash}/propagation", READ).route(get().to(chains::propagation)))
+        .service(only("/api/v1/chains/{genesis_hash}/finality", READ).route(get().to(chains::finality)))
+        .service(only("/api/v1/chains/{genesis_hash}/forks", READ).route(get().to(chains::forks)))
+        .service(only("/api/v1/chains/{genesis_hash}/versions", READ).route(get().to(chains::versions)))
+        .service(only("/api/v1/chains/{genesis_hash}/hardware", READ).route(get().to(chains::hardware)));
 
     // What they say now
     app.service(only("/api/v1/feed", READ).route(upgrade().to(feed::connect)).route(get().to(pages::upgrade_required)));

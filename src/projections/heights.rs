@@ -4,6 +4,7 @@
 //! the heights of all others, sorted from the top, the one after a quarter of them, and
 //! never the topmost unless there is only one. So one node that claims a height of its
 //! own moves nothing for its neighbours, and neither do many that sync far behind.
+//! `chain_height` in SQL says the same of a chain as a whole.
 
 /// The largest height that looks honest: block numbers have 32 bits in all chains known.
 const HEIGHT_MAX: i64 = 0xffff_ffff;
@@ -19,32 +20,38 @@ pub struct Reference {
 
 /// The heights that the nodes of a chain report.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Heights {
+pub struct Heights {
     best: Vec<i64>,
     finalized: Vec<i64>,
 }
 
 impl Heights {
-    pub(super) fn clear(&mut self) {
+    /// None is in.
+    pub fn clear(&mut self) {
         self.best.clear();
         self.finalized.clear();
     }
 
     /// Adds those of a node.
-    pub(super) fn add(&mut self, (best, finalized): (Option<i64>, Option<i64>)) {
+    pub fn add(&mut self, (best, finalized): (Option<i64>, Option<i64>)) {
         self.best.extend(best.filter(is_honest));
         self.finalized.extend(finalized.filter(is_honest));
     }
 
     /// All nodes are in.
-    pub(super) fn sort(&mut self) {
+    pub fn sort(&mut self) {
         for heights in [&mut self.best, &mut self.finalized] {
             heights.sort_unstable_by(|one, other| other.cmp(one));
         }
     }
 
+    /// The chain as all its nodes see it.
+    pub fn of_chain(&self) -> Reference {
+        self.beside((None, None))
+    }
+
     /// The chain as the others see it; `own` are heights of a node that is in.
-    pub(super) fn beside(&self, (best, finalized): (Option<i64>, Option<i64>)) -> Reference {
+    pub fn beside(&self, (best, finalized): (Option<i64>, Option<i64>)) -> Reference {
         Reference {
             best: beside(&self.best, best.filter(is_honest)),
             finalized: beside(&self.finalized, finalized.filter(is_honest)),

@@ -1,0 +1,12 @@
+DELETE FROM projections WHERE name = 'blocks';
+DROP FUNCTION chain_height(bigint[]);
+DROP FUNCTION chain_blocks(integer, timestamptz, timestamptz);
+DROP FUNCTION block_delay_quantile(bigint[], double precision);
+DROP FUNCTION block_delay_bounds();
+DROP TABLE chain_hours;
+DROP TABLE session_blocks;
+DROP TABLE block_finalities;
+DROP TABLE block_arrivals;
+DROP TABLE blocks;
+DROP TABLE block_reporters;
+DROP TABLE chains;
