@@ -12,6 +12,7 @@ import { timeLocal } from "./format.js";
 
 const PAGES = {
   nodes: ["Nodes", ""],
+  chain: ["Chains", "chain"],
   profiling: ["Profiling", "profiling"],
   reputation: ["Reputation", "reputation"],
   benchmarks: ["Benchmarks", "benchmarks"],

@@ -19,6 +19,12 @@ const ROWS: &str = "
     SELECT 'node ' || i, 'chain', 1 + i % 10000, now() - i * interval '1 minute', 1, now(), now(), i % 100 = 0, now() FROM generate_series(1, 20000) i;
     INSERT INTO node_hours (peer_id, genesis_hash, hour, messages, intervals, lag_sum, lag_count, peers_sum, peers_count, download_sum, download_count, upload_sum, upload_count, transactions_sum, transactions_count, best_at, best_height)
     SELECT 'node ' || n, 'chain', date_trunc('hour', now()) - i * interval '1 hour', 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, now(), i FROM generate_series(1, 20) n, generate_series(1, 2000) i;
+    INSERT INTO chains (genesis_hash, name) SELECT 'chain ' || i, 'name' FROM generate_series(1, 5) i;
+    INSERT INTO block_reporters (peer_id, server_id) SELECT 'node ' || i, 's' FROM generate_series(1, 1000) i;
+    INSERT INTO blocks (height, first_at, chain_id, first_reporter_id, nodes, own, broadcast, other, is_final, hash, delays)
+    SELECT i, now() - (10000 - i) * interval '6 seconds', c.id, r.id, 2, 1, 1, 0, false, decode(md5(i::text) || md5('b'), 'hex'), '{0,1}'
+    FROM chains c, generate_series(1, 10000) i, (SELECT min(id) AS id FROM block_reporters) r;
+    INSERT INTO chain_hours (chain_id, hour, is_stale, forks) SELECT c.id, date_trunc('hour', now()) - i * interval '1 hour', i < 2, i % 10 FROM chains c, generate_series(0, 2000) i;
     INSERT INTO ingest_batches (id, last_id, first_at, last_at, transaction_id) SELECT i * 10, i * 10 + 9, now(), now(), i FROM generate_series(1, 20000) i;
     INSERT INTO telemetry_messages
     SELECT i, now() - i * interval '9 seconds', 1 + i % 200, CASE WHEN i % 500 = 0 THEN 200 WHEN i % 500 = 1 THEN 201 ELSE 100 + i % 40 END,
@@ -89,6 +95,7 @@ pub fn statements() -> Vec<Statement> {
         about_messages(),
         about_charts(),
         about_changes(),
+        about_chains(),
         about_the_rest(),
     ]
     .concat()
@@ -232,6 +239,36 @@ fn about_changes() -> Vec<Statement> {
             include_str!("../../src/messages/of_span.sql"),
             "timestamptz, timestamptz, smallint[]".to_owned(),
             format!("{RANGE}, '{{100}}'"),
+        ),
+    ]
+}
+
+fn about_chains() -> Vec<Statement> {
+    let spans = "integer, timestamptz, double precision, integer";
+    vec![
+        (
+            "blocks of a chain",
+            include_str!("../../src/query/chains/blocks.sql"),
+            "integer, bigint, timestamptz, timestamptz, timestamptz, bigint".to_owned(),
+            "1, 5000, NULL, NULL, NULL, 101".to_owned(),
+        ),
+        (
+            "forks",
+            include_str!("../../src/query/chains/forks.sql"),
+            "integer, timestamptz, timestamptz, bigint".to_owned(),
+            "1, now() - interval '1 day', now(), 100".to_owned(),
+        ),
+        (
+            "a chain by blocks",
+            include_str!("../../src/query/chains/spans.sql"),
+            spans.to_owned(),
+            "1, now() - interval '1 hour', 60, 60".to_owned(),
+        ),
+        (
+            "a chain by hours",
+            include_str!("../../src/query/chains/hours.sql"),
+            spans.to_owned(),
+            "1, now() - interval '2 days', 3600, 48".to_owned(),
         ),
     ]
 }

@@ -4,6 +4,7 @@
 
 mod benchmarks;
 mod browser;
+mod chain;
 mod load;
 mod network;
 mod node;

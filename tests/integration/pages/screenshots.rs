@@ -37,7 +37,7 @@ use Look::{Dark, Light, Phone};
 
 /// All pages.
 #[rustfmt::skip]
-const SHOTS: [Shot; 16] = [
+const SHOTS: [Shot; 18] = [
     Shot { name: "start", path: "/", ready: "#live a", look: Light },
     Shot { name: "start-dark", path: "/", ready: "#live a", look: Dark },
     Shot { name: "routes", path: "/api/", ready: "#routes details", look: Light },
@@ -47,6 +47,8 @@ const SHOTS: [Shot; 16] = [
     Shot { name: "node", path: "/dashboard/node?peer_id={peer}", ready: ".message", look: Light },
     Shot { name: "node-dark", path: "/dashboard/node?peer_id={peer}", ready: ".message", look: Dark },
     Shot { name: "node-phone", path: "/dashboard/node?peer_id={peer}", ready: ".message", look: Phone },
+    Shot { name: "chain", path: "/dashboard/chain", ready: "#blocks [role=grid] td", look: Light },
+    Shot { name: "chain-phone", path: "/dashboard/chain", ready: "#blocks [role=grid] td", look: Phone },
     Shot { name: "profiling", path: "/dashboard/profiling", ready: "#ranking td input", look: Light },
     Shot { name: "profiling-dark", path: "/dashboard/profiling", ready: "#ranking td input", look: Dark },
     Shot { name: "reputation", path: "/dashboard/reputation", ready: "#opinions [role=grid] td", look: Light },
