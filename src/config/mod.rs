@@ -132,6 +132,8 @@ pub struct IngestConfig {
     pub metric_kinds_max: usize,
     /// `METRIC_CHAINS_MAX`.
     pub metric_chains_max: usize,
+    /// `METRICS_NODES_MAX`.
+    pub metrics_nodes_max: i64,
     /// `MAX_CLOCK_SKEW_S`.
     pub clock_skew_max: Duration,
     /// `DB_BATCH_SIZE`, rows.
@@ -249,6 +251,7 @@ impl Config {
                 block: reader.seconds("BLOCK_S"),
                 metric_kinds_max: narrow(reader.limit("METRIC_KINDS_MAX")),
                 metric_chains_max: narrow(reader.limit("METRIC_CHAINS_MAX")),
+                metrics_nodes_max: narrow(reader.integer("METRICS_NODES_MAX")),
                 clock_skew_max: reader.seconds("MAX_CLOCK_SKEW_S"),
                 batch_rows: narrow(reader.integer("DB_BATCH_SIZE")),
                 batch_age_max: Duration::from_millis(reader.integer("DB_SAVE_LATENCY_MS")),

@@ -9,6 +9,7 @@ mod client_ip;
 mod compression;
 mod connections;
 mod error;
+mod exposition;
 mod extractors;
 mod feed_dialect;
 mod feed_history;

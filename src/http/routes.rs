@@ -52,6 +52,7 @@ pub fn configure(app: &mut web::ServiceConfig) {
     app.service(only("/stats/db", READ).route(get().to(stats::database)))
         .service(only("/stats/version", READ).route(get().to(stats::version)))
         .service(only("/metrics", READ).route(get().to(metrics::scrape)))
+        .service(only("/metrics/nodes", READ).route(get().to(metrics::of_nodes)))
         .service(only("/health", READ).route(get().to(health::all)))
         .service(only("/health/live", READ).route(get().to(health::live)))
         .service(only("/health/ready", READ).route(get().to(health::ready)))

@@ -1,6 +1,7 @@
 //! What is tried, one file each, and what they share.
 
 mod crowd;
+mod chains;
 mod feed;
 mod flat;
 mod history;
@@ -32,6 +33,7 @@ pub(crate) fn chosen(name: &str) -> Outcome<Vec<Scenario>> {
         ("projections", projections::run),
         ("queries", queries::run),
         ("rollups", rollups::run),
+        ("chains", chains::run),
         ("purge", purge::run),
         ("feed", feed::run),
         ("crowd", crowd::run),

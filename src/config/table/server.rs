@@ -170,6 +170,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Chains that get a series of their own in /metrics at the same time; the others count as (other). A private network has 1 or 2; a node can claim any. 0 is no limit.",
     ),
     number(
+        "METRICS_NODES_MAX",
+        "1000",
+        (1, 100_000),
+        "",
+        "Nodes that /metrics/nodes has, those that are there first; how many it leaves out is a gauge. A node has ten series, about 2 kB.",
+    ),
+    number(
         "MAX_CLOCK_SKEW_S",
         "10",
         (1, 86_400),

@@ -59,7 +59,7 @@ use super::{
         benchmarks::enter_event, benchmarks::delete, benchmarks::targets, benchmarks::events,
         v1::benchmarks::machines, v1::benchmarks::enter_machine, v1::benchmarks::list, v1::benchmarks::enter,
         v1::benchmarks::targets,
-        stats::database, v1::servers::list, stats::version, metrics::scrape, health::all, health::live,
+        stats::database, v1::servers::list, stats::version, metrics::scrape, metrics::of_nodes, health::all, health::live,
         health::ready,
         pages::api, describe,
     )

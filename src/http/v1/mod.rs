@@ -26,7 +26,7 @@ pub(super) mod status;
 pub(super) const PREFIX: &str = "/api/v1";
 
 /// Older routes whose answers are the same under [`PREFIX`].
-pub(super) const SAME: [&str; 10] = [
+pub(super) const SAME: [&str; 11] = [
     "/nodes/logs",
     "/benchmarks/events",
     "/benchmarks/{id}",
@@ -34,6 +34,7 @@ pub(super) const SAME: [&str; 10] = [
     "/stats/db",
     "/stats/version",
     "/metrics",
+    "/metrics/nodes",
     "/health",
     "/health/live",
     "/health/ready",
@@ -91,6 +92,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .service(only("/api/v1/wrong_paths", READ).route(get().to(misdirected::list)))
         .service(only("/api/v1/stats/version", READ).route(get().to(stats::version)))
         .service(only("/api/v1/metrics", READ).route(get().to(metrics::scrape)))
+        .service(only("/api/v1/metrics/nodes", READ).route(get().to(metrics::of_nodes)))
         .service(only("/api/v1/health", READ).route(get().to(health::all)))
         .service(only("/api/v1/health/live", READ).route(get().to(health::live)))
         .service(only("/api/v1/health/ready", READ).route(get().to(health::ready)));

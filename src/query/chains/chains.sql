@@ -11,16 +11,17 @@ WITH here AS MATERIALIZED (
 ), counts AS (
     SELECT genesis_hash, count(*) AS nodes, count(*) FILTER (WHERE online) AS nodes_online,
            chain_height(array_agg(best_height) FILTER (WHERE online)) AS best_height,
-           chain_height(array_agg(finalized_height) FILTER (WHERE online)) AS finalized_height
+           chain_height(array_agg(finalized_height) FILTER (WHERE online)) AS finalized_height,
+           max(best_height - finalized_height) FILTER (WHERE online AND best_height BETWEEN 0 AND 4294967295 AND finalized_height >= 0) AS lag_max
     FROM here GROUP BY genesis_hash
 ), asked AS (
-    SELECT c.*, coalesce(h.nodes, 0) AS nodes, coalesce(h.nodes_online, 0) AS nodes_online, h.best_height, h.finalized_height
+    SELECT c.*, coalesce(h.nodes, 0) AS nodes, coalesce(h.nodes_online, 0) AS nodes_online, h.best_height, h.finalized_height, h.lag_max
     FROM chains c LEFT JOIN counts h ON h.genesis_hash = c.genesis_hash
     WHERE $1::integer IS NULL OR c.id = $1
     ORDER BY nodes_online DESC, nodes DESC, c.genesis_hash
     LIMIT $2
 )
-SELECT a.genesis_hash, a.name AS chain, a.best_height, a.finalized_height, a.nodes, a.nodes_online,
+SELECT a.genesis_hash, a.name AS chain, a.best_height, a.finalized_height, a.lag_max, a.nodes, a.nodes_online,
        coalesce((
            SELECT jsonb_object_agg(s.state, s.nodes)
            FROM (

@@ -2,6 +2,7 @@
 //! software and machines of their nodes.
 
 mod blocks;
+mod gauges;
 mod over_time;
 mod software;
 
@@ -15,6 +16,9 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 pub use blocks::{Block, BlocksParams, BlocksQuery, Fork, ForkedBlock, ForksQuery, blocks, forks};
+pub use gauges::{
+    Histograms, NamesOf, NodeGauges, NodeGaugesQuery, NodeMetricsParams, histograms, node_gauges,
+};
 pub use over_time::{
     Delays, Finality, FinalityPoint, OverTimeParams, OverTimeQuery, Propagation, PropagationPoint,
     SpanParams, finality, propagation,
@@ -58,6 +62,28 @@ impl TryFrom<ChainsParams> for ChainsQuery {
     }
 }
 
+impl ChainsQuery {
+    /// The chains with the most nodes.
+    pub fn most(chains: usize) -> Self {
+        Self {
+            chain: None,
+            limit: i64::try_from(chains).unwrap_or(i64::MAX).min(*LIMIT.end()),
+        }
+    }
+
+    /// Only this chain, if one is named.
+    #[must_use]
+    pub fn of(mut self, chain: Option<&str>) -> Self {
+        self.chain = chain.map(str::to_owned);
+        self
+    }
+
+    /// Chains in the answer.
+    pub fn limit(&self) -> i64 {
+        self.limit
+    }
+}
+
 /// A chain, and where it is now.
 #[derive(Debug, Serialize, QueryableByName, ToSchema)]
 pub struct Chain {
@@ -74,6 +100,9 @@ pub struct Chain {
     /// Finalized block, alike.
     #[diesel(sql_type = Nullable<BigInt>)]
     pub finalized_height: Option<i64>,
+    /// The most blocks that one of its nodes has between its best and its finalized block.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub lag_max: Option<i64>,
     /// Nodes that are there, or were within a day.
     #[diesel(sql_type = BigInt)]
     pub nodes: i64,

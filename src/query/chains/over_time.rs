@@ -130,21 +130,25 @@ impl Delays {
     reason = "counts and bounds stay far below 2^52"
 )]
 fn quantile(counts: &[i64], quantile: f64) -> Option<f64> {
-    let bound = |bucket: u32| match bucket.checked_sub(1) {
-        None => 0.0,
-        Some(place) => f64::from(4 + place % 4) * f64::from(place / 4 + 1).exp2(),
-    };
     let rank = quantile * counts.iter().sum::<i64>() as f64;
     let mut before = 0.0;
     for (bucket, count) in (0..).zip(counts) {
         let count = *count as f64;
         if count > 0.0 && before + count >= rank {
-            let (low, high) = (bound(bucket), bound(bucket + 1));
-            return Some((low + (high - low) * (rank - before).max(0.0) / count) / 1_000.0);
+            let (low, high) = (bound_s(bucket), bound_s(bucket + 1));
+            return Some(low + (high - low) * (rank - before).max(0.0) / count);
         }
         before += count;
     }
     None
+}
+
+/// The lower bound of a bucket of delays, as `block_delay_bounds` in SQL has it, seconds.
+pub(super) fn bound_s(bucket: u32) -> f64 {
+    match bucket.checked_sub(1) {
+        None => 0.0,
+        Some(place) => f64::from(4 + place % 4) * f64::from(place / 4 + 1).exp2() / 1_000.0,
+    }
 }
 
 /// How fast blocks spread, over time.

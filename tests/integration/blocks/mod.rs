@@ -4,6 +4,7 @@
 mod answers;
 mod liars;
 pub(crate) mod past;
+mod scrapes;
 
 use serde_json::{Value, json};
 
