@@ -31,6 +31,8 @@ pub enum Job {
     SpanHours,
     /// Maintains the projection `blocks`.
     Blocks,
+    /// Maintains the projection `node_identities`.
+    NodeIdentities,
     /// Judges the status of nodes.
     Status,
     /// Keeps alerts.
@@ -39,13 +41,14 @@ pub enum Job {
 
 impl Job {
     /// All jobs.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Retention,
         Self::Supervision,
         Self::Nodes,
         Self::NodeHours,
         Self::SpanHours,
         Self::Blocks,
+        Self::NodeIdentities,
         Self::Status,
         Self::Alerts,
     ];
@@ -59,6 +62,7 @@ impl Job {
             Self::NodeHours => "projection:node_hours",
             Self::SpanHours => "projection:span_hours",
             Self::Blocks => "projection:blocks",
+            Self::NodeIdentities => "projection:node_identities",
             Self::Status => "status",
             Self::Alerts => "alerts",
         }

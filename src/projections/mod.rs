@@ -22,6 +22,7 @@
 //! | `histogram` | times in fixed buckets |
 //! | `hours` | which hours of a table are built anew |
 //! | `identities` | to which node a session belongs |
+//! | `node_identities` | with which authority ids each node introduced itself |
 //! | `node_hours` | what a node reported in each hour |
 //! | `nodes` | one row for each node: sessions, and the values it reported last |
 //! | `reader` | reads the changes once for all |
@@ -46,6 +47,7 @@ mod histogram;
 mod hours;
 mod identities;
 pub mod node_hours;
+mod node_identities;
 pub mod nodes;
 mod reader;
 mod retention;
@@ -155,6 +157,7 @@ pub fn all() -> Vec<Box<dyn Projection>> {
         Box::new(node_hours::NodeHours::default()),
         Box::new(span_hours::SpanHours::default()),
         Box::new(blocks::Blocks::default()),
+        Box::new(node_identities::NodeIdentities::default()),
     ]
 }
 

@@ -46,7 +46,8 @@ pub const HOUR_TABLES: [HourTable; 5] = [
 ];
 
 /// Rows that wait until the nodes of some sessions are known.
-const WAITING: [&str; 4] = [
+const WAITING: [&str; 5] = [
+    "node_identities WHERE peer_id = '' AND session_id = ANY($1)",
     "session_blocks WHERE session_id = ANY($1)",
     "session_values WHERE session_id = ANY($1)",
     "session_hours WHERE session_id = ANY($1)",
@@ -60,7 +61,7 @@ struct Name {
 }
 
 /// Deletes what waits for the nodes of sessions that are purged. Index:
-/// `session_blocks_pkey`, `session_values_pkey`, `session_hours_pkey`, `span_hours_pkey`.
+/// `node_identities_pkey`, `session_blocks_pkey`, `session_values_pkey`, `session_hours_pkey`, `span_hours_pkey`.
 ///
 /// # Errors
 /// If the database cannot be written.

@@ -6,6 +6,7 @@
 //! replaces what PostgreSQL would refuse, and `redact` removes IP addresses for
 //! readers without the right to see them.
 
+mod authorities;
 mod decode;
 mod facts;
 mod known_kinds;
@@ -15,6 +16,7 @@ mod repair;
 mod scan;
 mod time;
 
+pub use authorities::AuthorityId;
 pub use decode::{DecodeError, Fields, Format, Message, decode, write_with_kind};
 pub use facts::{Fact, Formats, HardwareBenchmark, JsonType, NodeFacts};
 pub use known_kinds::{KNOWN_KINDS, is_known_kind};

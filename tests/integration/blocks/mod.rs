@@ -2,6 +2,7 @@
 //! the others took, and when it was finalized.
 
 mod answers;
+mod authorities;
 mod liars;
 pub(crate) mod past;
 mod scrapes;
