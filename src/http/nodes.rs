@@ -30,9 +30,9 @@ pub(super) async fn list(
     let query = NodesQuery::try_from(asked.into_inner())?;
     state
         .answer(move |conn| {
-            let mut page = nodes::fetch(conn, &query)?;
-            show_to(&caller, &mut page.rows);
-            Ok(page.rows)
+            let mut nodes = nodes::fetch(conn, &query)?;
+            show_to(&caller, &mut nodes);
+            Ok(nodes)
         })
         .await
 }

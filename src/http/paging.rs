@@ -1,10 +1,11 @@
 //! Answers in pages: where the next one begins stands in two headers.
 
+use std::fmt::Display;
+
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::answer::Answer;
-use crate::query::PageCursor;
 
 /// Carries the cursor of the next page.
 pub(super) const NEXT_CURSOR: &str = "X-Next-Cursor";
@@ -13,19 +14,19 @@ pub(super) const NEXT_CURSOR: &str = "X-Next-Cursor";
 pub(super) fn respond(
     request: &HttpRequest,
     page: Answer,
-    next: Option<PageCursor>,
+    next: Option<impl Display>,
 ) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     if let Some(next) = next {
         response.insert_header((NEXT_CURSOR, next.to_string()));
-        response.insert_header((header::LINK, next_link(request.query_string(), next)));
+        response.insert_header((header::LINK, next_link(request.query_string(), &next)));
     }
     page.with(response)
 }
 
 /// The same question with another cursor. The address is relative, so that it
 /// is right behind a proxy that adds a path.
-fn next_link(query_string: &str, next: PageCursor) -> String {
+fn next_link(query_string: &str, next: impl Display) -> String {
     let others = query_string
         .split('&')
         .filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="));
@@ -38,6 +39,7 @@ fn next_link(query_string: &str, next: PageCursor) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::PageCursor;
 
     #[test]
     fn the_next_page_is_the_same_question_with_another_cursor() {

@@ -7,6 +7,7 @@
 //! said elsewhere.
 
 mod by_peer;
+mod clocks;
 mod kinds;
 mod last_values;
 mod pages;
@@ -22,6 +23,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, SmallInt, Text, Timestamptz};
 
 pub use by_peer::{ByPeer, newest_by_peer};
+pub use clocks::clocks;
 pub use kinds::{KindFilter, names, numbers, unlisted_name};
 pub use last_values::{LastMessage, LastTime, Lookup, Rare, last_messages, last_times};
 pub use pages::{KindCount, Newest, Oldest, Position, count_by_kind, newest, oldest};

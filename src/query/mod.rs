@@ -13,6 +13,7 @@ pub mod host_systems;
 mod last_values;
 mod limits;
 pub mod log_stats;
+pub mod node_list;
 pub mod node_logs;
 pub mod nodes;
 mod page;

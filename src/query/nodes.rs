@@ -9,16 +9,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::params;
-use super::{Page, PageCursor, QueryError};
+use super::{PageCursor, QueryError};
 
 /// Nodes in an answer; the default shows all nodes of the largest networks that
 /// this server is made for.
 const LIMIT: RangeInclusive<i64> = 1..=100_000;
 const LIMIT_DEFAULT: i64 = 10_000;
-
-/// The same where an answer has a cursor for the next page.
-const PAGE_LIMIT: RangeInclusive<i64> = 1..=10_000;
-const PAGE_LIMIT_DEFAULT: i64 = 1_000;
 
 /// Parameters.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -37,51 +33,13 @@ pub struct NodesParams {
     limit: Option<String>,
 }
 
-/// Parameters of a page.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct NodesPageParams {
-    /// Only nodes whose latest session is on this chain: its name or its genesis hash.
-    chain: Option<String>,
-    /// Only nodes with this name.
-    name: Option<String>,
-    /// Only nodes that are connected (`true`), or are not (`false`).
-    #[param(value_type = Option<bool>)]
-    online: Option<String>,
-    /// Nodes in the answer.
-    #[param(value_type = Option<i64>, minimum = 1, maximum = 10_000, default = 1_000)]
-    limit: Option<String>,
-    /// Goes on after an earlier answer: its header `X-Next-Cursor`.
-    cursor: Option<String>,
-}
-
 /// A query that needs no check again.
 #[derive(Debug, Clone)]
 pub struct NodesQuery {
-    peer_id: Option<String>,
     chain: Option<String>,
     name: Option<String>,
     online: Option<bool>,
     limit: i64,
-    cursor: Option<PageCursor>,
-}
-
-impl NodesQuery {
-    /// One node.
-    ///
-    /// # Errors
-    /// If this can be no peer id.
-    pub fn of_peer(peer_id: &str) -> Result<Self, QueryError> {
-        Ok(Self {
-            peer_id: Some(params::peer_id(Some(peer_id))?),
-            chain: None,
-            name: None,
-            online: None,
-            limit: 1,
-            cursor: None,
-        })
-    }
 }
 
 impl TryFrom<NodesParams> for NodesQuery {
@@ -89,28 +47,10 @@ impl TryFrom<NodesParams> for NodesQuery {
 
     fn try_from(asked: NodesParams) -> Result<Self, QueryError> {
         Ok(Self {
-            peer_id: None,
             chain: params::text("chain", asked.chain.as_deref())?,
             name: params::text("name", asked.name.as_deref())?,
             online: params::flag("online", asked.online.as_deref())?,
             limit: params::whole("limit", asked.limit.as_deref(), LIMIT_DEFAULT, LIMIT)?,
-            cursor: None,
-        })
-    }
-}
-
-impl TryFrom<NodesPageParams> for NodesQuery {
-    type Error = QueryError;
-
-    fn try_from(asked: NodesPageParams) -> Result<Self, QueryError> {
-        let limit = asked.limit.as_deref();
-        Ok(Self {
-            peer_id: None,
-            chain: params::text("chain", asked.chain.as_deref())?,
-            name: params::text("name", asked.name.as_deref())?,
-            online: params::flag("online", asked.online.as_deref())?,
-            limit: params::whole("limit", limit, PAGE_LIMIT_DEFAULT, PAGE_LIMIT)?,
-            cursor: asked.cursor.as_deref().map(PageCursor::parse).transpose()?,
         })
     }
 }
@@ -230,17 +170,14 @@ impl Node {
 ///
 /// # Errors
 /// If the database cannot be read.
-pub fn fetch(conn: &mut PgConnection, query: &NodesQuery) -> Result<Page<Node>, QueryError> {
+pub fn fetch(conn: &mut PgConnection, query: &NodesQuery) -> Result<Vec<Node>, QueryError> {
     let nodes = diesel::sql_query(include_str!("nodes.sql"))
         .bind::<Nullable<Text>, _>(&query.chain)
         .bind::<Nullable<Text>, _>(&query.name)
         .bind::<Nullable<Bool>, _>(query.online)
-        .bind::<BigInt, _>(query.limit + 1)
-        .bind::<Nullable<Timestamptz>, _>(query.cursor.map(|cursor| cursor.created_at))
-        .bind::<Nullable<BigInt>, _>(query.cursor.map(|cursor| cursor.id))
-        .bind::<Nullable<Text>, _>(&query.peer_id)
+        .bind::<BigInt, _>(query.limit)
         .load(conn)?;
-    Ok(Page::cut(nodes, query.limit, Node::place))
+    Ok(nodes)
 }
 
 #[cfg(test)]

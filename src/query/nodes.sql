@@ -1,7 +1,6 @@
 -- Does: finds the nodes, each peer id by its latest session.
 -- Params: $1 name or genesis hash of the chain or NULL, $2 name or NULL, $3 online or NULL,
---   $4 rows, $5 start and $6 number of the session after which the page begins, or NULL,
---   $7 peer id or NULL.
+--   $4 rows.
 -- Index: nodes_recent_idx and peer_connections_pkey; with a filter that of its column.
 -- Cost: one row of each table for each node of the answer.
 -- Order: newest session first; id is unique.
@@ -13,8 +12,6 @@ WHERE ($1::text IS NULL OR n.chain = $1 OR n.genesis_hash = nullif($1, ''))
   AND ($2::text IS NULL OR n.name = $2)
   AND ($3::boolean IS NULL OR n.online = $3)
   AND ($3::boolean IS NULL OR (p.disconnected_at IS NULL) = $3)
-  AND ($5::timestamptz IS NULL OR (n.session_at, n.session_id) < ($5, $6))
-  AND ($7::text IS NULL OR n.peer_id = $7)
   -- One peer id on several chains is shown as it was last.
   AND NOT EXISTS (
       SELECT FROM nodes other

@@ -34,6 +34,9 @@ const ROWS: &str = "
     INSERT INTO host_systems (description, os, cpu_qty, cpu_clock, ram_mb, disk_info) SELECT 'd', 'o', 1, 1, 1, 'i' FROM generate_series(1, 5000);
     INSERT INTO benchmarks (ts_start, ts_end) SELECT now() - i * interval '1 hour', now() FROM generate_series(1, 5000) i;
     INSERT INTO benchmark_events (benchmark_id, name, phase, created_at) SELECT 1 + i % 5000, 'n', 'p', now() FROM generate_series(1, 20000) i;
+    INSERT INTO node_status SELECT peer_id, genesis_hash, CASE WHEN online THEN 'online' ELSE 'offline' END, 'silent', now() - interval '9 days', now() - interval '9 days', 2, 1, now() FROM nodes;
+    INSERT INTO status_changes (subject, peer_id, genesis_hash, to_state, reason, since, changed_at, revision, part_of)
+    SELECT 'node', 'node ' || i, 'chain', 'late', 'silent', now() - i * interval '1 minute', now() - i * interval '1 minute', 1, CASE WHEN i % 2 = 0 THEN 1 END FROM generate_series(1, 20000) i;
     ANALYZE;";
 
 #[derive(QueryableByName)]
@@ -71,6 +74,7 @@ fn named<'a>(name: &str, sql: &'a str) -> Vec<&'a str> {
     match name {
         "node_logs by kind" => return vec!["telemetry_messages_kind_idx"],
         "node_logs by target" => return vec!["telemetry_messages_target_idx"],
+        "changes of status" => return vec!["status_changes_whole_idx"],
         "nodes of a chain" => return vec!["nodes_chain_idx", "nodes_genesis_idx"],
         _ => {}
     }
@@ -96,6 +100,7 @@ pub fn statements() -> Vec<Statement> {
         about_charts(),
         about_changes(),
         about_chains(),
+        about_nodes(),
         about_the_rest(),
     ]
     .concat()
@@ -274,25 +279,61 @@ fn about_chains() -> Vec<Statement> {
 }
 
 fn about_the_rest() -> Vec<Statement> {
+fn about_nodes() -> Vec<Statement> {
     vec![
         (
             "nodes",
             include_str!("../../src/query/nodes.sql"),
-            "text, text, boolean, bigint, timestamptz, bigint, text".to_owned(),
-            "NULL, NULL, NULL, 100, NULL, NULL, NULL".to_owned(),
-        ),
-        (
-            "nodes after a page",
-            include_str!("../../src/query/nodes.sql"),
-            "text, text, boolean, bigint, timestamptz, bigint, text".to_owned(),
-            "NULL, NULL, NULL, 100, now() - interval '9 days', 7, NULL".to_owned(),
+            "text, text, boolean, bigint".to_owned(),
+            "NULL, NULL, NULL, 100".to_owned(),
         ),
         (
             "nodes of a chain",
             include_str!("../../src/query/nodes.sql"),
-            "text, text, boolean, bigint, timestamptz, bigint, text".to_owned(),
-            "'0x01', NULL, NULL, 100, NULL, NULL, NULL".to_owned(),
+            "text, text, boolean, bigint".to_owned(),
+            "'0x01', NULL, NULL, 100".to_owned(),
         ),
+        (
+            "a page of the list of nodes",
+            NODE_LIST,
+            NODE_LIST_TYPES.to_owned(),
+            "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, now() - interval '9 days', 7, NULL, 100, NULL, NULL, NULL".to_owned(),
+        ),
+        (
+            "nodes in some states",
+            RECENT_NODES,
+            "int, int, int, int, int, int, int, int, int, int, int, int, int, int, timestamptz".to_owned(),
+            "1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, now() + interval '1 day'".to_owned(),
+        ),
+        (
+            "clocks",
+            include_str!("../../src/messages/clocks.sql"),
+            "bigint[], timestamptz, timestamptz".to_owned(),
+            "'{7,107}', now() - interval '1 hour', now()".to_owned(),
+        ),
+        (
+            "nodes at a moment",
+            include_str!("../../src/query/node_list/at.sql"),
+            "text, text, text[], timestamptz, timestamptz, bigint, bigint".to_owned(),
+            "NULL, 'name', NULL, now() - interval '9 days', NULL, NULL, 100".to_owned(),
+        ),
+        (
+            "changes of status",
+            include_str!("../../src/query/status_changes.sql"),
+            "text, text, text, boolean, timestamptz, timestamptz, bigint, bigint, bigint".to_owned(),
+            "NULL, NULL, NULL, false, NULL, NULL, NULL, 19000, 100".to_owned(),
+        ),
+        (
+            "gaps of a node",
+            include_str!("../../src/query/node_gaps.sql"),
+            "text, text, timestamptz, timestamptz, bigint".to_owned(),
+            "'node 7', 'chain', now() - interval '1 day', now(), 100".to_owned(),
+        ),
+    ]
+}
+
+fn about_the_rest() -> Vec<Statement> {
+    vec![
         (
             "sessions",
             include_str!("../../src/query/sessions.sql"),
@@ -361,6 +402,14 @@ fn about_the_rest() -> Vec<Statement> {
         ),
     ]
 }
+
+const NODE_LIST: &str = include_str!("../../src/query/node_list/list.sql");
+const NODE_LIST_TYPES: &str = "text, text, boolean, text, text[], boolean, boolean, text, text, timestamptz, bigint, text, bigint, bigint, timestamptz, text";
+const RECENT_NODES: &str = concat!(
+    "SELECT * FROM ",
+    include_str!("../../src/query/node_list/recent.sql"),
+    " n"
+);
 
 const LAST_VALUES: &str = include_str!("../../src/messages/last_values.sql");
 const TAILS_TYPES: &str = "bigint[], timestamptz[], timestamptz[], smallint[], smallint[], text[], timestamptz, timestamptz, bigint";

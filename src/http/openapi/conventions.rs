@@ -153,8 +153,9 @@ fn bound_parameter(parameter: &mut Value) {
         "id" => json!({"minimum": 1}),
         // Any text is let in or not, like any other.
         "token" => json!({}),
+        "cursor" if schema.contains_key("pattern") => json!({}),
         "cursor" => json!({"pattern": PageCursor::PATTERN}),
-        "start_time" | "end_time" => json!({"format": "date-time"}),
+        "start_time" | "end_time" | "seen_after" | "at" => json!({"format": "date-time"}),
         "aggregate" => json!({"enum": AggregateKind::ALL.map(AggregateKind::name)}),
         "peer_id" => json!({"minLength": 1, "maxLength": TEXT_CHARS_MAX, "pattern": STORABLE}),
         _ if is_text => json!({"maxLength": TEXT_CHARS_MAX, "pattern": STORABLE}),

@@ -7,22 +7,22 @@ use utoipa::ToSchema;
 use crate::http::access::Caller;
 use crate::http::answer::Answer;
 use crate::http::error::{ErrorBody, ReadErrors};
-use crate::http::nodes::show_to;
 use crate::http::{AppError, AppState, paging};
 use crate::query::QueryError;
 use crate::query::log_stats::{self, LogStat, LogStatsParams, LogStatsQuery};
-use crate::query::nodes::{self, Node, NodesPageParams, NodesQuery};
+use crate::query::node_list::{self, ListedNode, NodeListParams, NodeListQuery};
 
-/// The nodes, each as it was in its latest session, the newest session first.
+/// The nodes: what each is, what it reported last, and whether it is well; the newest session first,
+/// or in another order.
 ///
 /// An answer with as many nodes as `limit` allows has a cursor for the next page in the
-/// headers `X-Next-Cursor` and `Link`, if there are more. A node that connects anew
-/// moves to the first page. Connections without a peer id are left out.
+/// headers `X-Next-Cursor` and `Link`, if there are more. A node whose place in the order changes
+/// meanwhile may be on two pages, or on none. Connections without a peer id are left out.
 #[utoipa::path(
-    get, operation_id = "list_nodes_v1", path = "/api/v1/nodes", tag = "nodes", params(NodesPageParams),
+    get, operation_id = "list_nodes_v1", path = "/api/v1/nodes", tag = "nodes", params(NodeListParams),
     responses(
         (
-            status = 200, description = "The nodes.", body = [Node],
+            status = 200, description = "The nodes.", body = [ListedNode],
             headers(
                 ("X-Next-Cursor" = Option<String>, description = "`cursor` of the next page; absent on the last."),
                 ("Link" = Option<String>, description = "Address of the next page, as RFC 8288 `rel=\"next\"`; absent on the last."),
@@ -35,25 +35,26 @@ pub(in crate::http) async fn list(
     state: web::Data<AppState>,
     request: HttpRequest,
     caller: web::ReqData<Caller>,
-    asked: web::Query<NodesPageParams>,
+    asked: web::Query<NodeListParams>,
 ) -> Result<HttpResponse, AppError> {
-    let query = NodesQuery::try_from(asked.into_inner())?;
+    let query = NodeListQuery::try_from(asked.into_inner())?;
     let (answer, next) = state
         .ask(move |conn| {
-            let mut page = nodes::fetch(conn, &query)?;
-            show_to(&caller, &mut page.rows);
-            Ok((Answer::of(&page.rows)?, page.next))
+            let mut list = node_list::fetch(conn, &query)?;
+            hide(&caller, &mut list.nodes);
+            Ok((Answer::of(&list.nodes)?, list.next))
         })
         .await?;
     Ok(paging::respond(&request, answer, next))
 }
 
-/// A node as it was in its latest session.
+/// A node: its latest session, what it reported last, and its status, with its uptime of the
+/// last 24 hours.
 #[utoipa::path(
     get, operation_id = "show_node_v1", path = "/api/v1/nodes/{peer_id}", tag = "nodes",
     params(("peer_id" = String, Path, description = "libp2p identity of the node.")),
     responses(
-        (status = 200, description = "The node.", body = Node),
+        (status = 200, description = "The node.", body = ListedNode),
         (status = 404, description = "No node with this peer id ever connected.", body = ErrorBody),
         ReadErrors,
     )
@@ -63,16 +64,24 @@ pub(in crate::http) async fn show(
     caller: web::ReqData<Caller>,
     peer_id: web::Path<String>,
 ) -> Result<Answer, AppError> {
-    let query = NodesQuery::of_peer(&peer_id)?;
+    let query = NodeListQuery::of_peer(&peer_id)?;
     state
         .answer(move |conn| {
-            let mut page = nodes::fetch(conn, &query)?;
-            show_to(&caller, &mut page.rows);
-            page.rows.pop().ok_or(QueryError::NotFound {
+            let mut list = node_list::fetch(conn, &query)?;
+            hide(&caller, &mut list.nodes);
+            list.nodes.pop().ok_or(QueryError::NotFound {
                 parameter: "peer_id",
             })
         })
         .await
+}
+
+/// Leaves out what who asks may not see.
+fn hide(caller: &Caller, nodes: &mut [ListedNode]) {
+    if !caller.sees_addresses {
+        let nodes = nodes.iter_mut();
+        nodes.for_each(|listed| listed.node.ip_addr = None);
+    }
 }
 
 /// How many messages there are of a kind.

@@ -7,7 +7,7 @@ use crate::support::{TestApp, TestDb, wait_until};
 
 /// Three nodes of two chains, long judged: one well, one gone today, one gone for long; and changes
 /// of them, two of which are parts of one of their chain.
-fn story() -> TestDb {
+pub(super) fn story() -> TestDb {
     let db = TestDb::new();
     db.execute(
         "INSERT INTO servers (id, version, started_at, heartbeat_at) VALUES ('s', '1', now() - interval '30 days', now() + interval '1 day');

@@ -1,0 +1,366 @@
+//! The nodes as a list: what each is, what it reported last, and whether it is well; now, or as it
+//! was at a moment.
+
+mod order;
+mod row;
+
+use std::ops::RangeInclusive;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+pub use order::{NodeListCursor, OrderName};
+pub use row::ListedNode;
+
+use super::status::state;
+use super::{PageCursor, QueryError, params};
+use crate::messages::{self, Window};
+use order::Order;
+
+/// Nodes in an answer.
+const LIMIT: RangeInclusive<i64> = 1..=10_000;
+const LIMIT_DEFAULT: i64 = 1_000;
+
+/// Hours of the uptime: a year.
+const UPTIME_H: RangeInclusive<i64> = 1..=8_784;
+
+/// A node that left longer ago needs no attention.
+const ATTENTION: TimeDelta = TimeDelta::days(1);
+
+/// Messages that a clock is measured by are not older.
+const CLOCK: TimeDelta = TimeDelta::hours(1);
+
+/// Parameters.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct NodeListParams {
+    /// Only nodes whose latest session is on this chain: its name or its genesis hash.
+    chain: Option<String>,
+    /// Only nodes with this name.
+    name: Option<String>,
+    /// Only nodes whose name or peer id contains this; upper and lower case are the same.
+    text: Option<String>,
+    /// Only nodes that are connected (`true`), or are not (`false`).
+    #[param(value_type = Option<bool>)]
+    online: Option<String>,
+    /// Only nodes in one of these states, separated by commas.
+    #[param(example = "missing,offline")]
+    state: Option<String>,
+    /// Only nodes that need attention (`true`), or do not (`false`): something is wrong with them, or
+    /// they went offline within a day.
+    #[param(value_type = Option<bool>)]
+    attention: Option<String>,
+    /// Only nodes that say that they are authorities (`true`), or are not (`false`).
+    #[param(value_type = Option<bool>)]
+    authority: Option<String>,
+    /// Only nodes with this version.
+    version: Option<String>,
+    /// Only nodes with software of this name.
+    implementation: Option<String>,
+    /// Only nodes that sent a message at this time or later, are connected, or are not yet offline.
+    #[param(value_type = Option<DateTime<Utc>>)]
+    seen_after: Option<String>,
+    /// The order, with `-` before it turned around.
+    #[param(inline, value_type = Option<OrderName>)]
+    sort: Option<String>,
+    /// The nodes as they were at this time: connected then or within the day before, with the values of
+    /// that hour. Only with `chain`, `name`, `state`, `limit` and `cursor`.
+    #[param(value_type = Option<DateTime<Utc>>)]
+    at: Option<String>,
+    /// Also the uptime of the last hours, so many.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 8_784)]
+    uptime_h: Option<String>,
+    /// Nodes in the answer.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 10_000, default = 1_000)]
+    limit: Option<String>,
+    /// Goes on after an earlier answer with the same order: its header `X-Next-Cursor`.
+    #[param(pattern = "^[A-Za-z0-9_-]{1,2048}$")]
+    cursor: Option<String>,
+}
+
+/// A query that needs no check again.
+#[derive(Debug, Clone)]
+pub struct NodeListQuery {
+    chain: Option<String>,
+    name: Option<String>,
+    text: Option<String>,
+    online: Option<bool>,
+    peer_id: Option<String>,
+    states: Option<Vec<String>>,
+    attention: Option<bool>,
+    authority: Option<bool>,
+    version: Option<String>,
+    implementation: Option<String>,
+    seen_after: Option<DateTime<Utc>>,
+    order: Option<Order>,
+    at: Option<DateTime<Utc>>,
+    uptime_h: Option<i64>,
+    limit: i64,
+    cursor: Option<NodeListCursor>,
+}
+
+impl NodeListQuery {
+    /// One node, with its uptime of a day.
+    ///
+    /// # Errors
+    /// If this can be no peer id.
+    pub fn of_peer(peer_id: &str) -> Result<Self, QueryError> {
+        let query = Self::try_from(NodeListParams::default())?;
+        Ok(Self {
+            peer_id: Some(params::peer_id(Some(peer_id))?),
+            uptime_h: Some(24),
+            limit: 1,
+            ..query
+        })
+    }
+
+    /// Since when nodes must have been seen, if not all can be in the answer: of those that are
+    /// not offline, at no time.
+    fn since(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let is_there = |states: &Vec<String>| !states.iter().any(|state| state == "offline");
+        let by_state = self.states.as_ref().is_some_and(is_there);
+        let by_state = by_state.then(|| now + TimeDelta::days(1));
+        let by_attention = (self.attention == Some(true)).then(|| now - ATTENTION);
+        [self.seen_after, by_state, by_attention]
+            .into_iter()
+            .flatten()
+            .max()
+    }
+}
+
+impl TryFrom<NodeListParams> for NodeListQuery {
+    type Error = QueryError;
+
+    fn try_from(asked: NodeListParams) -> Result<Self, QueryError> {
+        let states = |text: &str| text.split(',').map(state).collect::<Result<Vec<_>, _>>();
+        let hours = |text: &str| params::whole("uptime_h", Some(text), 24, UPTIME_H);
+        let cursor = asked.cursor.as_deref().map(NodeListCursor::parse);
+        let query = Self {
+            chain: params::text("chain", asked.chain.as_deref())?,
+            name: params::text("name", asked.name.as_deref())?,
+            text: params::text("text", asked.text.as_deref())?,
+            online: params::flag("online", asked.online.as_deref())?,
+            peer_id: None,
+            states: asked.state.as_deref().map(states).transpose()?,
+            attention: params::flag("attention", asked.attention.as_deref())?,
+            authority: params::flag("authority", asked.authority.as_deref())?,
+            version: params::text("version", asked.version.as_deref())?,
+            implementation: params::text("implementation", asked.implementation.as_deref())?,
+            seen_after: params::time("seen_after", asked.seen_after.as_deref())?,
+            order: Order::parse(asked.sort.as_deref())?,
+            at: params::time("at", asked.at.as_deref())?,
+            uptime_h: asked.uptime_h.as_deref().map(hours).transpose()?,
+            limit: params::whole("limit", asked.limit.as_deref(), LIMIT_DEFAULT, LIMIT)?,
+            cursor: cursor.transpose()?,
+        };
+        let by_key = matches!(query.cursor, Some(NodeListCursor::Key(..)));
+        if query.cursor.is_some() && by_key != query.order.is_some() {
+            return Err(QueryError::invalid(
+                "cursor",
+                "is of an answer with another order",
+            ));
+        }
+        let others = [
+            ("text", query.text.is_some()),
+            ("online", query.online.is_some()),
+            ("attention", query.attention.is_some()),
+            ("authority", query.authority.is_some()),
+            ("version", query.version.is_some()),
+            ("implementation", query.implementation.is_some()),
+            ("seen_after", query.seen_after.is_some()),
+            ("sort", query.order.is_some()),
+            ("uptime_h", query.uptime_h.is_some()),
+        ];
+        let other = others.iter().find(|(_, is_given)| *is_given);
+        match other.filter(|_| query.at.is_some()) {
+            Some((name, _)) => Err(QueryError::invalid(
+                name,
+                "cannot be asked for together with at",
+            )),
+            None => Ok(query),
+        }
+    }
+}
+
+/// A part of the list.
+#[derive(Debug)]
+pub struct NodeList {
+    /// The nodes, in the order asked for.
+    pub nodes: Vec<ListedNode>,
+    /// Where the next page begins; none after the last.
+    pub next: Option<NodeListCursor>,
+}
+
+/// The nodes.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn fetch(conn: &mut PgConnection, query: &NodeListQuery) -> Result<NodeList, QueryError> {
+    let mut nodes = match query.at {
+        Some(at) => at_moment(conn, query, at)?,
+        None => now(conn, query)?,
+    };
+    let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
+    let has_more = nodes.len() > limit;
+    nodes.truncate(limit);
+    let next = nodes
+        .last()
+        .filter(|_| has_more)
+        .map(|last| match query.order {
+            Some(_) => NodeListCursor::Key(last.sort_key.clone(), last.node.id),
+            None => NodeListCursor::Session(PageCursor {
+                created_at: last.session_at,
+                id: last.node.id,
+            }),
+        });
+    if query.at.is_none() {
+        measure_clocks(conn, &mut nodes)?;
+    }
+    for listed in &mut nodes {
+        // That of a session is true to a minute.
+        listed.node.last_seen_at = listed.seen_at;
+    }
+    Ok(NodeList { nodes, next })
+}
+
+fn now(conn: &mut PgConnection, query: &NodeListQuery) -> QueryResult<Vec<ListedNode>> {
+    let (session, key) = match &query.cursor {
+        Some(NodeListCursor::Session(cursor)) => (Some(*cursor), None),
+        Some(NodeListCursor::Key(key, id)) => (None, Some((key, *id))),
+        None => (None, None),
+    };
+    let id = session.map(|cursor| cursor.id).or(key.map(|(_, id)| id));
+    let since = query.since(Utc::now());
+    let mut statement = include_str!("list.sql").to_owned();
+    if since.is_some() {
+        let recent = include_str!("recent.sql").trim_end();
+        statement = statement.replace("FROM /* nodes */ nodes n", &format!("FROM {recent} n"));
+    }
+    if let Some(order) = query.order {
+        statement = order.apply(&statement);
+    }
+    diesel::sql_query(statement)
+        .bind::<Nullable<Text>, _>(&query.chain)
+        .bind::<Nullable<Text>, _>(&query.name)
+        .bind::<Nullable<Bool>, _>(query.online)
+        .bind::<Nullable<Text>, _>(&query.peer_id)
+        .bind::<Nullable<Array<Text>>, _>(&query.states)
+        .bind::<Nullable<Bool>, _>(query.attention)
+        .bind::<Nullable<Bool>, _>(query.authority)
+        .bind::<Nullable<Text>, _>(&query.version)
+        .bind::<Nullable<Text>, _>(&query.implementation)
+        .bind::<Nullable<Timestamptz>, _>(session.map(|cursor| cursor.created_at))
+        .bind::<Nullable<BigInt>, _>(id)
+        .bind::<Nullable<Text>, _>(key.map(|(key, _)| key))
+        .bind::<BigInt, _>(query.limit + 1)
+        .bind::<Nullable<BigInt>, _>(query.uptime_h)
+        .bind::<Nullable<Timestamptz>, _>(since)
+        .bind::<Nullable<Text>, _>(&query.text)
+        .load(conn)
+}
+
+fn at_moment(
+    conn: &mut PgConnection,
+    query: &NodeListQuery,
+    at: DateTime<Utc>,
+) -> QueryResult<Vec<ListedNode>> {
+    let after = match query.cursor {
+        Some(NodeListCursor::Session(cursor)) => Some(cursor),
+        _ => None,
+    };
+    diesel::sql_query(include_str!("at.sql"))
+        .bind::<Nullable<Text>, _>(&query.chain)
+        .bind::<Nullable<Text>, _>(&query.name)
+        .bind::<Nullable<Array<Text>>, _>(&query.states)
+        .bind::<Timestamptz, _>(at)
+        .bind::<Nullable<Timestamptz>, _>(after.map(|cursor| cursor.created_at))
+        .bind::<Nullable<BigInt>, _>(after.map(|cursor| cursor.id))
+        .bind::<BigInt, _>(query.limit + 1)
+        .load(conn)
+}
+
+/// By the last messages of those that are connected.
+fn measure_clocks(conn: &mut PgConnection, nodes: &mut [ListedNode]) -> QueryResult<()> {
+    let open = nodes.iter().filter(|listed| listed.node.online);
+    let sessions: Vec<i64> = open.map(|listed| listed.node.id).collect();
+    if sessions.is_empty() {
+        return Ok(());
+    }
+    let now = Utc::now();
+    let window = Window {
+        from: now - CLOCK,
+        until: now + CLOCK,
+    };
+    let clocks = messages::clocks(conn, &sessions, window)?;
+    for listed in nodes {
+        listed.clock_ahead_ms = clocks.get(&listed.node.id).copied();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_together_is_named() {
+        let refused = |asked: NodeListParams| match NodeListQuery::try_from(asked) {
+            Err(QueryError::Invalid { parameter, .. }) => parameter,
+            other => panic!("not refused: {other:?}"),
+        };
+        let some = |text: &str| Some(text.to_owned());
+        let list = NodeListParams::default;
+        let key = || some(&NodeListCursor::Key("k".to_owned(), 1).to_string());
+        let bad_state = NodeListParams {
+            state: some("late,dead"),
+            ..list()
+        };
+        assert_eq!(refused(bad_state), "state");
+        let no_order = NodeListParams {
+            cursor: key(),
+            ..list()
+        };
+        assert_eq!(refused(no_order), "cursor");
+        let other_order = NodeListParams {
+            cursor: some("1_1"),
+            sort: some("name"),
+            ..list()
+        };
+        assert_eq!(refused(other_order), "cursor");
+        let sorted_then = NodeListParams {
+            at: some("2026-01-01T00:00:00Z"),
+            sort: some("name"),
+            ..list()
+        };
+        assert_eq!(refused(sorted_then), "sort");
+        let right = NodeListParams {
+            cursor: key(),
+            sort: some("name"),
+            ..list()
+        };
+        assert!(NodeListQuery::try_from(right).is_ok());
+    }
+
+    #[test]
+    fn nodes_that_left_long_ago_are_not_looked_at_where_they_cannot_be_in_the_answer() {
+        let since = |state: Option<&str>, attention: Option<&str>| {
+            let asked = NodeListParams {
+                state: state.map(str::to_owned),
+                attention: attention.map(str::to_owned),
+                ..NodeListParams::default()
+            };
+            let now = Utc::now();
+            let query = NodeListQuery::try_from(asked).unwrap();
+            query.since(now).map(|since| (since - now).num_days())
+        };
+        assert_eq!(since(None, None), None);
+        assert_eq!(since(Some("late,offline"), None), None);
+        assert_eq!(since(Some("late,missing"), None), Some(1));
+        assert_eq!(since(None, Some("true")), Some(-1));
+        assert_eq!(since(None, Some("false")), None);
+    }
+}
