@@ -44,7 +44,8 @@ pub use node_table::{NodeChanged, NodeState, NodeValues, Parts};
 pub use origin::Origin;
 pub use remote::{RemoteParts, follow_others};
 pub use request::{
-    Interest, MessagesRequest, Request, RequestError, RequestId, Since, Topic, read_request,
+    Interest, MessagesRequest, Request, RequestError, RequestId, Since, StatusRequest, StatusSince,
+    Topic, read_request,
 };
 pub use sessions::{Presence, PresenceChange};
 pub use shared::{Form, Shared};

@@ -48,6 +48,28 @@ pub enum Topic {
     Nodes(Option<String>),
     /// Nodes that come and go.
     Presence(Option<String>),
+    /// Changes of status.
+    Status(StatusRequest),
+}
+
+/// Which changes of status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusRequest {
+    /// Of one chain and its nodes, by name or genesis hash.
+    pub chain: Option<String>,
+    /// From when on.
+    pub since: StatusSince,
+}
+
+/// Where changes of status begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusSince {
+    /// Now.
+    Now,
+    /// At a time.
+    Time(DateTime<Utc>),
+    /// After the change with this number.
+    Number(i64),
 }
 
 /// Which messages.
@@ -181,8 +203,19 @@ fn check(fields: &Fields) -> Result<Request, RequestError> {
     let chain = text("chain", &fields.chain)?;
     let topic = match text("topic", &fields.topic)?.as_deref() {
         None | Some("messages") => Topic::Messages(messages(fields, chain)?),
+        Some("status") => {
+            refuse_others(fields, "status", &[])?;
+            Topic::Status(StatusRequest {
+                chain,
+                since: status_since(fields)?,
+            })
+        }
         Some(name @ ("nodes" | "presence")) => {
-            refuse_others(fields, name)?;
+            let places = [
+                ("start_time", &fields.start_time),
+                ("cursor", &fields.cursor),
+            ];
+            refuse_others(fields, name, &places)?;
             match name {
                 "nodes" => Topic::Nodes(chain),
                 _ => Topic::Presence(chain),
@@ -191,25 +224,28 @@ fn check(fields: &Fields) -> Result<Request, RequestError> {
         Some(_) => {
             return Err(RequestError::field(
                 "topic",
-                "must be messages, nodes or presence",
+                "must be messages, nodes, presence or status",
             ));
         }
     };
     Ok(Request { interest, topic })
 }
 
-/// Fields that only messages have.
-fn refuse_others(fields: &Fields, topic: &str) -> Result<(), RequestError> {
+/// Fields that only messages have, and `more` of them.
+fn refuse_others(
+    fields: &Fields,
+    topic: &str,
+    more: &[(&str, &Value)],
+) -> Result<(), RequestError> {
     let others = [
         ("peer_id", &fields.peer_id),
         ("msg", &fields.msg),
-        ("start_time", &fields.start_time),
-        ("cursor", &fields.cursor),
         ("aggregate_type", &fields.aggregate_type),
         ("aggregate_interval", &fields.aggregate_interval),
         ("aggregate_key", &fields.aggregate_key),
     ];
-    match others.iter().find(|(_, value)| !value.is_null()) {
+    let mut others = others.iter().chain(more);
+    match others.find(|(_, value)| !value.is_null()) {
         Some((name, _)) => {
             let problem = format!("does not go with the topic {topic}");
             Err(RequestError::field(name, problem))
@@ -236,24 +272,44 @@ fn since(fields: &Fields) -> Result<Since, RequestError> {
     let cursor = limited("cursor", &fields.cursor, CURSOR_BYTES_MAX)?;
     match (time, cursor) {
         (None, None) => Ok(Since::Now),
-        (Some(time), None) => {
-            let time = parse_time(&time).filter(|time| is_plausible(*time));
-            time.map(Since::Time).ok_or_else(|| {
-                RequestError::field(
-                    "start_time",
-                    "must be a time as 2019-01-01T00:00:00Z, or 2019-01-01T00:00:00[.ffffff] in UTC",
-                )
-            })
-        }
+        (Some(time), None) => start_time(&time).map(Since::Time),
         (None, Some(cursor)) => cursor
             .parse()
             .map(Since::Cursor)
             .map_err(|error: super::cursor::CursorError| RequestError(error.to_string())),
-        (Some(_), Some(_)) => Err(RequestError::field(
-            "cursor",
-            "and start_time exclude each other",
-        )),
+        (Some(_), Some(_)) => Err(both_places()),
     }
+}
+
+fn status_since(fields: &Fields) -> Result<StatusSince, RequestError> {
+    let time = limited("start_time", &fields.start_time, TEXT_BYTES_MAX)?;
+    let cursor = limited("cursor", &fields.cursor, CURSOR_BYTES_MAX)?;
+    match (time, cursor) {
+        (None, None) => Ok(StatusSince::Now),
+        (Some(time), None) => start_time(&time).map(StatusSince::Time),
+        (None, Some(cursor)) => {
+            let number = cursor.parse().ok().filter(|number| *number >= 0);
+            let problem = "must be the number of a change, as this feed gave it";
+            number
+                .map(StatusSince::Number)
+                .ok_or_else(|| RequestError::field("cursor", problem))
+        }
+        (Some(_), Some(_)) => Err(both_places()),
+    }
+}
+
+fn start_time(text: &str) -> Result<DateTime<Utc>, RequestError> {
+    let time = parse_time(text).filter(|time| is_plausible(*time));
+    time.ok_or_else(|| {
+        RequestError::field(
+            "start_time",
+            "must be a time as 2019-01-01T00:00:00Z, or 2019-01-01T00:00:00[.ffffff] in UTC",
+        )
+    })
+}
+
+fn both_places() -> RequestError {
+    RequestError::field("cursor", "and start_time exclude each other")
 }
 
 fn aggregate(fields: &Fields) -> Result<Option<Aggregate>, RequestError> {
@@ -385,6 +441,18 @@ mod tests {
             (
                 "msg",
                 r#"{"interest":"subscribe","topic":"nodes","msg":"m"}"#,
+            ),
+            (
+                "cursor",
+                r#"{"interest":"subscribe","topic":"presence","cursor":"1"}"#,
+            ),
+            (
+                "cursor",
+                r#"{"interest":"subscribe","topic":"status","cursor":"here"}"#,
+            ),
+            (
+                "peer_id",
+                r#"{"interest":"subscribe","topic":"status","peer_id":"p"}"#,
             ),
             ("peer_id", r#"{"interest":"subscribe","peer_id":5}"#),
             (

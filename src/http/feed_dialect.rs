@@ -6,6 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
 use super::AppError;
+use super::feed_status::StatusPart;
 use crate::feed::{
     Aggregate, Cursor, Filter, Form, Item, Items, NodeChanged, Presence, PresenceChange, RequestId,
     Shared, WindowRow,
@@ -103,6 +104,12 @@ impl FeedDialect {
             let presences: Vec<Value> = presences.iter().map(presence).collect();
             json!({ "presence": presences }).to_string().into()
         })
+    }
+
+    /// Changes of status, and the place after them.
+    pub(super) fn status(self, part: &StatusPart) -> ByteString {
+        let text = json!({"status": part.changes, "cursor": part.number.to_string()});
+        text.to_string().into()
     }
 
     /// Windows that are over.

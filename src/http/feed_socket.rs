@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{
-    Actor, ActorContext, ActorFutureExt, AsyncContext, Handler, StreamHandler, WrapFuture,
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Handler, SpawnHandle, StreamHandler,
+    WrapFuture,
 };
 use actix_web::error::PayloadError;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
@@ -21,6 +22,7 @@ use futures::stream;
 use super::access::Caller;
 use super::feed_dialect::{FeedDialect, Words};
 use super::feed_requests::FeedRequests;
+use super::feed_status::StatusView;
 use super::subscription::Subscription;
 use super::{AppError, AppState, feed_history};
 use crate::database::ReadFrom;
@@ -86,6 +88,7 @@ pub(super) fn open(
         id: None,
         subscriptions: HashMap::new(),
         next: 0,
+        status: None,
         histories: Rc::new(()),
         heard_at: Instant::now(),
         beat_at: Instant::now(),
@@ -104,6 +107,8 @@ struct FeedSocket {
     id: Option<SubscriberId>,
     subscriptions: HashMap<u64, Subscription>,
     next: u64,
+    /// The next part of the changes of status, while they are wanted.
+    status: Option<SpawnHandle>,
     /// Shared by the histories that are being read, also those of subscriptions
     /// that have ended since.
     histories: Rc<()>,
@@ -131,6 +136,15 @@ impl FeedSocket {
             }
             (Interest::Unsubscribe, Topic::Messages(request)) => {
                 return self.unsubscribe(&request, id.as_ref(), ctx);
+            }
+            (Interest::Subscribe, Topic::Status(request)) => {
+                self.acknowledge(id.as_ref(), ctx);
+                let view = StatusView::open(&self.state, request);
+                return self.follow_status(view, ctx);
+            }
+            (Interest::Unsubscribe, Topic::Status(_)) => {
+                self.acknowledge(id.as_ref(), ctx);
+                return self.leave_status(ctx);
             }
             (Interest::Subscribe, Topic::Nodes(chain)) => Wish::Nodes(chain),
             (Interest::Unsubscribe, Topic::Nodes(_)) => Wish::NoNodes,
@@ -302,6 +316,24 @@ impl FeedSocket {
             ctx.text(self.dialect.without_history(error, &known.filter));
         }
         self.ask(Wish::Sync { subscription }, ctx);
+    }
+
+    /// Sends the changes of status, part by part, in place of those that it sent before.
+    fn follow_status(&mut self, view: StatusView, ctx: &mut Context) {
+        self.leave_status(ctx);
+        let state = self.state.clone();
+        let next = async move { view.next(&state).await }.into_actor(self);
+        self.status = Some(ctx.spawn(next.map(|(view, part), socket, ctx| {
+            ctx.text(socket.dialect.status(&part));
+            socket.status = None;
+            socket.follow_status(view, ctx);
+        })));
+    }
+
+    fn leave_status(&mut self, ctx: &mut Context) {
+        if let Some(following) = self.status.take() {
+            ctx.cancel_future(following);
+        }
     }
 
     fn update(&mut self, update: Update, ctx: &mut Context) {

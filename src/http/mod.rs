@@ -15,6 +15,7 @@ mod feed_dialect;
 mod feed_history;
 mod feed_requests;
 mod feed_socket;
+mod feed_status;
 mod guard;
 mod handover;
 mod health;

@@ -9,6 +9,7 @@ use diesel::PgConnection;
 use serde::Serialize;
 
 use super::answer::Answer;
+use super::feed_status::StatusFeed;
 use super::misdirected::Misdirected;
 use super::{AppError, OwnNames};
 use crate::config::Config;
@@ -41,6 +42,8 @@ pub struct AppState {
     pub(super) refusals: Sampler,
     /// Wrong paths that nodes requested.
     pub(super) misdirected: Misdirected,
+    /// Changes of status, for the live feed.
+    pub(super) statuses: StatusFeed,
 }
 
 /// What is there once the database is.
@@ -72,6 +75,7 @@ impl AppState {
             stopping: AtomicBool::new(false),
             refusals: Sampler::default(),
             misdirected: Misdirected::default(),
+            statuses: StatusFeed::default(),
         }
     }
 

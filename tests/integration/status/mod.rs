@@ -2,6 +2,7 @@
 //! they do not.
 
 mod answers;
+mod feed;
 mod list;
 mod nodes;
 mod outages;

@@ -1,5 +1,7 @@
 //! The status of nodes: what changed, what is wrong now, and the story of one node.
 
+mod changes;
+
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -9,8 +11,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+pub use changes::{
+    Change, ChangesParams, ChangesQuery, FOLLOWED_MAX, change_before, changes, changes_after,
+    newest_change,
+};
+
+use super::QueryError;
 use super::params::{self, TimeRange};
-use super::{Page, PageCursor, QueryError};
 use crate::metrics::NodeState;
 
 /// Changes in an answer.
@@ -22,40 +29,6 @@ const GAPS_MAX: i64 = 1_000;
 
 /// The span of time of a node's status, if none is given.
 const SPAN_DEFAULT: TimeDelta = TimeDelta::days(1);
-
-/// Numbers of changes: whole numbers that every JSON reader keeps exactly.
-const NUMBERS: RangeInclusive<i64> = 0..=(1 << 53) - 1;
-
-/// Parameters of the changes.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ChangesParams {
-    /// Only changes after the one with this number, the oldest first: for programs that
-    /// ask again and again.
-    #[param(value_type = Option<i64>, minimum = 0, maximum = 9_007_199_254_740_991_i64)]
-    since: Option<String>,
-    /// Only changes that were noticed at this time or later.
-    start_time: Option<String>,
-    /// Only changes that were noticed before this time.
-    end_time: Option<String>,
-    /// Only changes of this chain and its nodes: its name or its genesis hash.
-    chain: Option<String>,
-    /// Only changes of this node.
-    peer_id: Option<String>,
-    /// Only changes that led to this state.
-    #[param(inline, value_type = Option<StateName>)]
-    state: Option<String>,
-    /// Whether changes of nodes that are part of a change of their chain are among them.
-    /// With `peer_id` they are unless this is `false`.
-    #[param(value_type = Option<bool>)]
-    parts: Option<String>,
-    /// Changes in the answer.
-    #[param(value_type = Option<i64>, minimum = 1, maximum = 10_000, default = 100)]
-    limit: Option<String>,
-    /// Goes on after an earlier answer: its header `X-Next-Cursor`.
-    cursor: Option<String>,
-}
 
 /// Whether a node is alive and well: the names of `NodeState`, for the description.
 #[derive(Debug, ToSchema)]
@@ -83,48 +56,6 @@ pub enum StateName {
     Down,
 }
 
-/// A query of changes that needs no check again.
-#[derive(Debug, Clone)]
-pub struct ChangesQuery {
-    since: Option<i64>,
-    range: TimeRange,
-    chain: Option<String>,
-    peer_id: Option<String>,
-    state: Option<String>,
-    parts: bool,
-    limit: i64,
-    cursor: Option<PageCursor>,
-}
-
-impl TryFrom<ChangesParams> for ChangesQuery {
-    type Error = QueryError;
-
-    fn try_from(asked: ChangesParams) -> Result<Self, QueryError> {
-        let number = |text: &str| params::whole("since", Some(text), 0, NUMBERS);
-        let peer_id = asked.peer_id.as_deref();
-        let peer_id = peer_id
-            .map(|text| params::peer_id(Some(text)))
-            .transpose()?;
-        let query = Self {
-            since: asked.since.as_deref().map(number).transpose()?,
-            range: TimeRange::parse(asked.start_time.as_deref(), asked.end_time.as_deref())?,
-            chain: params::text("chain", asked.chain.as_deref())?,
-            state: asked.state.as_deref().map(state).transpose()?,
-            parts: params::flag("parts", asked.parts.as_deref())?.unwrap_or(peer_id.is_some()),
-            peer_id,
-            limit: params::whole("limit", asked.limit.as_deref(), LIMIT_DEFAULT, LIMIT)?,
-            cursor: asked.cursor.as_deref().map(PageCursor::parse).transpose()?,
-        };
-        match query.since.is_some() && query.cursor.is_some() {
-            true => Err(QueryError::invalid(
-                "cursor",
-                "goes from the newest change on: with since, ask for what came after the last number",
-            )),
-            false => Ok(query),
-        }
-    }
-}
-
 /// The name of a state.
 pub(super) fn state(text: &str) -> Result<String, QueryError> {
     let names = NodeState::ALL.map(NodeState::label);
@@ -135,82 +66,6 @@ pub(super) fn state(text: &str) -> Result<String, QueryError> {
             format!("must be one of {}", names.join(", ")),
         )),
     }
-}
-
-/// A change of status.
-#[derive(Debug, Serialize, QueryableByName, ToSchema)]
-pub struct Change {
-    /// Number; later changes have higher ones.
-    #[diesel(sql_type = BigInt)]
-    pub id: i64,
-    /// Whose status: `node` or `chain`.
-    #[diesel(sql_type = Text)]
-    #[schema(example = "node")]
-    pub subject: String,
-    /// libp2p identity of the node; null for a chain.
-    #[diesel(sql_type = Nullable<Text>)]
-    pub peer_id: Option<String>,
-    /// Identity of the chain; null if it is not known.
-    #[diesel(sql_type = Nullable<Text>)]
-    pub genesis_hash: Option<String>,
-    /// Name of the node then.
-    #[diesel(sql_type = Nullable<Text>)]
-    pub name: Option<String>,
-    /// Name of the chain.
-    #[diesel(sql_type = Nullable<Text>)]
-    pub chain: Option<String>,
-    /// State before; null if the node is new.
-    #[diesel(sql_type = Nullable<Text>)]
-    #[schema(value_type = Option<StateName>)]
-    pub from_state: Option<String>,
-    /// State from then on.
-    #[diesel(sql_type = Text)]
-    #[schema(value_type = StateName)]
-    pub to_state: String,
-    /// Why it changed.
-    #[diesel(sql_type = Text)]
-    #[schema(example = "silent")]
-    pub reason: String,
-    /// Since when it is so; of a silent node the arrival of its last message.
-    #[diesel(sql_type = Timestamptz)]
-    pub since: DateTime<Utc>,
-    /// When the change was noticed.
-    #[diesel(sql_type = Timestamptz)]
-    pub changed_at: DateTime<Utc>,
-    /// Number of the change of the chain of which it is a part; null if it stands for itself.
-    #[diesel(sql_type = Nullable<BigInt>)]
-    pub part_of: Option<i64>,
-    /// Nodes that a change of a chain is about; null for a node.
-    #[diesel(sql_type = Nullable<BigInt>)]
-    pub nodes: Option<i64>,
-}
-
-/// The changes.
-///
-/// # Errors
-/// If the database cannot be read.
-pub fn changes(conn: &mut PgConnection, query: &ChangesQuery) -> Result<Page<Change>, QueryError> {
-    let text = include_str!("status_changes.sql");
-    let (text, more) = match query.since {
-        Some(_) => (text.replace("ORDER BY c.id DESC", "ORDER BY c.id"), 0),
-        None => (text.to_owned(), 1),
-    };
-    let rows = diesel::sql_query(text)
-        .bind::<Nullable<Text>, _>(&query.chain)
-        .bind::<Nullable<Text>, _>(&query.peer_id)
-        .bind::<Nullable<Text>, _>(&query.state)
-        .bind::<Bool, _>(query.parts)
-        .bind::<Nullable<Timestamptz>, _>(query.range.start)
-        .bind::<Nullable<Timestamptz>, _>(query.range.end)
-        .bind::<Nullable<BigInt>, _>(query.since)
-        .bind::<Nullable<BigInt>, _>(query.cursor.map(|cursor| cursor.id))
-        .bind::<BigInt, _>(query.limit + more)
-        .load(conn)?;
-    let place = |change: &Change| PageCursor {
-        created_at: change.changed_at,
-        id: change.id,
-    };
-    Ok(Page::cut(rows, query.limit, place))
 }
 
 /// What is wrong now.
@@ -301,7 +156,7 @@ pub fn overview(conn: &mut PgConnection) -> Result<Overview, QueryError> {
         judged_at: judged.as_ref().map(|judged| judged.judged_at),
         is_judged: judged.is_some_and(|judged| judged.is_judged),
         outages,
-        chains: diesel::sql_query(include_str!("status_overview.sql")).load(conn)?,
+        chains: diesel::sql_query(include_str!("../status_overview.sql")).load(conn)?,
     })
 }
 
@@ -432,7 +287,7 @@ pub struct Gap {
 /// [`QueryError::NotFound`] for an unknown peer.
 pub fn of_node(conn: &mut PgConnection, query: &NodeStatusQuery) -> Result<NodeStatus, QueryError> {
     let (start, end) = query.span;
-    let now: Option<NodeStatusNow> = diesel::sql_query(include_str!("node_status.sql"))
+    let now: Option<NodeStatusNow> = diesel::sql_query(include_str!("../node_status.sql"))
         .bind::<Text, _>(&query.peer_id)
         .bind::<Timestamptz, _>(start)
         .bind::<Timestamptz, _>(end)
@@ -454,7 +309,7 @@ pub fn of_node(conn: &mut PgConnection, query: &NodeStatusQuery) -> Result<NodeS
         limit: query.limit,
         cursor: None,
     };
-    let gaps = diesel::sql_query(include_str!("node_gaps.sql"))
+    let gaps = diesel::sql_query(include_str!("../node_gaps.sql"))
         .bind::<Text, _>(&now.peer_id)
         .bind::<Text, _>(&now.genesis_hash)
         .bind::<Timestamptz, _>(start)
@@ -479,7 +334,7 @@ fn outages(
     (start, end): (DateTime<Utc>, DateTime<Utc>),
 ) -> Result<Vec<Outage>, QueryError> {
     let (peer_id, genesis_hash) = node.unzip();
-    let outages = diesel::sql_query(include_str!("status_outages.sql"))
+    let outages = diesel::sql_query(include_str!("../status_outages.sql"))
         .bind::<Nullable<Text>, _>(peer_id)
         .bind::<Nullable<Text>, _>(genesis_hash)
         .bind::<Timestamptz, _>(start)
