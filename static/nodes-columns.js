@@ -4,7 +4,8 @@
  */
 import { h } from "./lib/elements.js";
 import { age, bytes, bytesPerSecond, count, hashShort, millis, timeLocal, timeUtc, MISSING } from "./lib/format.js";
-import { reasonWords } from "./lib/reasons.js";
+import { isSilent, stateMeaning, stateTone, stateWords, whyWords } from "./lib/status.js";
+import { hasTrouble, isClockOff, rankOf, sinceOf, stateChoices, stateOf, TROUBLE_CHOICES } from "./nodes-trouble.js";
 
 // A block is late after this many seconds without the next, and the node stuck after so many: chains of today make one
 // every 6 to 12 s.
@@ -19,7 +20,8 @@ export const nodeAddress = (row) => `node?peer_id=${encodeURIComponent(row.peer_
 /** What a node is called. */
 export const nameOf = (row) => row.name || hashShort(row.peer_id);
 
-export function nodeColumns(clock) {
+/** `clock()`: the time of the server, Unix ms; `bestOf(row)`: the best block of its chain, or undefined. */
+export function nodeColumns(clock, bestOf) {
   const number = (column) => ({ filter: "number", end: true, descending: true, width: 6, ...column });
   const seconds = (since) => (since ? (clock() - Date.parse(since)) / 1000 : null);
   const blockAge = (row) => (row.online ? seconds(row.best_at) : null);
@@ -29,11 +31,49 @@ export function nodeColumns(clock) {
 
   return [
     {
-      field: "name", title: "Name", width: 13, narrow: 9.5, sticky: true, search: true,
+      field: "name", title: "Name", width: 13, narrow: 6.5, sticky: true, search: true,
       cell: (row, before) => nameCell(row, before ?? h("span", {}, h("span", { role: "img" }), h("a", { tabindex: -1 }))),
       fields: ["name", "online", "peer_id"], value: (row) => nameOf(row),
-      text: (row) => `${row.online}${nameOf(row)}`, hint: (row) => `${nameOf(row)}\n${row.peer_id}`,
+      text: (row) => `${row.online}${stateOf(row)}${nameOf(row)}`, hint: (row) => `${nameOf(row)}\n${row.peer_id}`,
       exported: (row) => row.name,
+    },
+    {
+      field: "state", title: "Status", width: 7.5, narrow: 6, filter: stateChoices(stateWords), fields: ["state", "isListed", "online", "name", "falls", "clock_ahead_ms"],
+      value: (row) => stateOf(row), sortBy: (row) => `${String(rankOf(row, clock())).padStart(2, "0")} ${nameOf(row)}`,
+      cell: (row, before) => stateCell(row, before ?? h("span")), text: (row) => stateOf(row) ?? MISSING, hint: stateHint,
+    },
+    {
+      field: "state_since", title: "Since", help: "Since when it is so; of a silent node its last message", width: 5, narrow: 4.2, filter: false,
+      descending: true, fields: ["state_since", "online"], ticks: true, value: (row) => sinceOf(row), text: (row, now) => sinceWords(sinceOf(row), now),
+      hint: (row) => (sinceOf(row) === null ? "" : `${timeLocal(sinceOf(row))} (${timeUtc(sinceOf(row))})`),
+      exported: (row) => row.state_since,
+    },
+    number({
+      field: "last_seen_s", title: "Last seen", help: "Since its last message", isWide: true, width: 6, second: 1, descending: true, ticks: true,
+      fields: ["state", "state_since", "online"], value: (row) => silence(row, clock()), text: (row, now) => lastSeenWords(row, now),
+    }),
+    number({
+      field: "offline_s", title: "Offline for", help: "Silent since its last message", isWide: true, width: 6.5, second: 1, ticks: true,
+      fields: ["state", "state_since", "online"], value: (row) => offline(row, clock()), text: (row, now) => age(offline(row, now)),
+      tone: (row) => (offline(row, clock()) === null ? "" : "bad"),
+    }),
+    number({
+      field: "behind", title: "Behind", help: "Blocks behind the best block of its chain", width: 5, narrow: 4, fields: ["height", "online"],
+      value: (row) => behind(row, bestOf), text: (row) => count(behind(row, bestOf)), tone: (row) => behindTone(behind(row, bestOf)), ticks: true,
+    }),
+    number({
+      field: "finality_lag", title: "Finality lag", help: "Blocks between best and finalized", width: 7, isWide: true,
+      fields: ["height", "finalized_height"], value: (row) => lag(row), text: (row) => count(lag(row)),
+      tone: (row) => (row.state === "lagging" ? "warn" : ""),
+    }),
+    number({
+      field: "clock_ahead_ms", title: "Clock", help: "How far the clock of the node is off, where that is more than 2 s", isWide: true, width: 7, second: 1000,
+      fields: ["clock_ahead_ms", "online"], value: (row) => (row.online ? row.clock_ahead_ms ?? null : null), text: (row) => clockWords(row),
+      tone: (row) => (isClockOff(row) ? "warn" : ""),
+    }),
+    {
+      field: "trouble", title: "Trouble", isFilter: true, filter: TROUBLE_CHOICES, fields: ["state", "online", "falls", "clock_ahead_ms", "isListed"],
+      passes: (row, asked) => hasTrouble(row, asked, clock()),
     },
     {
       field: "chain", title: "Chain", width: 9, isWide: true, search: true, hint: (row) => row.genesis_hash ?? "",
@@ -44,40 +84,31 @@ export function nodeColumns(clock) {
       field: "authority", title: "Role", isWide: true, width: 5.5, filter: [["true", "validator"], ["false", "full"]],
       text: (row) => (row.authority === true ? "validator" : row.authority === false ? "full" : MISSING),
     },
-    {
-      field: "online", title: "Status", isWide: true, width: 5.5, filter: [["true", "online"], ["false", "offline"]], descending: true,
-      text: (row) => (row.online ? "online" : "offline"), tone: (row) => (row.online ? "good" : "quiet-text"),
-      hint: (row) => (row.online || !row.disconnected_at ? "" : `Since ${timeLocal(row.disconnected_at)}: ${reasonWords(row.disconnect_reason)}`),
-    },
     number({
-      field: "height", title: "Best block", width: 7, text: (row) => count(row.height), hint: (row) => row.best_hash ?? "",
+      field: "height", title: "Best block", isWide: true, width: 7, text: (row) => count(row.height), hint: (row) => row.best_hash ?? "",
     }),
     number({
-      field: "finalized_height", title: "Finalized", width: 6.5, text: (row) => count(row.finalized_height),
+      field: "finalized_height", title: "Finalized", isWide: true, width: 6.5, text: (row) => count(row.finalized_height),
       hint: (row) => row.finalized_hash ?? "",
     }),
     number({
-      field: "finality_lag", title: "Finality lag", help: "Blocks between best and finalized", width: 6, isHidden: true,
-      fields: ["height", "finalized_height"], value: (row) => lag(row), text: (row) => count(lag(row)),
-    }),
-    number({
-      field: "block_age_s", title: "Block age", help: "Since the node reported its best block", width: 6, second: 1,
+      field: "block_age_s", title: "Block age", isWide: true, help: "Since the node reported its best block", width: 6, second: 1,
       descending: false, ticks: true, fields: ["best_at", "online"], value: (row) => whole(blockAge(row)),
       text: (row) => age(notBelowZero(blockAge(row))), tone: (row) => ageTone(blockAge(row)),
       hint: (row) => (row.best_at ? `Reported ${timeLocal(row.best_at)} (${timeUtc(row.best_at)})` : ""),
     }),
     number({
-      field: "propagation_ms", title: "Propagation", help: "Behind the first node of its chain that had the block", width: 7,
+      field: "propagation_ms", title: "Propagation", isWide: true, help: "Behind the first node of its chain that had the block", width: 7,
       second: 1000, descending: false, text: (row) => millis(row.propagation_ms),
       tone: (row) => (row.propagation_ms > SLOW_MS ? "warn" : ""),
     }),
-    number({ field: "peers", title: "Peers", width: 4.5, text: (row) => count(row.peers), tone: (row) => (row.online && row.peers === 0 ? "bad" : "") }),
-    number({ field: "transactions", title: "Pool", help: "Transactions in the pool", width: 4.5, text: (row) => count(row.transactions) }),
-    number({ field: "download_bytes_per_s", title: "Down", help: "Bandwidth, received", text: (row) => bytesPerSecond(row.download_bytes_per_s) }),
-    number({ field: "upload_bytes_per_s", title: "Up", help: "Bandwidth, sent", text: (row) => bytesPerSecond(row.upload_bytes_per_s) }),
+    number({ field: "peers", title: "Peers", isWide: true, width: 4.5, text: (row) => count(row.peers), tone: (row) => (row.online && row.peers === 0 ? "bad" : "") }),
+    number({ field: "transactions", title: "Pool", isWide: true, help: "Transactions in the pool", width: 4.5, text: (row) => count(row.transactions) }),
+    number({ field: "download_bytes_per_s", title: "Down", isWide: true, help: "Bandwidth, received", text: (row) => bytesPerSecond(row.download_bytes_per_s) }),
+    number({ field: "upload_bytes_per_s", title: "Up", isWide: true, help: "Bandwidth, sent", text: (row) => bytesPerSecond(row.upload_bytes_per_s) }),
     number({ field: "state_cache_bytes", title: "State cache", isHidden: true, text: (row) => bytes(row.state_cache_bytes) }),
     number({
-      field: "uptime_s", title: "Uptime", help: "Since the process of the node started, by its own clock", width: 6.5, second: 1,
+      field: "uptime_s", title: "Uptime", isWide: true, help: "Since the process of the node started, by its own clock", width: 6.5, second: 1,
       ticks: true, fields: ["startup_time", "online"], value: (row) => whole(uptime(row, clock())),
       text: (row) => age(uptime(row, clock())), hint: (row) => (row.startup_time ? `Started ${timeLocal(Number(row.startup_time))}` : ""),
     }),
@@ -112,11 +143,70 @@ export function nodeColumns(clock) {
 
 function nameCell(row, element) {
   const [dot, link] = element.children;
-  dot.className = row.online ? "online-dot" : "online-dot offline";
-  dot.setAttribute("aria-label", row.online ? "online" : "offline");
+  const state = stateOf(row);
+  dot.className = `online-dot ${row.online ? stateTone(state) : "offline"}`;
+  dot.setAttribute("aria-label", state === null ? "status not known" : stateWords(state));
+  link.className = "name";
   link.href = nodeAddress(row);
   link.textContent = nameOf(row);
   return element;
+}
+
+function stateCell(row, element) {
+  const state = stateOf(row);
+  element.className = state === null ? "quiet-text" : `chip ${stateTone(state)}`;
+  element.textContent = state === null ? MISSING : stateWords(state);
+  return element;
+}
+
+function stateHint(row) {
+  const state = stateOf(row);
+  if (state === null) return "";
+  const why = whyWords(row.state_reason ?? (row.online ? "" : row.disconnect_reason));
+  return `${stateMeaning(state)}${why ? `\nBecause: ${why}` : ""}${row.falls > 1 ? `\nFell silent ${row.falls} times in the last hour.` : ""}`;
+}
+
+/** Whether what it reported is of the past. */
+export const isPast = (row) => !row.online || ["missing", "offline", "telemetry_lost"].includes(row.state);
+
+/** Seconds since the last message; 0 while messages arrive. */
+function silence(row, now) {
+  const state = stateOf(row);
+  if (state === null) return null;
+  if (!isSilent(state)) return 0;
+  const since = sinceOf(row);
+  return since === null ? null : Math.max(0, Math.floor((now - since) / 1000));
+}
+
+function lastSeenWords(row, now) {
+  const seconds = silence(row, now);
+  return seconds === 0 ? "now" : age(seconds);
+}
+
+const offline = (row, now) => (["missing", "offline", "telemetry_lost"].includes(stateOf(row)) ? silence(row, now) : null);
+
+function behind(row, bestOf) {
+  const best = bestOf(row);
+  return row.online && Number.isFinite(row.height) && best !== undefined ? Math.max(0, best - row.height) : null;
+}
+
+function behindTone(blocks) {
+  if (blocks === null || blocks < 5) return "";
+  return blocks > 100 ? "bad" : "warn";
+}
+
+function clockWords(row) {
+  if (!row.online || typeof row.clock_ahead_ms !== "number") return MISSING;
+  if (!isClockOff(row)) return "right";
+  return `${age(Math.abs(row.clock_ahead_ms) / 1000)} ${row.clock_ahead_ms > 0 ? "ahead" : "behind"}`;
+}
+
+/** "14:20" within a day, else "11-28", and with the year if that is another. */
+function sinceWords(since, now) {
+  if (since === null) return MISSING;
+  const text = timeLocal(since);
+  if (now - since < 86_400_000) return text.slice(11, 16);
+  return text.slice(0, 4) === timeLocal(now).slice(0, 4) ? text.slice(5, 10) : text.slice(0, 10);
 }
 
 /** Scores are MiB/s. */

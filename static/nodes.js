@@ -1,15 +1,16 @@
 /*
- * The Nodes page: all nodes, live. The feed sends a snapshot in chunks, then what changed, once a second.
+ * The Nodes page: all nodes, live, what is wrong first.
  */
 import { openPage } from "./lib/shell.js";
-import { feed } from "./lib/feed.js";
 import { ROOT } from "./lib/api.js";
 import { createTable } from "./lib/table.js";
 import { readAddress, writeAddress, onAddress } from "./lib/address.js";
 import { h } from "./lib/elements.js";
 import { bytesPerSecond, count, hashShort } from "./lib/format.js";
 import { showEmpty, showError, showLoading } from "./lib/states.js";
-import { nodeColumns, nodeAddress, nameOf } from "./nodes-columns.js";
+import { isPast, nodeColumns, nodeAddress, nameOf } from "./nodes-columns.js";
+import { followNodes } from "./nodes-data.js";
+import { bestsOf, countTroubles, isGone, TROUBLES } from "./nodes-trouble.js";
 
 // More chains than this do not fit beside each other: the rest are in a list.
 const TABS_MAX = 5;
@@ -21,39 +22,35 @@ let ahead = 0;
 const clock = () => Date.now() + ahead;
 
 let chain = readAddress({ chain: "" }).chain;
-let isComplete = false;
-// Peers of the snapshot that is being received: who was known and is not in it is gone.
-let snapshot = new Set();
+let withGone = readAddress({ gone: "" }).gone !== "";
+let known = { isComplete: false, isKnown: false, isBlocked: false, hasOlder: false, error: null };
+let bests = new Map();
 
 const tabs = document.getElementById("chains");
 const place = document.getElementById("table");
+const trouble = document.getElementById("trouble");
+const blocked = document.getElementById("blocked");
+const goneButton = h("button", { type: "button", hidden: true, onclick: () => showGone(!withGone) });
 const table = createTable(place, {
-  id: "nodes", label: "Nodes", noun: ["node", "nodes"], key: "peer_id", columns: nodeColumns(clock),
-  sort: { field: "height", descending: true }, nameOf, isPinnable: true, open: nodeAddress, isShared: true, clock,
-  totals, empty: (where) => explainEmpty(where),
+  id: "nodes", label: "Nodes", noun: ["node", "nodes"], key: "peer_id", columns: nodeColumns(clock, (row) => bests.get(chainOf(row))),
+  sort: { field: "state", descending: false }, nameOf, isPinnable: true, open: nodeAddress, isShared: true, clock, totals,
+  tools: [goneButton], rowClass: (row) => (isPast(row) ? "past" : ""), empty: (where) => explainEmpty(where),
 });
 keepChain();
 
-feed.subscribe({ topic: "nodes" }, {
-  begin() {
-    isComplete = false;
-    snapshot = new Set();
+const nodes = followNodes(table, {
+  clock, ahead: (millis) => { ahead = millis; }, withGone: () => withGone,
+  changed(news) {
+    known = { ...news };
+    blocked.hidden = !known.isBlocked;
+    if (known.error) showError(place, known.error, () => location.reload());
+    else table.explain();
   },
-  data({ nodes, now, complete }) {
-    ahead = Date.parse(now) - Date.now();
-    table.merge(nodes);
-    if (isComplete) return;
-    for (const { peer_id: peer } of nodes) snapshot.add(peer);
-    if (!complete) return;
-    isComplete = true;
-    table.removeIf((row) => !snapshot.has(row.peer_id));
-    table.explain();
-  },
-  error: (text) => showError(place, new Error(`The server does not send its nodes: ${text}`), () => location.reload()),
 });
 
 onAddress(() => {
   chain = readAddress({ chain: "" }).chain;
+  withGone = readAddress({ gone: "" }).gone !== "";
   keepChain();
 });
 
@@ -62,8 +59,18 @@ function chainOf(row) {
   return row.genesis_hash ?? `name:${row.chain ?? ""}`;
 }
 
+const isOnChain = (row) => !chain || chainOf(row) === chain;
+
 function keepChain() {
-  table.setKeep(chain ? (row) => chainOf(row) === chain : null, ["genesis_hash", "chain"]);
+  const isKept = (row) => isOnChain(row) && (withGone || !isGone(row, clock()));
+  table.setKeep(isKept, ["genesis_hash", "chain", "online", "state", "state_since"]);
+}
+
+function showGone(isWanted) {
+  withGone = isWanted;
+  writeAddress({ gone: isWanted ? "1" : "" }, { push: true });
+  keepChain();
+  nodes.read();
 }
 
 function choose(id) {
@@ -72,24 +79,25 @@ function choose(id) {
   keepChain();
 }
 
-/** The chains, those with most nodes first; chains of one name are told apart by their hashes. */
+/** The chains, those with most nodes online first; chains of one name are told apart by their hashes. */
 function listChains() {
   const chains = new Map();
   const namesakes = new Map();
   for (const row of table.eachRow()) {
+    if (!withGone && isGone(row, clock())) continue;
     const id = chainOf(row);
-    let known = chains.get(id);
-    if (!known) {
-      chains.set(id, known = { id, name: row.chain || "unknown", total: 0, online: 0 });
-      namesakes.set(known.name, (namesakes.get(known.name) ?? 0) + 1);
+    let one = chains.get(id);
+    if (!one) {
+      chains.set(id, one = { id, name: row.chain || "unknown", total: 0, online: 0 });
+      namesakes.set(one.name, (namesakes.get(one.name) ?? 0) + 1);
     }
-    known.total += 1;
-    if (row.online) known.online += 1;
+    one.total += 1;
+    if (row.online) one.online += 1;
   }
   for (const one of chains.values()) {
     if (namesakes.get(one.name) > 1) one.name += one.id.startsWith("name:") ? " (no hash)" : ` ${hashShort(one.id)}`;
   }
-  return [...chains.values()].sort((a, b) => b.total - a.total || (a.name < b.name ? -1 : 1));
+  return [...chains.values()].sort((a, b) => b.online - a.online || b.total - a.total || (a.name < b.name ? -1 : 1));
 }
 
 let shownChains = "";
@@ -100,7 +108,7 @@ let chainSelect = null;
 function showChains() {
   const chains = listChains();
   if (chain && chains.every(({ id }) => id !== chain)) chains.push({ id: chain, name: hashShort(chain), total: 0, online: 0 });
-  chains.unshift({ id: "", name: "All chains", total: table.size, online: chains.reduce((sum, one) => sum + one.online, 0) });
+  chains.unshift({ id: "", name: "All chains", total: sumOf(chains, "total"), online: sumOf(chains, "online") });
   tabs.hidden = chains.length <= 2 && !chain;
   const ids = chains.map(({ id, name }) => `${id} ${name}`).join("\n");
   if (ids !== shownChains) {
@@ -123,6 +131,8 @@ function showChains() {
   }
 }
 
+const sumOf = (chains, field) => chains.reduce((sum, one) => sum + one[field], 0);
+
 function buildChains(chains) {
   const [near, far] = chains.length > TABS_MAX + 1 ? [chains.slice(0, TABS_MAX), chains.slice(TABS_MAX)] : [chains, []];
   chainButtons = new Map(near.map(({ id, name }) => [id, h("button", { type: "button", onclick: () => choose(id) },
@@ -134,7 +144,10 @@ function buildChains(chains) {
 
 /** Beneath the table: sums of what is shown. Called when order and totals are due, so the chains are counted here too. */
 function totals(rows) {
+  if (!known.isComplete) return [];
+  bests = bestsOf(table.eachRow(), chainOf);
   showChains();
+  showTrouble();
   const sums = { online: 0, peers: 0, down: 0, up: 0, best: 0, finalized: 0 };
   const chains = new Set();
   for (const row of rows) {
@@ -156,13 +169,47 @@ function totals(rows) {
   ].filter(Boolean).map((text) => h("span", {}, text));
 }
 
+let shownTrouble = "";
+
+/** The line above the table: what is wrong with the nodes of the chain, each a filter. Its elements stay while it says the same. */
+function showTrouble() {
+  const rows = [...table.eachRow()].filter((row) => isOnChain(row) && !isGone(row, clock()));
+  goneButton.hidden = !known.isKnown;
+  goneButton.textContent = withGone ? "Hide nodes that left long ago" : "Show nodes that left long ago";
+  goneButton.title = "Nodes that left more than a day ago";
+  goneButton.setAttribute("aria-pressed", String(withGone));
+  if (!known.isKnown) return;
+  const counts = countTroubles(rows, clock());
+  const asked = table.filter("trouble");
+  const text = JSON.stringify([counts, asked, rows.length > 0]);
+  if (text === shownTrouble) return;
+  shownTrouble = text;
+  trouble.hidden = rows.length === 0;
+  const needing = counts.some(([name]) => name !== "syncing");
+  trouble.replaceChildren(...(counts.length === 0 ? [h("span", { class: "good" }, "Nothing needs attention.")] : [
+    ...counts.map(([name, number]) => filterButton(name, TROUBLES[name](count(number)), asked)),
+    needing && filterButton("any", "All that need attention", asked),
+  ].filter(Boolean)));
+}
+
+function filterButton(name, words, asked) {
+  const isAsked = asked === name;
+  return h("button", { type: "button", class: `chip ${TROUBLE_TONES[name] ?? "bad"}`, "aria-pressed": String(isAsked), onclick: () => table.setFilter("trouble", isAsked ? "" : name) }, words);
+}
+
+const TROUBLE_TONES = { syncing: "", any: "", late: "warn", lagging: "warn", clock: "warn", flapping: "warn", telemetry_lost: "warn" };
+
 function explainEmpty(where) {
-  if (!isComplete) {
+  if (!known.isComplete) {
     showLoading(where, "Waiting for nodes…");
     return;
   }
-  if (table.size > 0) {
+  if (table.size > 0 && chain) {
     showEmpty(where, "No nodes of this chain.", h("button", { type: "button", onclick: () => choose("") }, "Show all chains"));
+    return;
+  }
+  if (table.size > 0 || known.hasOlder) {
+    showEmpty(where, "All nodes left more than a day ago.", h("button", { type: "button", onclick: () => showGone(true) }, "Show them"));
     return;
   }
   const scheme = ROOT.protocol === "https:" ? "wss:" : "ws:";

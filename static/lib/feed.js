@@ -3,7 +3,7 @@
  *
  *   import { feed } from "./lib/feed.js";
  *   const subscription = feed.subscribe({ peer_id, msg: "block.import" }, {
- *     data(message, text) {}, // as the server sent it: data, cursor; or nodes; or presence; and the text of that
+ *     data(message, text) {}, // as the server sent it: data, cursor; or nodes; presence; status, cursor; and the text of that
  *     begin() {},           // requested (again): after a reconnect a table of nodes starts afresh
  *     lagged(count) {},     // this many messages were skipped, for the page read too slowly
  *     problem(text) {},     // the history could not be read; what comes now is shown all the same
@@ -24,6 +24,8 @@ const SILENCE_MS = 20_000;
 const ANSWER_MS = 10_000;
 // A connection that held this long begins anew with short waits.
 const STEADY_MS = 10_000;
+// Topics whose messages carry their name.
+const TOPICS = ["nodes", "presence", "status"];
 
 /** The feed of a server. Pages share the one that is exported as `feed`. */
 export class Feed extends EventTarget {
@@ -43,6 +45,9 @@ export class Feed extends EventTarget {
    * `since`: when it was last live; `attempts` in vain since then.
    */
   state = { kind: "idle", since: null, attempts: 0, retryAt: null };
+
+  /** Whether the server can be reached over HTTP only, as a page noticed: it asks for what it shows again and again. */
+  isBlocked = false;
 
   constructor(address = new URL("feed", ROOT)) {
     super();
@@ -71,6 +76,13 @@ export class Feed extends EventTarget {
         if (this.state.kind === "live") this.#send({ ...nameOf(subscription.request), interest: "unsubscribe" }, subscription);
       },
     };
+  }
+
+  /** Says whether the server can be reached over HTTP only. */
+  setBlocked(isBlocked) {
+    if (this.isBlocked === isBlocked) return;
+    this.isBlocked = isBlocked;
+    this.dispatchEvent(new Event("state"));
   }
 
   /** Tries again at once, if the connection is broken. */
@@ -162,7 +174,7 @@ export class Feed extends EventTarget {
       this.#each(sameMessages(message), (one) => one.handlers.lagged?.(message.lagged));
       return;
     }
-    const key = "nodes" in message ? "nodes" : "presence" in message ? "presence" : keyOfMessage(message);
+    const key = TOPICS.find((topic) => topic in message) ?? keyOfMessage(message);
     // What is still on its way for a subscription that was left does not belong to the next of the same name.
     for (const asked of this.#requests.values()) {
       if (asked.interest === "unsubscribe" && asked.key === key) return;

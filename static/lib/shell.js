@@ -51,11 +51,12 @@ function connection() {
     clearInterval(timer);
     const away = attempts >= ATTEMPTS_UNTIL_AWAY;
     place.hidden = kind === "idle";
-    place.dataset.kind = kind === "live" ? "live" : away ? "away" : "waiting";
-    place.title = kind === "live" || !since ? "" : `Last connected ${timeLocal(since)}. What is shown is from then.`;
+    place.dataset.kind = kind === "live" ? "live" : away && !feed.isBlocked ? "away" : "waiting";
+    place.title = kind === "live" || !since || feed.isBlocked ? "" : `Last connected ${timeLocal(since)}. What is shown is from then.`;
     now.hidden = kind !== "waiting" || !away;
     seconds.textContent = "";
     if (kind === "live") say("Live");
+    else if (feed.isBlocked) say("Live updates blocked");
     else if (away) say("Server offline");
     else say(since || attempts ? "Reconnecting" : "Connecting");
     if (kind !== "waiting") return;

@@ -2,7 +2,7 @@
  * What a column is, and which columns are shown: the chooser, remembered on this machine.
  */
 import { h, menu } from "./elements.js";
-import { recall, remember } from "./address.js";
+import { readAddress, recall, remember, writeAddress } from "./address.js";
 import { MISSING } from "./format.js";
 
 /** Windows of phones. */
@@ -20,8 +20,10 @@ export const NARROW = matchMedia("(max-width: 46rem)");
  * - `tone(row, now)`: "good", "warn", "bad", "quiet-text" or nothing;
  * - `filter`: "text" (default), "number", an array of [value, label], or false; `second`: what a second is in a column
  *   of time (1000 for ms), so that `> 5s` can be asked; `search`: whether the free search looks here;
+ *   `passes(row, asked)`: decides in place of the value, for choices;
+ * - `sortBy(row)`: what is sorted, if not the value;
  * - `descending`: the first click sorts the largest first; `isHidden`: not shown unless chosen; `isWide`: the same in
- *   narrow windows; `narrow`: the width there;
+ *   narrow windows; `narrow`: the width there; `isFilter`: it is never shown, only filtered by;
  * - `exported(row)`: for CSV and JSON, if not the value.
  */
 export function prepareColumn(column) {
@@ -56,15 +58,30 @@ export function pinColumn({ key, pins, nameOf }) {
   });
 }
 
-/** A menu to choose columns. `get()` gives the shown ones in their order; `changed()` is called after a choice. */
-export function columnChooser({ id, columns, changed }) {
-  const name = `columns:${id}`;
-  const isShown = (column) => !column.isHidden && !(column.isWide && NARROW.matches);
+/**
+ * A menu to choose columns. `get()` gives the shown ones in their order; `changed()` is called after a choice.
+ * `read()` takes over what the address says, if `isShared`: `columns=peer_id,!cpu` differs by these from the standard.
+ */
+export function columnChooser({ id, columns, isShared, changed }) {
+  // Choices of before had other columns.
+  const name = `columns2:${id}`;
+  const isUsual = (column) => !column.isHidden;
+  const isShown = (column) => isUsual(column) && !(column.isWide && NARROW.matches);
   const standard = () => columns.filter(isShown).map((column) => column.field);
-  let shown = new Set(recall(name, null) ?? standard());
+  let shown = new Set();
   const boxes = new Map();
+  const write = () => {
+    if (isShared) writeAddress({ columns: isStandard(shown, standard()) ? "" : differences(columns, shown, isUsual) });
+  };
+  const read = () => {
+    const asked = isShared ? readAddress({ columns: "" }).columns : "";
+    shown = new Set(asked ? applied(columns, asked, isUsual) : recall(name, null) ?? standard());
+    for (const [field, box] of boxes) box.checked = shown.has(field);
+    write();
+  };
   const apply = () => {
     for (const [field, box] of boxes) box.checked = shown.has(field);
+    write();
     changed();
   };
   const choose = (field, isWanted) => {
@@ -78,7 +95,8 @@ export function columnChooser({ id, columns, changed }) {
     remember(name, null);
     apply();
   };
-  const groups = groupBy(columns.filter((column) => !column.sticky));
+  read();
+  const groups = groupBy(columns.filter((column) => !column.sticky && !column.isFilter));
   const lists = [...groups].map(([group, members]) => h("fieldset", {},
     h("legend", {}, group || "Columns"),
     members.map((column) => {
@@ -91,8 +109,22 @@ export function columnChooser({ id, columns, changed }) {
     })));
   const element = menu("Columns", ...lists, h("button", { type: "button", onclick: reset }, "Standard columns"));
   element.classList.add("column-chooser");
-  const get = () => columns.filter((column) => column.sticky || shown.has(column.field));
-  return { element, get };
+  const get = () => columns.filter((column) => !column.isFilter && (column.sticky || shown.has(column.field)));
+  return { element, get, read };
+}
+
+const isStandard = (shown, standard) => shown.size === standard.length && standard.every((field) => shown.has(field));
+
+/** `peer_id,!cpu`: what is shown beside the usual columns, and what of them is not. */
+function differences(columns, shown, isUsual) {
+  return columns.filter((column) => !column.sticky && !column.isFilter && isUsual(column) !== shown.has(column.field))
+    .map((column) => `${isUsual(column) ? "!" : ""}${column.field}`).join(",");
+}
+
+function applied(columns, asked, isUsual) {
+  const named = new Set(asked.split(","));
+  return columns.filter((column) => (isUsual(column) ? !named.has(`!${column.field}`) : named.has(column.field)))
+    .map((column) => column.field);
 }
 
 function groupBy(columns) {

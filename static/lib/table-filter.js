@@ -9,6 +9,7 @@ import { readAmount } from "./format.js";
 export function compileFilter(column, text) {
   const asked = text.trim();
   if (asked === "") return null;
+  if (column.passes) return (row) => column.passes(row, asked);
   if (Array.isArray(column.filter)) return (row) => String(column.value(row)) === asked;
   if (asked === "-" || asked === "!-") {
     return (row) => isMissing(column.value(row)) === (asked === "-");
@@ -18,8 +19,18 @@ export function compileFilter(column, text) {
 
 /** What is wrong with the text of a filter, to be shown; "" if nothing. */
 export function faultOfFilter(column, text) {
+  if (Array.isArray(column.filter)) {
+    const choices = column.filter.map(([value]) => value);
+    return text.trim() === "" || choices.includes(text.trim()) ? "" : `Not understood. It can be ${choices.join(", ")}`;
+  }
   const wrong = column.filter === "number" && compileFilter(column, text) === never;
   return wrong ? "Not understood. Examples: > 5, <= 2k, 5..10, = 7, - (not known)" : "";
+}
+
+/** The text of a filter, as people read it. */
+export function wordsOfFilter(column, text) {
+  const choice = Array.isArray(column.filter) && column.filter.find(([value]) => value === text.trim());
+  return choice ? choice[1] : text.trim();
 }
 
 const isMissing = (value) => value === null || value === undefined || value === "";

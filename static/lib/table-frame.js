@@ -15,6 +15,7 @@ export class TableFrame {
   #columns = h("colgroup");
   #search;
   #filters;
+  #chips = h("ul", { class: "table-chips", "aria-label": "Filters", hidden: true });
   #number = h("span", { class: "table-count" });
   #totals = h("span", { class: "table-totals" });
   #status = h("p", { class: "unseen", role: "status" });
@@ -33,13 +34,13 @@ export class TableFrame {
     this.table = h("table", { role: "grid", tabindex: 0, "aria-label": label, "aria-describedby": help.id }, this.#columns);
     this.scroller = h("div", { class: "table-scroll" }, this.table);
     this.#search = h("input", {
-      type: "search", class: "table-search", "aria-label": `Search ${noun[1]}`, placeholder: `Search ${noun[1]}`,
+      type: "search", class: "table-search", "aria-label": `Search ${noun[1]}`, "aria-keyshortcuts": "/", placeholder: `Search ${noun[1]} ( / )`,
       spellcheck: "false", autocomplete: "off", oninput: () => searched(this.#search.value),
     });
     this.#filters = h("button", { type: "button", "aria-pressed": "false", onclick: () => filtersShown() }, "Filters");
     this.#element = h("div", { class: open || choose ? "table opens" : "table" },
       h("div", { class: "bar table-bar" }, this.#search, ...tools, h("span", { class: "end bar" }, this.#filters, ...buttons)),
-      help, this.scroller, this.#empty, h("div", { class: "table-foot" }, this.#number, this.#totals), this.#status);
+      this.#chips, help, this.scroller, this.#empty, h("div", { class: "table-foot" }, this.#number, this.#totals), this.#status);
     place.replaceChildren(this.#element);
   }
 
@@ -62,6 +63,20 @@ export class TableFrame {
     if (this.#search.value !== search) this.#search.value = search;
     this.#filters.setAttribute("aria-pressed", String(areFiltersShown));
     this.#filters.textContent = filters.size > 0 ? `Filters (${filters.size})` : "Filters";
+  }
+
+  /** Shows each filter, `{ title, words, fault, remove }`, also those of columns that are not shown. */
+  showChips(chips) {
+    this.#chips.hidden = chips.length === 0;
+    this.#chips.replaceChildren(...chips.map(({ title, words, fault, remove }) => h("li", { class: fault ? "chip bad" : "chip", title: fault || null },
+      `${title}: ${words}`, fault && h("span", { class: "unseen" }, ` ${fault}`), fault && h("span", { "aria-hidden": "true" }, " ⚠"),
+      h("button", { type: "button", class: "icon", "aria-label": `Remove the filter ${title}`, onclick: remove }, "×"))));
+  }
+
+  /** Puts the cursor into the search. */
+  focusSearch() {
+    this.#search.focus();
+    this.#search.select();
   }
 
   /** `totals`: texts or nodes, or undefined. */

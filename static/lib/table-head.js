@@ -72,6 +72,7 @@ export class TableHead {
     if (column.left) th.style.left = column.left;
     if (column.isPlain || !column.filter) return th;
     const value = this.#model.filters.get(column.field) ?? "";
+    const fault = faultOfFilter(column, value);
     const label = `Filter ${column.title}`;
     const field = Array.isArray(column.filter)
       ? h("select", { "aria-label": label }, [["", "all"], ...column.filter].map(([option, text]) =>
@@ -81,12 +82,13 @@ export class TableHead {
         placeholder: column.filter === "number" ? "> 5" : "",
         title: column.filter === "number" ? "> 5, <= 2k, 5..10, = 7, - (not known)" : "text, !not, =exactly, - (not known)",
       });
+    if (fault) field.setAttribute("aria-invalid", "true");
     field.addEventListener("input", () => {
       if (field.value.trim()) this.#model.filters.set(column.field, field.value);
       else this.#model.filters.delete(column.field);
-      const fault = faultOfFilter(column, field.value);
-      field.setAttribute("aria-invalid", String(fault !== ""));
-      if (fault) field.title = fault;
+      const wrong = faultOfFilter(column, field.value);
+      field.setAttribute("aria-invalid", String(wrong !== ""));
+      if (wrong) field.title = wrong;
       this.#filtered();
     });
     th.append(field);

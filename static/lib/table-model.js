@@ -163,7 +163,7 @@ export class TableModel {
 
 /** Numbers as they are; texts so that node-2 comes before node-10, whatever the case, computed once for each text. */
 function sortable(entry, column) {
-  const value = column.value(entry.row);
+  const value = column.sortBy ? column.sortBy(entry.row) : column.value(entry.row);
   if (value === null || value === undefined || value === "" || Number.isNaN(value)) return null;
   if (typeof value !== "string") return Number(value);
   const kept = entry.texts.get(column.field);

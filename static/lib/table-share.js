@@ -14,6 +14,8 @@ export function readView(model, fallback) {
 export function writeView({ search, sort, filters }, columns, fallback) {
   const isUsual = sort.field === fallback.field && sort.descending === fallback.descending;
   const changes = { q: search, sort: isUsual ? "" : `${sort.descending ? "-" : ""}${sort.field}` };
-  for (const { field } of columns) changes[`where.${field}`] = filters.get(field) ?? "";
+  // Those of columns that there are not, too, until they are removed.
+  const fields = [...columns.map(({ field }) => field), ...Object.keys(readAddressGroup("where."))];
+  for (const field of fields) changes[`where.${field}`] = filters.get(field) ?? "";
   writeAddress(changes);
 }

@@ -12,6 +12,7 @@ export class TableView {
   #model;
   #scroller;
   #prefix;
+  #rowClass;
   #pinnedBody = h("tbody", { class: "pinned" });
   #body = h("tbody");
   #above = spacer();
@@ -24,11 +25,12 @@ export class TableView {
   #seen = { top: 0, left: 0, width: 1400, height: 600, head: 32, row: 29, rem: 16 };
 
   /**
-   * `scroller` scrolls the `table`, which has its <thead> `head` already. `prefix` begins the ids of cells. `changed()`
-   * is called when something else is in sight.
+   * `scroller` scrolls the `table`, which has its <thead> `head` already. `prefix` begins the ids of cells. `rowClass(row)`:
+   * a class, or "". `changed()` is called when something else is in sight.
    */
-  constructor({ model, scroller, table, head, prefix, changed }) {
+  constructor({ model, scroller, table, head, prefix, rowClass, changed }) {
     this.#model = model;
+    this.#rowClass = rowClass;
     this.#scroller = scroller;
     this.#prefix = prefix;
     this.#body.append(this.#above, this.#below);
@@ -131,7 +133,7 @@ export class TableView {
         return { td, entry: null, version: -1, text: undefined, tone: "" };
       });
       body.insertBefore(tr, before);
-      slots.push({ tr, cells, index: -1, active: -1 });
+      slots.push({ tr, cells, index: -1, active: -1, name: "" });
     }
   }
 
@@ -160,6 +162,11 @@ export class TableView {
       slot.index = index;
       slot.tr.setAttribute("aria-rowindex", index + 2);
       slot.cells.forEach(({ td }, column) => { td.id = this.cellId(index, column); });
+    }
+    const name = this.#rowClass?.(entry.row) ?? "";
+    if (slot.name !== name) {
+      slot.name = name;
+      slot.tr.className = name;
     }
     const activeColumn = active && active.index === index ? active.column : -1;
     if (slot.active !== activeColumn) {

@@ -11,6 +11,7 @@ import { say } from "./elements.js";
 import { onAddress, recall, remember } from "./address.js";
 import { columnChooser, pinColumn, prepareColumn, NARROW } from "./table-columns.js";
 import { exportMenu } from "./table-export.js";
+import { faultOfFilter, wordsOfFilter } from "./table-filter.js";
 import { TableFrame } from "./table-frame.js";
 import { TableHead } from "./table-head.js";
 import { gridKeys } from "./table-keys.js";
@@ -28,9 +29,9 @@ let tables = 0;
  * Options: `id`: under which choices are remembered; `label`: for screen readers; `noun`: ["node", "nodes"]; `key`: the
  * field that identifies a row; `columns`: see table-columns.js; `sort`: `{ field, descending }`; `nameOf(row)`: the row
  * in words, and `isPinnable`; `open(row)`: the address to which a row leads; `totals(rows)`: texts or nodes beneath the
- * table; `tools`: elements for the bar; `isShared`: whether search, sort and filters stand in the address;
+ * table; `tools`: elements for the bar; `isShared`: whether search, sort, filters and columns stand in the address;
  * `clock()`: Unix ms for cells that tick; `empty(place)`: shows why there are no rows at all; `choose(row)`: called in
- * place of leaving for `open`; `isFixed`: all columns are shown, there is no choice.
+ * place of leaving for `open`; `rowClass(row)`: a class for the row, or ""; `isFixed`: all columns are shown, there is no choice.
  */
 export function createTable(place, options) {
   return new Table(place, options);
@@ -109,6 +110,23 @@ class Table {
     this.#pace.ask();
   }
 
+  has(key) {
+    return this.#model.row(key) !== undefined;
+  }
+
+  /** The filter of a column, also of one that is not shown; "" if there is none. */
+  filter(field) {
+    return this.#model.filters.get(field) ?? "";
+  }
+
+  /** Sets or, by "", removes the filter of a column. */
+  setFilter(field, text) {
+    if (text) this.#model.filters.set(field, text);
+    else this.#model.filters.delete(field);
+    this.#head.setColumns(this.#shown);
+    this.#filtered();
+  }
+
   /** All rows, shown or not, to go through. */
   eachRow() {
     return this.#model.rows();
@@ -155,9 +173,11 @@ class Table {
   }
 
   #build(place, prefix) {
-    const { id, noun, isFixed } = this.#options;
-    this.#chooser = columnChooser({ id, columns: this.#columns, changed: () => this.setColumns() });
-    const exported = () => ({ rows: this.shownRows, columns: this.#shown.filter((column) => !column.isPlain) });
+    const { id, noun, isFixed, isShared, key } = this.#options;
+    this.#chooser = columnChooser({ id, columns: this.#columns, isShared, changed: () => this.setColumns() });
+    // Rows are told apart by their keys wherever they go.
+    const keyed = (columns) => (columns.some(({ field }) => field === key) ? columns : [...columns, { field: key, exported: (row) => row[key] }]);
+    const exported = () => ({ rows: this.shownRows, columns: keyed(this.#shown.filter((column) => !column.isPlain)) });
     this.#frame = new TableFrame(place, this.#options, {
       prefix, buttons: [!isFixed && this.#chooser.element, exportMenu(noun, exported)], cleared: () => this.clearFilters(),
       searched: (text) => {
@@ -172,13 +192,18 @@ class Table {
     });
     table.append(this.#head.element);
     this.#view = new TableView({
-      model: this.#model, scroller, table, head: this.#head.element, prefix, changed: () => this.#pace.touch(),
+      model: this.#model, scroller, table, head: this.#head.element, prefix, rowClass: this.#options.rowClass, changed: () => this.#pace.touch(),
     });
     this.#keys = gridKeys(table, {
       rows: () => this.#model.view.length, columns: () => this.#shown.length, page: () => this.#view.rowsSeen,
       activate: (active, isNewTab) => this.#activate(active, isNewTab), pin: (index) => this.#pin(this.#model.view[index]),
       shown: (active) => this.#stand(active),
     });
+    document.addEventListener("keydown", (event) => {
+      if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, [contenteditable]")) return;
+      event.preventDefault();
+      this.#frame.focusSearch();
+    }, { signal: this.#life.signal });
     table.addEventListener("pointermove", () => this.#pace.point(), { passive: true });
     table.addEventListener("click", (event) => this.#clicked(event));
     // The middle button opens a link by itself; elsewhere on a row it does as on the link.
@@ -189,9 +214,10 @@ class Table {
 
   #takeAddress() {
     readView(this.#model, this.#options.sort);
-    this.#head.setColumns(this.#shown);
-    this.#showFilters(this.#head.hasFilters || this.#model.filters.size > 0, false);
-    this.#pace.ask();
+    this.#chooser.read();
+    this.setColumns();
+    const isFiltered = this.#shown.some(({ field }) => this.#model.filters.has(field));
+    this.#showFilters(this.#head.hasFilters || isFiltered, false);
   }
 
   #paint() {
@@ -225,7 +251,7 @@ class Table {
 
   #filtered() {
     this.#changedView();
-    this.#frame.showAsked(this.#model, this.#head.hasFilters);
+    this.#showAsked();
     this.#frame.sayNumber();
   }
 
@@ -245,7 +271,18 @@ class Table {
 
   #showFilters(isShown, isFocused) {
     this.#head.showFilters(isShown, isFocused);
-    this.#frame.showAsked(this.#model, isShown);
+    this.#showAsked();
+  }
+
+  #showAsked() {
+    this.#frame.showAsked(this.#model, this.#head.hasFilters);
+    this.#frame.showChips([...this.#model.filters].map(([field, text]) => {
+      const column = this.#columns.find((one) => one.field === field);
+      return {
+        title: column?.title ?? field, words: column ? wordsOfFilter(column, text) : text,
+        fault: column ? faultOfFilter(column, text) : "There is no such column.", remove: () => this.setFilter(field, ""),
+      };
+    }));
   }
 
   #pin(entry) {
