@@ -25,7 +25,8 @@ export function listen(peer, since, handlers) {
       if (own) handlers.presence(own);
     },
   });
-  let wasLive = false;
+  // Another part of the page may have connected before.
+  let wasLive = feed.state.kind === "live";
   feed.addEventListener("state", () => {
     const isLive = feed.state.kind === "live";
     if (isLive && wasLive) handlers.returned();

@@ -18,6 +18,8 @@ import { createMessages } from "./node-messages.js";
 import { createPresence } from "./node-presence.js";
 import { Series } from "./node-series.js";
 import { storyOf, within, awayWords } from "./node-sessions.js";
+import { createLosses, createStatus } from "./node-status.js";
+import { stateMeaning, stateTone, stateWords } from "./lib/status.js";
 
 const SESSIONS_MAX = 1000;
 const POINTS = 300;
@@ -65,6 +67,8 @@ const showCharts = createCharts(part("charts"), {
   bands: () => awayParts().map(({ from, to }) => ({ from: from / 1000, to: (to ?? clock()) / 1000 })),
   marks: () => (momentOf() === null ? [] : [momentOf() / 1000]),
 });
+const status = createStatus(part("status"), { peer, changed: () => showState() });
+const loadLosses = createLosses(part("losses"), { peer });
 const filters = createFilters(part("filters"), { changed: go, paused: (isPaused) => messages.pause(isPaused), clock });
 const messages = createMessages(part("messages"), {
   peer, linkTo: (at) => linkTo({ ...spanParams(...spanMillis()), at }, go), only: (msg) => go({ msg }),
@@ -113,13 +117,19 @@ function showState() {
   const last = story.at(-1);
   const length = age(Math.max(0, clock() - last.from) / 1000);
   const isOnline = last.kind === "online";
-  const text = isOnline ? `Online for ${length}` : `Offline for ${length}`;
+  // A connection that is open says little: what is wrong with the node is its status.
+  const judged = isOnline ? status.state() : null;
+  const isIll = judged && !["online", "late", "down"].includes(judged.state) && judged.since !== null;
+  const text = isIll ? `${sentence(stateWords(judged.state))} for ${age(Math.max(0, clock() - judged.since) / 1000)}`
+    : isOnline ? `Online for ${length}` : `Offline for ${length}`;
   const place = part("state");
   if (place.textContent === text) return;
-  place.className = isOnline ? "chip good" : "chip bad";
+  place.className = `chip ${isIll ? stateTone(judged.state) : isOnline ? "good" : "bad"}`;
   place.textContent = text;
-  place.title = isOnline ? "" : awayWords(last);
+  place.title = isIll ? stateMeaning(judged.state) : isOnline ? "" : awayWords(last);
 }
+
+const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1);
 
 /** Shows what the address says; requests only what changed. */
 async function show() {
@@ -143,6 +153,8 @@ async function show() {
   filters.setLive(span.live && !wanted.at);
   if (spanName !== shownSpan) {
     shownSpan = spanName;
+    status.load(span.from, span.to, span.live);
+    loadLosses(span.from, span.to);
     await readSeries();
   } else paint();
 }

@@ -43,7 +43,7 @@ export function nodeColumns(clock, bestOf) {
       cell: (row, before) => stateCell(row, before ?? h("span")), text: (row) => stateOf(row) ?? MISSING, hint: stateHint,
     },
     {
-      field: "state_since", title: "Since", help: "Since when it is so; of a silent node its last message", width: 5, narrow: 4.2, filter: false,
+      field: "state_since", title: "Since", help: "Since when it is so; of a silent node its last message", width: 5, narrow: 3.9, filter: false,
       descending: true, fields: ["state_since", "online"], ticks: true, value: (row) => sinceOf(row), text: (row, now) => sinceWords(sinceOf(row), now),
       hint: (row) => (sinceOf(row) === null ? "" : `${timeLocal(sinceOf(row))} (${timeUtc(sinceOf(row))})`),
       exported: (row) => row.state_since,
@@ -58,7 +58,7 @@ export function nodeColumns(clock, bestOf) {
       tone: (row) => (offline(row, clock()) === null ? "" : "bad"),
     }),
     number({
-      field: "behind", title: "Behind", help: "Blocks behind the best block of its chain", width: 5, narrow: 4, fields: ["height", "online"],
+      field: "behind", title: "Behind", help: "Blocks behind the best block of its chain", width: 5, narrow: 4.3, fields: ["height", "online"],
       value: (row) => behind(row, bestOf), text: (row) => count(behind(row, bestOf)), tone: (row) => behindTone(behind(row, bestOf)), ticks: true,
     }),
     number({

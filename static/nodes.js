@@ -10,6 +10,7 @@ import { bytesPerSecond, count, hashShort } from "./lib/format.js";
 import { showEmpty, showError, showLoading } from "./lib/states.js";
 import { isPast, nodeColumns, nodeAddress, nameOf } from "./nodes-columns.js";
 import { followNodes } from "./nodes-data.js";
+import { createShares } from "./nodes-shares.js";
 import { bestsOf, countTroubles, isGone, TROUBLES } from "./nodes-trouble.js";
 
 // More chains than this do not fit beside each other: the rest are in a list.
@@ -30,13 +31,17 @@ const tabs = document.getElementById("chains");
 const place = document.getElementById("table");
 const trouble = document.getElementById("trouble");
 const blocked = document.getElementById("blocked");
+const shares = document.getElementById("shares");
+const sharesButton = h("button", { type: "button", "aria-pressed": "false", "aria-controls": "shares", onclick: () => showShares(shares.hidden) }, "Shares");
 const goneButton = h("button", { type: "button", hidden: true, onclick: () => showGone(!withGone) });
 const table = createTable(place, {
   id: "nodes", label: "Nodes", noun: ["node", "nodes"], key: "peer_id", columns: nodeColumns(clock, (row) => bests.get(chainOf(row))),
   sort: { field: "state", descending: false }, nameOf, isPinnable: true, open: nodeAddress, isShared: true, clock, totals,
-  tools: [goneButton], rowClass: (row) => (isPast(row) ? "past" : ""), empty: (where) => explainEmpty(where),
+  tools: [sharesButton, goneButton], rowClass: (row) => (isPast(row) ? "past" : ""), empty: (where) => explainEmpty(where),
 });
+const paintShares = createShares(shares, table);
 keepChain();
+if (readAddress({ shares: "" }).shares) showShares(true);
 
 const nodes = followNodes(table, {
   clock, ahead: (millis) => { ahead = millis; }, withGone: () => withGone,
@@ -64,6 +69,14 @@ const isOnChain = (row) => !chain || chainOf(row) === chain;
 function keepChain() {
   const isKept = (row) => isOnChain(row) && (withGone || !isGone(row, clock()));
   table.setKeep(isKept, ["genesis_hash", "chain", "online", "state", "state_since"]);
+}
+
+/** Shows or hides which versions, machines and so on the nodes have. */
+function showShares(isWanted) {
+  shares.hidden = !isWanted;
+  sharesButton.setAttribute("aria-pressed", String(isWanted));
+  writeAddress({ shares: isWanted ? "1" : "" });
+  if (isWanted) paintShares(table.shownRows);
 }
 
 function showGone(isWanted) {
@@ -148,6 +161,7 @@ function totals(rows) {
   bests = bestsOf(table.eachRow(), chainOf);
   showChains();
   showTrouble();
+  if (!shares.hidden) paintShares(rows);
   const sums = { online: 0, peers: 0, down: 0, up: 0, best: 0, finalized: 0 };
   const chains = new Set();
   for (const row of rows) {
@@ -161,8 +175,9 @@ function totals(rows) {
     sums.up += row.upload_bytes_per_s ?? 0;
   }
   // The highest block of several chains means nothing.
-  const heights = chains.size === 1 && sums.best > 0
-    ? [`best block ${count(sums.best)}`, sums.finalized > 0 ? `finalized ${count(sums.finalized)}` : null] : [];
+  const [best] = [...chains].map((id) => bests.get(id) ?? sums.best);
+  const heights = chains.size === 1 && best > 0
+    ? [`best block ${count(best)}`, sums.finalized > 0 ? `finalized ${count(sums.finalized)}` : null] : [];
   return [
     `${count(sums.online)} online`, `${count(rows.length - sums.online)} offline`, ...heights,
     `${count(sums.peers)} peer connections`, `down ${bytesPerSecond(sums.down)}`, `up ${bytesPerSecond(sums.up)}`,

@@ -5,12 +5,18 @@
 import { openPage } from "./lib/shell.js";
 import { feed } from "./lib/feed.js";
 import { get, ROOT } from "./lib/api.js";
-import { h } from "./lib/elements.js";
+import { h, timeElement } from "./lib/elements.js";
+import { counted } from "./lib/format.js";
+import { refusalWords } from "./lib/reasons.js";
 
 // For proxies that let no websocket through: how often to look whether a node is there.
 const LOOK_MS = 5000;
 // Long enough to read who came.
 const READ_MS = 1500;
+
+// Refusals are looked for so often, and so many are shown.
+const REFUSALS_MS = 10_000;
+const REFUSALS_MAX = 10;
 
 // Nodes try again every 10 to 19 s.
 const WRONG_PATH_MS = 60_000;
@@ -21,6 +27,29 @@ const live = document.getElementById("live");
 
 openPage({ page: null });
 begin();
+showRefusals();
+
+/** Connections that were refused lately, with reason and cure. */
+async function showRefusals() {
+  const place = document.getElementById("refused");
+  let shown = "";
+  for (;;) {
+    const refusals = await get("api/v1/refusals").catch(() => null);
+    const text = JSON.stringify(refusals);
+    if (refusals && text !== shown) {
+      shown = text;
+      document.getElementById("refusals").hidden = refusals.length === 0;
+      const more = refusals.length - REFUSALS_MAX;
+      place.replaceChildren(...refusals.slice(0, REFUSALS_MAX).map(refusal), ...(more > 0 ? [h("li", {}, `and ${more} more`)] : []));
+    }
+    await pause(REFUSALS_MS);
+  }
+}
+
+function refusal(one) {
+  return h("li", {}, one.ip_addr && h("code", {}, one.ip_addr), one.ip_addr && " – ", h("strong", {}, refusalWords(one)),
+    h("span", { class: "quiet-text" }, `, ${counted(one.count, "time")}, last `, timeElement(one.last_at)), h("br"), one.cure);
+}
 
 async function begin() {
   const known = await nodes();

@@ -8,6 +8,7 @@ use diesel::PgConnection;
 use super::ApplicationError;
 use super::database::Database;
 use super::disk;
+use super::losses;
 use crate::alerts::{self, Keeper, KeeperParts, TargetKind};
 use crate::changes::Awaited;
 use crate::cluster::{Activity, Member, MemberParts};
@@ -112,6 +113,11 @@ impl Jobs {
             metrics.clone(),
             database.pools.clone(),
             database.is_own(),
+        ));
+        actix_web::rt::spawn(losses::record(
+            metrics.clone(),
+            database.pools.clone(),
+            server_id.clone(),
         ));
         Ok(Self {
             member,

@@ -13,6 +13,7 @@ mod jobs;
 mod kinds;
 mod listen;
 pub mod log_output;
+mod losses;
 mod panics;
 mod rebuild;
 mod stop;

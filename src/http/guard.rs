@@ -11,6 +11,7 @@ use actix_web::{Error, HttpMessage, ResponseError, web};
 use super::AppState;
 use super::access::{self, Asked};
 use super::browsers;
+use super::client_ip::client_ip;
 use super::misdirected::is_misdirected;
 use super::paging::NEXT_CURSOR;
 use crate::config::AccessConfig;
@@ -50,7 +51,10 @@ async fn pass<B: MessageBody + 'static>(
     let rules = &state.config.access;
     let judged = if is_misdirected(&asked) {
         let needs_token = rules.submit_needs_token();
-        Err(state.misdirected.refuse(asked.uri.path(), needs_token))
+        let ip = asked
+            .peer
+            .and_then(|peer| client_ip(peer, asked.headers, &rules.trusted_proxies).ok());
+        Err(state.refuse_path(asked.uri.path(), needs_token, ip))
     } else {
         browsers::judge(rules, &state.own_names, &asked).and_then(|()| access::judge(rules, &asked))
     };

@@ -58,14 +58,13 @@ pub(super) fn is_misdirected(asked: &Asked<'_>) -> bool {
 }
 
 impl Misdirected {
-    /// Remembers and logs a path; returns the answer.
-    pub(super) fn refuse(&self, path: &str, needs_token: bool) -> AppError {
+    /// Remembers and logs a path as [`shown`]; returns the answer.
+    pub(super) fn refuse(&self, path: String, needs_token: bool) -> AppError {
         let right = if needs_token {
             "/t/TOKEN/submit"
         } else {
             "/submit"
         };
-        let path = shown(path);
         if let Some(left_out) = self.log.admit(Instant::now()) {
             log::warn!(
                 "a node requests {path}, which is no path for nodes; start it with \
@@ -101,7 +100,7 @@ impl Misdirected {
 }
 
 /// What of a path stands in the log and on pages.
-fn shown(path: &str) -> String {
+pub(super) fn shown(path: &str) -> String {
     let segments = path.split('/').map(|segment| {
         let is_long = segment.chars().count() >= TOKEN_CHARS_MIN;
         if is_long { "…" } else { segment }

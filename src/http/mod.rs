@@ -25,6 +25,7 @@ mod nodes;
 mod openapi;
 mod pages;
 mod paging;
+mod refusals;
 mod reputation;
 mod request_metrics;
 mod routes;

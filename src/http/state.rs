@@ -1,5 +1,6 @@
 //! What handlers share.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -10,7 +11,7 @@ use serde::Serialize;
 
 use super::answer::Answer;
 use super::feed_status::StatusFeed;
-use super::misdirected::Misdirected;
+use super::misdirected::{self, Misdirected};
 use super::{AppError, OwnNames};
 use crate::config::Config;
 use crate::database::{Pools, ReadFrom};
@@ -104,6 +105,19 @@ impl AppState {
     /// Whether the server stops.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Refuses a node that requests a wrong path, and remembers that.
+    pub(super) fn refuse_path(
+        &self,
+        path: &str,
+        needs_token: bool,
+        ip: Option<IpAddr>,
+    ) -> AppError {
+        let path = misdirected::shown(path);
+        let refusals = self.ingest.refusals();
+        refusals.add(ip, "wrong_path", Some(&path), Utc::now());
+        self.misdirected.refuse(path, needs_token)
     }
 
     /// Queries the database.

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use actix_web_actors::ws;
+use chrono::Utc;
 use futures::stream;
 
 use super::access::{Caller, admit_node};
@@ -87,6 +88,10 @@ fn refuse(state: &AppState, reason: RefuseReason, ip: Option<IpAddr>) -> AppErro
         );
     }
     log::debug!("refused: {ip:?}, {}", reason.label());
+    state
+        .ingest
+        .refusals()
+        .add(ip, reason.label(), None, Utc::now());
     let unavailable = |message: &str| AppError::Unavailable(message.to_owned());
     match reason {
         RefuseReason::Token => {

@@ -25,6 +25,7 @@ mod memory_budget;
 mod nodes;
 mod pings;
 mod queue;
+mod refusals;
 mod sampler;
 mod socket;
 mod socket_read;
@@ -45,6 +46,7 @@ pub use batcher::{Batcher, DatabaseReady, Drain, UntilFailed};
 use endings::Endings;
 use feed_publisher::FeedPublisher;
 pub use memory_budget::MemoryBudget;
+pub use refusals::{Refusal, Refusals};
 pub use sampler::Sampler;
 pub use socket::NodeSocket;
 pub use storage_health::instead_of_storing;
@@ -80,6 +82,7 @@ pub struct Ingest {
     undecodable: Sampler,
     dropped: Sampler,
     over_limit: Sampler,
+    refusals: Refusals,
 }
 
 /// What the pipeline needs from outside.
@@ -168,6 +171,7 @@ impl Ingest {
             undecodable: Sampler::default(),
             dropped: Sampler::default(),
             over_limit: Sampler::default(),
+            refusals: Refusals::default(),
         })
     }
 
@@ -187,6 +191,11 @@ impl Ingest {
     pub fn has_room(&self) -> bool {
         let stores = self.metrics.database_up.get() == 1;
         stores || self.server.spool_takes() || self.budget.has_room()
+    }
+
+    /// Connections that were refused lately.
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// The batcher.

@@ -402,6 +402,18 @@ impl Metrics {
         counter.inc_by(count);
     }
 
+    /// Messages that were received and not kept since the start, by reason; those that the database
+    /// refused are `rejected`.
+    pub fn messages_not_kept(&self) -> Vec<(&'static str, u64)> {
+        let of = |counters: &IntCounterVec, label| counters.with_label_values(&[label]).get();
+        let dropped = DropReason::ALL.map(DropReason::label);
+        let dropped = dropped.map(|reason| (reason, of(&self.messages_dropped, reason)));
+        let rejected = RejectReason::ALL.map(RejectReason::label);
+        let rejected = rejected.map(|reason| of(&self.messages_rejected, reason));
+        let rejected = ("rejected", rejected.iter().sum());
+        dropped.into_iter().chain([rejected]).collect()
+    }
+
     /// Messages of one format were understood.
     pub fn messages_of_format(&self, format: Format, count: u64) {
         let label = match format {

@@ -15,6 +15,7 @@ mod limits;
 pub mod log_stats;
 pub mod node_list;
 pub mod node_logs;
+pub mod node_telemetry;
 pub mod nodes;
 mod page;
 pub mod params;

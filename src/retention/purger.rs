@@ -16,7 +16,7 @@ use crate::database::{Connection, Connector, DatabaseError, Round, Rounds, Round
 use crate::metrics::Metrics;
 use crate::projections;
 use crate::store::expired;
-use crate::store::{alerts, partitions, status};
+use crate::store::{alerts, partitions, purge_losses, status};
 
 /// Rows of one slice: some tens of milliseconds of work.
 const SLICE_ROWS: i64 = 10_000;
@@ -237,6 +237,7 @@ fn purge_alone(
         }
         in_slices(|| steps.step(|conn| status::purge_changes(conn, cutoff, SLICE_ROWS)))?;
         in_slices(|| steps.step(|conn| alerts::purge(conn, cutoff, SLICE_ROWS)))?;
+        in_slices(|| steps.step(|conn| purge_losses(conn, cutoff, SLICE_ROWS)))?;
     }
     in_slices(|| steps.step(|conn| forget_batches(conn, now - BATCH_MEMORY)))?;
     metrics

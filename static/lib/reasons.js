@@ -17,6 +17,22 @@ const REASONS = {
   server_lost: "this server ended unexpectedly",
 };
 
+const REFUSALS = {
+  token: "no token, or a wrong one",
+  network: "address not admitted (ALLOWED_NETWORKS)",
+  wrong_path: "wrong path",
+  chain_refused: "chain not admitted",
+  too_many_connections: "this server is full (CONNECTIONS_MAX)",
+  too_many_from_address: "too many connections of this address (CONNECTIONS_PER_IP_MAX)",
+  over_limit: "over a limit",
+  blocked: "blocked for a while, for it was over a limit",
+  handshake: "no websocket",
+  stopping: "this server stopped",
+};
+
+/** Why a connection was refused, in words. */
+export const refusalWords = ({ reason, detail }) => `${REFUSALS[reason] ?? reason.replaceAll("_", " ")}${detail ? `: ${detail}` : ""}`;
+
 /** "connection broke"; a reason that is not in the table as the server names it. */
 export function reasonWords(reason) {
   if (!reason) return "reason unknown";

@@ -12,6 +12,7 @@ import { timeLocal } from "./format.js";
 
 const PAGES = {
   nodes: ["Nodes", ""],
+  status: ["Status", "status"],
   chain: ["Chains", "chain"],
   profiling: ["Profiling", "profiling"],
   reputation: ["Reputation", "reputation"],

@@ -54,6 +54,7 @@ mod plans_of_a_year;
 mod profiling;
 mod projections;
 mod read_only;
+mod refusals;
 mod reputation;
 mod retention;
 mod series;

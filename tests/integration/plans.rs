@@ -324,6 +324,18 @@ fn about_nodes() -> Vec<Statement> {
             "NULL, NULL, NULL, false, NULL, NULL, NULL, 19000, 100".to_owned(),
         ),
         (
+            "nodes that flap",
+            include_str!("../../src/query/status_flapping.sql"),
+            "timestamptz, bigint, text, bigint".to_owned(),
+            "now() - interval '1 hour', 4, NULL, 100".to_owned(),
+        ),
+        (
+            "telemetry of a node",
+            include_str!("../../src/query/node_telemetry.sql"),
+            "text, timestamptz, timestamptz, bigint".to_owned(),
+            "'node 7', now() - interval '1 day', now(), 100".to_owned(),
+        ),
+        (
             "gaps of a node",
             include_str!("../../src/query/node_gaps.sql"),
             "text, text, timestamptz, timestamptz, bigint".to_owned(),

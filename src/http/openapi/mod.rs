@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 
 use super::{
-    AppError, AppState, benchmarks, health, metrics, misdirected, nodes, pages, reputation, stats,
-    v1,
+    AppError, AppState, benchmarks, health, metrics, misdirected, nodes, pages, refusals,
+    reputation, stats, v1,
 };
 
 /// All routes. What `routes` and `v1` have and this list lacks, or the other way round,
@@ -45,9 +45,9 @@ use super::{
     ),
     paths(
         pages::start, doors::submit, doors::audit, doors::submit_with_token, doors::submit_with_token_briefly,
-        doors::audit_with_token, misdirected::list,
-        nodes::list, nodes::logs, nodes::log_stats, v1::nodes::list, v1::nodes::show, v1::nodes::log_stats,
-        v1::status::overview, v1::status::changes, v1::status::of_node,
+        doors::audit_with_token, misdirected::list, refusals::list,
+        nodes::list, nodes::logs, nodes::log_stats, v1::nodes::list, v1::nodes::show, v1::nodes::telemetry, v1::nodes::log_stats,
+        v1::status::overview, v1::status::changes, v1::status::flapping, v1::status::of_node,
         v1::alerts::list, v1::alerts::rules, v1::alerts::silences, v1::alerts::enter_silence, v1::alerts::end, v1::alerts::targets,
         v1::series::sessions, v1::series::series,
         v1::chains::list, v1::chains::show, v1::chains::blocks, v1::chains::propagation, v1::chains::finality,

@@ -9,7 +9,7 @@
 use actix_web::web;
 
 use super::routes::{DELETE, ENTER, READ, READ_AND_ENTER, delete, get, only, post, upgrade};
-use super::{health, metrics, misdirected, pages, stats};
+use super::{health, metrics, misdirected, pages, refusals, stats};
 
 pub(super) mod alerts;
 pub(super) mod benchmarks;
@@ -49,8 +49,10 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .service(only("/api/v1/nodes/log_stats", READ).route(get().to(nodes::log_stats)))
         .service(only("/api/v1/nodes/{peer_id}", READ).route(get().to(nodes::show)))
         .service(only("/api/v1/nodes/{peer_id}/status", READ).route(get().to(status::of_node)))
+        .service(only("/api/v1/nodes/{peer_id}/telemetry", READ).route(get().to(nodes::telemetry)))
         .service(only("/api/v1/status", READ).route(get().to(status::overview)))
         .service(only("/api/v1/status/changes", READ).route(get().to(status::changes)))
+        .service(only("/api/v1/status/flapping", READ).route(get().to(status::flapping)))
         .service(only("/api/v1/sessions", READ).route(get().to(series::sessions)))
         .service(only("/api/v1/series", READ).route(get().to(series::series)))
         .service(only("/api/v1/profiling", READ).route(get().to(profiling::over_time)))
@@ -89,6 +91,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
     // The server itself
     app.service(only("/api/v1/stats/db", READ).route(get().to(stats::database)))
         .service(only("/api/v1/servers", READ).route(get().to(servers::list)))
+        .service(only("/api/v1/refusals", READ).route(get().to(refusals::list)))
         .service(only("/api/v1/wrong_paths", READ).route(get().to(misdirected::list)))
         .service(only("/api/v1/stats/version", READ).route(get().to(stats::version)))
         .service(only("/api/v1/metrics", READ).route(get().to(metrics::scrape)))

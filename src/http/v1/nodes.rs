@@ -11,6 +11,7 @@ use crate::http::{AppError, AppState, paging};
 use crate::query::QueryError;
 use crate::query::log_stats::{self, LogStat, LogStatsParams, LogStatsQuery};
 use crate::query::node_list::{self, ListedNode, NodeListParams, NodeListQuery};
+use crate::query::node_telemetry::{self, NodeTelemetry, NodeTelemetryParams, NodeTelemetryQuery};
 
 /// The nodes: what each is, what it reported last, and whether it is well; the newest session first,
 /// or in another order.
@@ -82,6 +83,31 @@ fn hide(caller: &Caller, nodes: &mut [ListedNode]) {
         let nodes = nodes.iter_mut();
         nodes.for_each(|listed| listed.node.ip_addr = None);
     }
+}
+
+/// How much telemetry of a node arrived of what was due, hour by hour: what it did not send, and
+/// what its servers did not keep.
+///
+/// A node reports each 5 s while it is connected (`system.interval`, in two halves), so what is due is
+/// known. Hours that are not over are left out.
+#[utoipa::path(
+    get, operation_id = "show_node_telemetry", path = "/api/v1/nodes/{peer_id}/telemetry", tag = "nodes",
+    params(("peer_id" = String, Path, description = "libp2p identity of the node."), NodeTelemetryParams),
+    responses(
+        (status = 200, description = "The telemetry.", body = NodeTelemetry),
+        (status = 404, description = "No node with this peer id ever connected.", body = ErrorBody),
+        ReadErrors,
+    )
+)]
+pub(in crate::http) async fn telemetry(
+    state: web::Data<AppState>,
+    peer_id: web::Path<String>,
+    asked: web::Query<NodeTelemetryParams>,
+) -> Result<Answer, AppError> {
+    let query = NodeTelemetryQuery::new(&peer_id, &asked)?;
+    state
+        .answer(move |conn| node_telemetry::fetch(conn, &query))
+        .await
 }
 
 /// How many messages there are of a kind.

@@ -6,8 +6,8 @@ use crate::http::answer::Answer;
 use crate::http::error::{ErrorBody, ReadErrors};
 use crate::http::{AppError, AppState, paging};
 use crate::query::status::{
-    self, Change, ChangesParams, ChangesQuery, NodeStatus, NodeStatusParams, NodeStatusQuery,
-    Overview,
+    self, Change, ChangesParams, ChangesQuery, FlappingNode, FlappingParams, FlappingQuery,
+    NodeStatus, NodeStatusParams, NodeStatusQuery, Overview,
 };
 
 /// What is wrong now: the nodes of each chain by status, and outages of our own.
@@ -53,6 +53,22 @@ pub(in crate::http) async fn changes(
         })
         .await?;
     Ok(paging::respond(&request, answer, next))
+}
+
+/// Nodes that come and go: those that fell silent most often, each for itself and not with most of its
+/// chain, the most often first.
+#[utoipa::path(
+    get, operation_id = "list_flapping_nodes", path = "/api/v1/status/flapping", tag = "nodes", params(FlappingParams),
+    responses((status = 200, description = "The nodes.", body = [FlappingNode]), ReadErrors)
+)]
+pub(in crate::http) async fn flapping(
+    state: web::Data<AppState>,
+    asked: web::Query<FlappingParams>,
+) -> Result<Answer, AppError> {
+    let query = FlappingQuery::try_from(asked.into_inner())?;
+    state
+        .answer(move |conn| status::flapping(conn, &query))
+        .await
 }
 
 /// The status of a node, and its story: changes, times without a connection, and its

@@ -7,12 +7,14 @@
 mod hand_on;
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorFutureExt, AsyncContext, StreamHandler, WrapFuture};
 use actix_web_actors::ws;
 use bytes::{Bytes, BytesMut};
+use chrono::Utc;
 use futures::stream::{LocalBoxStream, Stream, StreamExt};
 
 use super::Ingest;
@@ -49,6 +51,7 @@ pub struct NodeSocket {
     permit: ConnectionPermit,
     nodes: Nodes,
     audit: bool,
+    ip: Option<IpAddr>,
     arrivals: Arrivals,
     rows: RowBuffer,
     /// Places of rows by which nodes introduce themselves: lost last of all.
@@ -77,6 +80,7 @@ impl NodeSocket {
             audit,
             server_id: ingest.server_id.to_string(),
         };
+        let ip = connection.ip_addr.parse().ok();
         let config = &ingest.config.ingest;
         Self {
             reads: Some(reads.boxed_local()),
@@ -89,6 +93,7 @@ impl NodeSocket {
                 ingest.chain_counts.clone(),
             ),
             audit,
+            ip,
             arrivals: Arrivals::default(),
             rows: RowBuffer::default(),
             introductions: Vec::new(),
@@ -160,7 +165,14 @@ impl NodeSocket {
             );
         }
         log::debug!("over its limit: {:?}", self.permit.address);
+        self.refused(DisconnectReason::OverLimit, Some(reason.label()));
         self.end(DisconnectReason::OverLimit);
+    }
+
+    /// Remembers why nodes of this address are missing.
+    fn refused(&self, reason: DisconnectReason, detail: Option<&str>) {
+        let refusals = self.ingest.refusals();
+        refusals.add(self.ip, reason.label(), detail, Utc::now());
     }
 
     fn message(&mut self, frame: &BytesMut, now: Moment, ctx: &mut Context) {
@@ -189,6 +201,9 @@ impl NodeSocket {
                 self.dropped(reason, 1);
                 if !self.chain_refused {
                     self.chain_refused = true;
+                    let facts = NodeFacts::from_fields(&message.fields.to_vec());
+                    let chain = facts.chain.or(facts.genesis_hash);
+                    self.refused(DisconnectReason::ChainRefused, chain.as_deref());
                     ctx.run_later(CHAIN_PATIENCE, Self::end_if_chain_refused);
                 }
             }

@@ -37,6 +37,8 @@ LEFT JOIN LATERAL (
     ORDER BY h.hour DESC LIMIT 1
 ) h ON true
 WHERE n.first_seen_at <= $4
+  -- A session may end some time after its last message.
+  AND n.last_seen_at > $4 - interval '1 day 1 hour'
   AND (p.disconnected_at IS NULL OR p.disconnected_at > $4 - interval '1 day')
   AND ($1::text IS NULL OR n.chain = $1 OR n.genesis_hash = nullif($1, ''))
   AND ($2::text IS NULL OR n.name = $2)

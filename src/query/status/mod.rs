@@ -1,6 +1,7 @@
 //! The status of nodes: what changed, what is wrong now, and the story of one node.
 
 mod changes;
+mod flapping;
 
 use std::ops::RangeInclusive;
 
@@ -15,6 +16,7 @@ pub use changes::{
     Change, ChangesParams, ChangesQuery, FOLLOWED_MAX, change_before, changes, changes_after,
     newest_change,
 };
+pub use flapping::{FlappingNode, FlappingParams, FlappingQuery, flapping};
 
 use super::QueryError;
 use super::params::{self, TimeRange};

@@ -14,6 +14,7 @@ mod reputation;
 mod screenshots;
 mod server;
 mod start;
+mod status;
 mod trouble;
 
 use serde_json::json;

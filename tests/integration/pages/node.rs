@@ -225,7 +225,12 @@ fn gaps_are_told_with_their_reasons_as_they_happen() {
 
 #[test]
 fn the_page_of_a_node_comes_back_after_the_server() {
-    let app = TestApp::builder().env("PORT", free_port()).start();
+    // A node that sends a message now and then is not missing.
+    let app = TestApp::builder()
+        .env("PORT", free_port())
+        .env("NODE_HEARTBEAT_S", 300)
+        .env("NODE_OFFLINE_S", 3_600)
+        .start();
     let mut network = Network::start(&app, &[("Alpha", 2)]);
     network.step();
     network.wait_stored(&app);

@@ -9,7 +9,7 @@ const TABLE: &str = "#table";
 
 /// Nodes that are judged by another server: `bob` is gone, `node 3` stands, `node 5` is late, `node 6` syncs, `carol`
 /// left long ago, all others are well.
-fn ill(settings: &[(&str, &str)]) -> TestApp {
+pub(super) fn ill(settings: &[(&str, &str)]) -> TestApp {
     let db = TestDb::new();
     db.execute(
         "INSERT INTO leases VALUES ('status', 'other', 1, now(), now() + interval '1 day');
@@ -22,7 +22,7 @@ fn ill(settings: &[(&str, &str)]) -> TestApp {
          INSERT INTO node_status
          SELECT 'p' || i, CASE i WHEN 8 THEN '0x2' ELSE '0x1' END, CASE i WHEN 3 THEN 'stalled' WHEN 5 THEN 'late' WHEN 6 THEN 'syncing' WHEN 7 THEN 'offline' WHEN 8 THEN 'offline' ELSE 'online' END,
                 CASE i WHEN 3 THEN 'best_block_stands' ELSE 'silent' END, CASE i WHEN 7 THEN now() - interval '5 hours' WHEN 8 THEN now() - interval '8 days' ELSE now() - interval '2 minutes' END,
-                now(), 1, i, now() - interval '20 days' FROM generate_series(1, 8) i;
+                CASE i WHEN 8 THEN now() - interval '8 days' ELSE now() END, 1, i, now() - interval '20 days' FROM generate_series(1, 8) i;
          SELECT setval('status_changes_id_seq', 100)",
     );
     let builder = settings
@@ -129,7 +129,7 @@ fn trouble_comes_first_and_is_a_filter_by_click() {
     click_trouble(&browser, "All that need attention");
 
     browser.wait_for_text(".table-bar", "Show nodes that left long ago");
-    browser.click(".table-bar > button");
+    browser.run("[...document.querySelectorAll('.table-bar button')].find((one) => one.textContent.startsWith('Show')).click()");
     wait_until("carol is shown", || {
         column(&browser, TABLE, "Name")
             .last()
@@ -227,4 +227,45 @@ fn where_websockets_are_blocked_the_table_goes_on_by_http() {
     drop(other);
     browser.wait_for_text(".connection", "Live");
     browser.wait_until("document.getElementById('blocked').hidden");
+}
+
+#[test]
+fn shares_are_counted_and_each_is_a_filter_by_click() {
+    let app = ill(&[]);
+    app.db.execute("UPDATE peer_connections SET target_os = 'linux', memory_bytes = id * 1073741824, core_count = 8 WHERE id < 5");
+    let browser = Browser::start();
+    browser.use_window(1_400, 900, false);
+    browser.open(&app.url("/dashboard/"));
+    browser.wait_for("#trouble button");
+    browser.run("[...document.querySelectorAll('.table-bar button')].find((one) => one.textContent === 'Shares').click()");
+    browser.wait_for("#shares button");
+    let lines = |title: &str| {
+        let lines = browser.run(&format!(
+            "const card = [...document.querySelectorAll('#shares section')].find((one) => one.firstChild.textContent === {});
+             return [...card.querySelectorAll('li')].map((one) => one.textContent.replaceAll('\\u202f', ' '))",
+            json!(title)
+        ));
+        serde_json::from_value::<Vec<String>>(lines).unwrap()
+    };
+    assert_eq!(
+        lines("Version"),
+        ["1.0.03 · 42.9 %", "1.0.13 · 42.9 %", "0.91 · 14.3 %"]
+    );
+    assert_eq!(
+        lines("Cores"),
+        ["8 cores4 · 57.1 %", "not reported3 · 42.9 %"]
+    );
+    assert_eq!(lines("Memory")[0], "4 GiB1 · 14.3 %");
+    assert_eq!(browser.accessibility_faults(), [""; 0]);
+    browser.run("[...document.querySelectorAll('#shares button')].find((one) => one.textContent.startsWith('1.0.1')).click()");
+    browser.wait_for_text(".table-count", "3 of 7 nodes");
+    assert_eq!(asked(&browser, "where.version"), "=1.0.1");
+    browser.run("[...document.querySelectorAll('#shares button')].find((one) => one.textContent.startsWith('3')).click()");
+    browser.wait_for_text(".table-count", "1 of 7 nodes");
+    browser.reload();
+    browser.wait_for("#shares button");
+    browser.wait_for_text(".table-count", "1 of 7 nodes");
+    browser.use_phone();
+    assert_eq!(browser.sideways_scroll(), 0);
+    assert_eq!(browser.console_errors(), [""; 0]);
 }

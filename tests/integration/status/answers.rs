@@ -217,3 +217,48 @@ fn who_follows_the_changes_hears_each_once() {
     assert_eq!(heard, ["online", "late", "missing", "offline"]);
     drop(node);
 }
+
+#[test]
+fn nodes_that_come_and_go_are_found_the_most_often_first() {
+    let db = story();
+    db.execute(
+        "INSERT INTO leases VALUES ('status', 'other', 1, now(), now() + interval '1 day');
+         INSERT INTO status_changes (id, subject, peer_id, genesis_hash, name, chain, from_state, to_state, reason, since, changed_at, part_of, revision)
+         SELECT 1000 + 100 * i + 10 * m + n, 'node', p, '0x1', p, 'main', f, t, 'silent', now(), now() - i * interval '30 minutes', CASE p WHEN 'c' THEN 2 END, 7
+         FROM generate_series(0, 5) i, unnest('{a,b,c}'::text[]) WITH ORDINALITY AS of (p, n), unnest('{online,late,missing}'::text[], '{late,missing,online}'::text[]) WITH ORDINALITY AS changes (f, t, m)
+         WHERE p <> 'b' OR i < 5",
+    );
+    let app = TestApp::builder().db(db).start();
+    let ask = |question: &str| {
+        let answer = app.get(&format!("/api/v1/status/flapping?{question}"));
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let nodes = answer.json();
+        let nodes = nodes.as_array().unwrap().iter();
+        nodes
+            .map(|node| {
+                (
+                    node["peer_id"].as_str().unwrap().to_owned(),
+                    node["falls"].as_i64().unwrap(),
+                )
+            })
+            .collect::<Vec<_>>()
+    };
+    let own = |falls: &[(&str, i64)]| {
+        falls
+            .iter()
+            .map(|(peer, falls)| ((*peer).to_owned(), *falls))
+            .collect::<Vec<_>>()
+    };
+    // Those of c are parts of an event of its chain, and b fell silent once before.
+    assert_eq!(ask(""), own(&[("a", 6), ("b", 6)]));
+    assert_eq!(ask("hours=2"), own(&[("a", 4), ("b", 4)]));
+    assert_eq!(ask("falls=6&limit=1&chain=0x1"), own(&[("a", 6)]));
+    assert_eq!(ask("chain=dev"), own(&[]));
+    for parameter in ["hours", "falls", "limit"] {
+        let answer = app.get(&format!("/api/v1/status/flapping?{parameter}=0"));
+        assert_eq!(
+            (answer.status, &answer.json()["error"]["parameter"]),
+            (400, &json!(parameter))
+        );
+    }
+}

@@ -1,6 +1,8 @@
 //! Uptime leaves out what was our own fault, and says how much that was.
 
-use crate::support::TestDb;
+use serde_json::json;
+
+use crate::support::{TestApp, TestDb, wait_until};
 
 /// Uptime of a day, in words: percent, judged, down, and our own outages, in seconds.
 fn uptime(db: &TestDb) -> String {
@@ -95,4 +97,54 @@ fn our_own_outages_are_left_out_and_said() {
     );
     let all = db.texts("SELECT concat_ws(' ', peer_id, uptime) AS value FROM node_uptime('2026-05-01T00:00Z', '2026-05-02T00:00Z')");
     assert_eq!(all, ["a 0.9"]);
+}
+
+#[test]
+fn what_a_node_did_not_send_and_what_was_not_kept_are_told_apart() {
+    let db = TestDb::new();
+    db.execute(
+        "INSERT INTO servers (id, version, started_at, heartbeat_at) VALUES ('s', '1', now() - interval '30 days', now() + interval '1 day');
+         INSERT INTO peer_connections (id, ip_addr, peer_id, name, chain, genesis_hash, created_at, connection_id, server_id, last_seen_at)
+         VALUES (1, '10.0.0.1', 'a', 'alice', 'main', '0x1', now() - interval '20 days', 1, 's', now())",
+    );
+    let app = TestApp::builder().db(db).start();
+    app.wait_projected();
+    app.db.execute(
+        "UPDATE leases SET holder = 'other', token = token + 1, expires_at = now() + interval '1 day' WHERE name = 'projection:node_hours';
+         DELETE FROM node_hours;
+         INSERT INTO node_hours (peer_id, genesis_hash, hour, messages, intervals, lag_sum, lag_count, peers_sum, peers_count, download_sum, download_count, upload_sum, upload_count, transactions_sum, transactions_count, seconds_online)
+         SELECT 'a', '0x1', date_trunc('hour', now(), 'UTC') - i * interval '1 hour', 2000, CASE i WHEN 1 THEN 1440 WHEN 2 THEN 1000 WHEN 3 THEN 716 ELSE 9 END,
+                0, 0, 0, 0, 0, 0, 0, 0, 0, 0, CASE i WHEN 3 THEN 1800 ELSE 3600 END FROM generate_series(0, 3) i;
+         INSERT INTO server_losses SELECT s, date_trunc('hour', now(), 'UTC') - interval '1 hour', r, 5 FROM unnest('{s,other}'::text[]) s, unnest('{queue_full,rejected}'::text[]) r",
+    );
+    let found = app.get("/api/v1/nodes/a/telemetry").json();
+    let sums =
+        ["expected", "received", "missing", "not_kept"].map(|field| found[field].as_i64().unwrap());
+    // Half an hour that lacks four reports lacks none: its ends are not sharp.
+    assert_eq!(sums, [1440 + 1440 + 720, 1440 + 1000 + 716, 440, 10]);
+    let hours = found["hours"].as_array().unwrap().iter();
+    let missing: Vec<i64> = hours
+        .map(|hour| hour["missing"].as_i64().unwrap())
+        .collect();
+    assert_eq!(
+        missing,
+        [0, 440, 0],
+        "the hour that is not over is left out"
+    );
+    assert_eq!(app.get("/api/v1/nodes/nobody/telemetry").status, 404);
+    assert_eq!(app.get("/api/v1/nodes/a/telemetry?end_time=x").status, 400);
+}
+
+#[test]
+fn what_a_server_does_not_keep_is_in_the_database() {
+    let app = TestApp::builder()
+        .env("NODES_PER_CONNECTION_MAX", 1)
+        .start();
+    let mut node = app.node("/submit");
+    for id in 1..=3 {
+        node.send(json!({"id": id, "payload": {"msg": "m"}}).to_string());
+    }
+    wait_until("the losses are kept", || {
+        app.db.count("SELECT coalesce(sum(messages), 0)::bigint FROM server_losses WHERE reason = 'too_many_nodes' AND hour <= now()") == 2
+    });
 }
