@@ -16,6 +16,8 @@ const AFTER_CHANGE_MS = 500;
 const WRONG_MAX = 100;
 const CHANGES = 50;
 const FLAPPING_MAX = 20;
+// So many of the metrics of a service are shown.
+const METRICS_MAX = 8;
 
 const OUTAGES = {
   not_judged: "Nobody judged the nodes: no server ran, or the database was away.",
@@ -37,15 +39,16 @@ let extra = [];
 async function read() {
   clearTimeout(timer);
   try {
-    const [status, wrong, changes, flapping] = await Promise.all([
+    const [status, wrong, changes, flapping, services] = await Promise.all([
       get("api/v1/status"), getWithHeaders("api/v1/nodes", { attention: true, sort: "state", limit: WRONG_MAX }),
-      getWithHeaders("api/v1/status/changes", { limit: CHANGES }), get("api/v1/status/flapping", { limit: FLAPPING_MAX }),
+      getWithHeaders("api/v1/status/changes", { limit: CHANGES }), get("api/v1/status/flapping", { limit: FLAPPING_MAX }), get("api/v1/services"),
     ]);
     showVerdict(status);
     showNotices(status);
     showWrong(status, wrong.body, wrong.headers.get("X-Next-Cursor") !== null);
     showChains(status.chains);
     showFlapping(flapping);
+    showServices(services);
     if (extra.length === 0) older = changes.headers.get("X-Next-Cursor");
     showChanges(changes.body);
     part("updated").textContent = `Updated ${timeLocal(Date.now()).slice(11)}`;
@@ -129,6 +132,15 @@ function showFlapping(nodes) {
     h("span", { class: "quiet-text" }, "last ", timeElement(node.last_at)), node.chain && h("span", { class: "quiet-text" }, node.chain)))));
 }
 
+function showServices(services) {
+  part("services-card").hidden = services.length === 0;
+  const worst = services.toSorted((one, other) => rank(one.state) - rank(other.state) || (one.service < other.service ? -1 : 1));
+  part("services").replaceChildren(h("ul", { class: "lines" }, worst.map((one) => h("li", {},
+    stateChip(one.state), h("span", { class: "name" }, one.service), since(one.since, isSilent(one.state) ? "last heartbeat" : "since"),
+    h("span", { class: "quiet-text" }, `each ${age(one.interval_s)}`),
+    h("span", { class: "quiet-text" }, Object.entries(one.metrics).slice(0, METRICS_MAX).map(([name, value]) => `${name} ${typeof value === "object" ? JSON.stringify(value) : value}`).join(", "))))));
+}
+
 const byTrouble = ([one], [other]) => rank(one) - rank(other);
 const rank = (state) => (ATTENTION.includes(state) ? ATTENTION.indexOf(state) : state === "syncing" ? ATTENTION.length : ATTENTION.length + 1);
 
@@ -142,7 +154,7 @@ function showChanges(newest) {
     return;
   }
   place.replaceChildren(h("ul", { class: "lines" }, changes.map((change) => h("li", {},
-    timeElement(change.changed_at), change.subject === "chain"
+    timeElement(change.changed_at), change.subject === "service" ? h("span", { class: "name" }, change.name) : change.subject === "chain"
       ? h("span", { class: "name" }, "Chain ", chainLink(change), ` (${counted(change.nodes ?? 0, "node")})`)
       : h("a", { class: "name", href: nodeAddress(change) }, nameOf(change)),
     h("span", {}, change.from_state && `${stateWords(change.from_state)} → `, stateChip(change.to_state)),

@@ -8,12 +8,14 @@ use diesel::PgConnection;
 use super::ApplicationError;
 use super::database::Database;
 use super::disk;
+use super::heartbeats;
 use super::losses;
 use crate::alerts::{self, Keeper, KeeperParts, TargetKind};
 use crate::changes::Awaited;
 use crate::cluster::{Activity, Member, MemberParts};
 use crate::config::Config;
 use crate::database::{LostThreads, RoundsParts};
+use crate::ingest::Ingest;
 use crate::messages::Recent;
 use crate::metrics::Metrics;
 use crate::notify::{Workers, WorkersParts, target_names};
@@ -42,6 +44,7 @@ impl Jobs {
         config: &Arc<Config>,
         metrics: &Arc<Metrics>,
         server_id: &Arc<str>,
+        ingest: &Arc<Ingest>,
         server: &Arc<ServerState>,
         database: &Database,
         recent: Arc<Recent>,
@@ -114,6 +117,7 @@ impl Jobs {
             database.pools.clone(),
             database.is_own(),
         ));
+        actix_web::rt::spawn(heartbeats::record(ingest.clone(), database.pools.clone()));
         actix_web::rt::spawn(losses::record(
             metrics.clone(),
             database.pools.clone(),

@@ -19,6 +19,7 @@ mod dispatch;
 mod endings;
 mod feed_publisher;
 mod frames;
+mod heartbeats;
 mod intake;
 mod limits;
 mod memory_budget;
@@ -45,6 +46,7 @@ pub use addresses::{AddressLimits, AddressPermit, Addresses, ConnectionPermit};
 pub use batcher::{Batcher, DatabaseReady, Drain, UntilFailed};
 use endings::Endings;
 use feed_publisher::FeedPublisher;
+pub use heartbeats::Heartbeats;
 pub use memory_budget::MemoryBudget;
 pub use refusals::{Refusal, Refusals};
 pub use sampler::Sampler;
@@ -83,6 +85,7 @@ pub struct Ingest {
     dropped: Sampler,
     over_limit: Sampler,
     refusals: Refusals,
+    heartbeats: Heartbeats,
 }
 
 /// What the pipeline needs from outside.
@@ -172,6 +175,7 @@ impl Ingest {
             dropped: Sampler::default(),
             over_limit: Sampler::default(),
             refusals: Refusals::default(),
+            heartbeats: Heartbeats::default(),
         })
     }
 
@@ -191,6 +195,11 @@ impl Ingest {
     pub fn has_room(&self) -> bool {
         let stores = self.metrics.database_up.get() == 1;
         stores || self.server.spool_takes() || self.budget.has_room()
+    }
+
+    /// Heartbeats of services that wait to be kept.
+    pub fn heartbeats(&self) -> &Heartbeats {
+        &self.heartbeats
     }
 
     /// Connections that were refused lately.

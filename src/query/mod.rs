@@ -28,6 +28,7 @@ pub mod reputation;
 pub mod series;
 mod series_hours;
 pub mod servers;
+pub mod services;
 pub mod stats;
 pub mod status;
 mod time_windows;

@@ -16,7 +16,7 @@ use crate::database::{Connection, Connector, DatabaseError, Round, Rounds, Round
 use crate::metrics::Metrics;
 use crate::projections;
 use crate::store::expired;
-use crate::store::{alerts, partitions, purge_losses, status};
+use crate::store::{alerts, partitions, purge_heartbeats, purge_losses, status};
 
 /// Rows of one slice: some tens of milliseconds of work.
 const SLICE_ROWS: i64 = 10_000;
@@ -215,6 +215,7 @@ fn purge_alone(
     }
     if let Some(cutoff) = policy.cutoff(now) {
         in_slices(|| steps.step(|conn| partitions::delete_strays(conn, cutoff, SLICE_ROWS)))?;
+        in_slices(|| steps.step(|conn| purge_heartbeats(conn, cutoff, SLICE_ROWS)))?;
     }
     if let Some(cutoff) = policy.session_cutoff(now) {
         let sessions = in_slices(|| {

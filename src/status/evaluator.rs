@@ -13,11 +13,13 @@ use super::flips::{ChainFlip, Flips, Kept, NodeFlip, NodeKey, NodeSeen};
 use super::look::{self, Progress};
 use super::machine::Time;
 use super::outages::{Outage, Outages};
+use super::services::{ServiceFlip, Services};
 use crate::cluster::{Job, Lease, LeaseError, Leases};
-use crate::config::StatusConfig;
+use crate::config::{NodeRules, StatusConfig};
 use crate::database::{Connection, Connector, Round, Rounds, RoundsParts};
 use crate::metrics::{Metrics, NodeState};
 use crate::store::status::{self, ChainChange, NodeChange};
+use crate::store::{ServiceChange, keep_services};
 
 /// Time between rounds.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -141,6 +143,8 @@ impl Judging {
             watched,
             conn,
             fleet,
+            services: Services::default(),
+            rules: self.config.rules,
             outages,
             position: None,
             known_until: None,
@@ -154,6 +158,8 @@ impl Judging {
 struct Judge {
     conn: Connection,
     fleet: Fleet,
+    services: Services,
+    rules: NodeRules,
     outages: Outages,
     /// Nodes of which a state is kept, until the first look.
     watched: Vec<NodeKey>,
@@ -191,18 +197,23 @@ impl Judge {
                 Flips::default()
             }
         };
+        let services = look::services(&mut self.conn)?;
+        let grace_until = self.outages.grace_until(None);
+        let services = self.services.judge(services, now, grace_until, &self.rules);
         let news = self.outages.take_news(now);
         let is_due = self.kept_at.is_none_or(|at| now - at >= PROGRESS_INTERVAL);
-        if !is_due && flips.is_empty() && news.is_empty() {
+        if !is_due && flips.is_empty() && services.is_empty() && news.is_empty() {
             return Ok(());
         }
-        let changes = self.keep(lease, &flips, &news, now)?;
+        let changes = self.keep(lease, (&flips, &services), &news, now)?;
         self.kept_at = Some(now);
         for verdict in (flips.chains.iter().map(|flip| flip.verdict))
             .chain(flips.nodes.iter().map(|flip| flip.verdict))
+            .chain(services.iter().map(|flip| flip.verdict))
         {
             metrics.status.changed(verdict.to);
         }
+        self.services.enter(&services);
         self.fleet.enter(flips, &changes, now);
         Ok(())
     }
@@ -260,7 +271,7 @@ impl Judge {
     fn keep(
         &mut self,
         lease: &Lease,
-        flips: &Flips,
+        (flips, services): (&Flips, &[ServiceFlip]),
         news: &[Outage],
         now: Time,
     ) -> Result<Vec<i64>, LeaseError> {
@@ -301,11 +312,16 @@ impl Judge {
                 .map(|flip| node_change(flip, part_of(flip)))
                 .collect();
             let kept = status::keep_nodes(conn, &nodes, now)?;
+            let of_services: Vec<_> = services.iter().map(service_change).collect();
+            let kept_services = keep_services(conn, &of_services, now)?;
             for (change, nodes) in fleet.joining(flips) {
                 let nodes = i64::try_from(nodes).unwrap_or(i64::MAX);
                 status::add_lost(conn, change, nodes)?;
             }
-            if changes.len() != chains.len() || kept != nodes.len() {
+            let all_kept = changes.len() == chains.len()
+                && kept == nodes.len()
+                && kept_services == of_services.len();
+            if !all_kept {
                 // What is known here is not what is kept: it is taken up again.
                 return Err(LeaseError::Lost(Job::Status.name()));
             }
@@ -326,6 +342,17 @@ fn chain_change(flip: &ChainFlip) -> ChainChange<'_> {
         reason: flip.verdict.reason.label(),
         since: flip.verdict.since,
         nodes: i64::try_from(flip.nodes).unwrap_or(i64::MAX),
+        revision: flip.revision,
+    }
+}
+
+fn service_change(flip: &ServiceFlip) -> ServiceChange<'_> {
+    ServiceChange {
+        service: &flip.service,
+        from_state: flip.from.map(NodeState::label),
+        to_state: flip.verdict.to.label(),
+        reason: flip.verdict.reason.label(),
+        since: flip.verdict.since,
         revision: flip.revision,
     }
 }

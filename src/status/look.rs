@@ -9,6 +9,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Double, Nullable, Text, Timestamptz
 use super::flips::{ChainKey, Kept, KeptChain, NodeKey, NodeSeen};
 use super::machine::{Seen, Time};
 use super::outages::{Outages, ServerSeen};
+use super::services::ServiceSeen;
 use crate::metrics::{DisconnectReason, NodeState, StatusReason};
 
 /// How far the projection of the nodes is.
@@ -72,6 +73,24 @@ type NodeRow = (
     Option<i64>,
     Option<Time>,
 );
+
+#[derive(QueryableByName)]
+struct ServiceRow {
+    #[diesel(sql_type = Text)]
+    service: String,
+    #[diesel(sql_type = BigInt)]
+    interval_s: i64,
+    #[diesel(sql_type = BigInt)]
+    jitter_s: i64,
+    #[diesel(sql_type = Timestamptz)]
+    last_seen_at: Time,
+    #[diesel(sql_type = Bool)]
+    is_down: bool,
+    #[diesel(sql_type = Nullable<Text>)]
+    state: Option<String>,
+    #[diesel(sql_type = BigInt)]
+    revision: i64,
+}
 
 #[derive(QueryableByName)]
 struct KeptRow {
@@ -230,6 +249,25 @@ pub(super) fn kept(
         (row.key(), kept)
     });
     Ok(kept.collect())
+}
+
+/// The services, but for those that are offline for more than a day.
+pub(super) fn services(conn: &mut PgConnection) -> QueryResult<Vec<ServiceSeen>> {
+    let rows: Vec<ServiceRow> = diesel::sql_query(
+        "SELECT service, interval_s, jitter_s, last_seen_at, is_down, state, revision FROM services \
+         WHERE state IS DISTINCT FROM 'offline' OR last_seen_at > now() - interval '1 day' ORDER BY service",
+    )
+    .load(conn)?;
+    let services = rows.into_iter().map(|row| ServiceSeen {
+        service: row.service,
+        interval: TimeDelta::seconds(row.interval_s),
+        jitter: TimeDelta::seconds(row.jitter_s),
+        last_seen: row.last_seen_at,
+        is_down: row.is_down,
+        state: row.state.as_deref().map(state),
+        revision: row.revision,
+    });
+    Ok(services.collect())
 }
 
 /// The last changes of chains.

@@ -25,6 +25,7 @@ mod flips;
 mod look;
 mod machine;
 mod outages;
+mod services;
 #[cfg(test)]
 mod tests;
 

@@ -20,6 +20,7 @@ pub mod outbox;
 pub mod partitions;
 mod rows;
 mod schema;
+mod services;
 mod sessions;
 mod spool;
 pub mod status;
@@ -33,6 +34,9 @@ pub use kinds::{Kinds, StoredKind, UNLISTED, UNLISTED_NAME, list_kinds, merge_ki
 pub use losses::{add_losses, purge_losses};
 pub use node_time::NodeTime;
 pub use rows::{NewRow, RowBuffer, RowKind, RowView};
+pub use services::{
+    ServiceBeat, ServiceChange, delete_service, keep_heartbeats, keep_services, purge_heartbeats,
+};
 pub use sessions::{SessionRow, end_sessions};
 pub use spool::{Spool, SpoolError, SpoolNumber, SpooledBatch};
 pub use write::{Outcome, WriteContext, store_batches};

@@ -9,6 +9,7 @@
 mod authorities;
 mod decode;
 mod facts;
+mod heartbeat;
 mod known_kinds;
 mod reading;
 mod redact;
@@ -19,6 +20,9 @@ mod time;
 pub use authorities::AuthorityId;
 pub use decode::{DecodeError, Fields, Format, Message, decode, write_with_kind};
 pub use facts::{Fact, Formats, HardwareBenchmark, JsonType, NodeFacts};
+pub use heartbeat::{
+    Heartbeat, INTERVAL_S_DEFAULT, INTERVAL_S_MAX, METRICS_BYTES_MAX, is_name as is_service_name,
+};
 pub use known_kinds::{KNOWN_KINDS, is_known_kind};
 pub use reading::{Block, FinalizedUpTo, Origin, PoolImport, Reading, Span, integer, number};
 pub use redact::hide_addresses;

@@ -49,6 +49,7 @@ use super::{
         nodes::list, nodes::logs, nodes::log_stats, v1::nodes::list, v1::nodes::show, v1::nodes::telemetry, v1::nodes::log_stats,
         v1::status::overview, v1::status::changes, v1::status::flapping, v1::status::of_node,
         v1::alerts::list, v1::alerts::rules, v1::alerts::silences, v1::alerts::enter_silence, v1::alerts::end, v1::alerts::targets,
+        v1::services::list, v1::services::heartbeats, v1::services::beat, v1::services::delete,
         v1::series::sessions, v1::series::series,
         v1::chains::list, v1::chains::show, v1::chains::blocks, v1::chains::propagation, v1::chains::finality,
         v1::chains::forks, v1::chains::versions, v1::chains::hardware,

@@ -20,6 +20,7 @@ pub(super) mod profiling;
 pub(super) mod reputation;
 pub(super) mod series;
 pub(super) mod servers;
+pub(super) mod services;
 pub(super) mod status;
 
 /// All routes of this module are under this path.
@@ -53,6 +54,10 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .service(only("/api/v1/status", READ).route(get().to(status::overview)))
         .service(only("/api/v1/status/changes", READ).route(get().to(status::changes)))
         .service(only("/api/v1/status/flapping", READ).route(get().to(status::flapping)))
+        .service(only("/api/v1/services", READ).route(get().to(services::list)))
+        .service(only("/api/v1/services/{service}", DELETE).route(delete().to(services::delete)))
+        .service(only("/api/v1/services/{service}/heartbeats", READ).route(get().to(services::heartbeats)))
+        .service(only("/api/v1/heartbeats", ENTER).route(post().to(services::beat)))
         .service(only("/api/v1/sessions", READ).route(get().to(series::sessions)))
         .service(only("/api/v1/series", READ).route(get().to(series::series)))
         .service(only("/api/v1/profiling", READ).route(get().to(profiling::over_time)))

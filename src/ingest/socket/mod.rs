@@ -27,7 +27,9 @@ use super::pings::{Beat, Pings};
 use super::socket_read::SocketRead;
 use crate::metrics::{DisconnectReason, DropReason};
 use crate::store::{NewRow, NodeTime, RowBuffer, RowKind, UNLISTED};
-use crate::telemetry::{DecodeError, Format, HardwareBenchmark, Message, NodeFacts, decode};
+use crate::telemetry::{
+    DecodeError, Format, HardwareBenchmark, Heartbeat, Message, NodeFacts, decode,
+};
 
 /// After the signal to stop: time for what the socket layer has read already
 /// to reach the actor.
@@ -241,6 +243,10 @@ impl NodeSocket {
                 if kind == HardwareBenchmark::KIND {
                     let hardware = HardwareBenchmark::from_fields(&message.fields.to_vec());
                     self.nodes.hardware(session, hardware, now);
+                } else if kind == Heartbeat::KIND
+                    && let Some(beat) = Heartbeat::from_fields(&message.fields.to_vec())
+                {
+                    ingest.heartbeats.add(beat, now.steady);
                 }
                 session
             }

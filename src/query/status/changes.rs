@@ -93,17 +93,17 @@ pub struct Change {
     /// Number; later changes have higher ones.
     #[diesel(sql_type = BigInt)]
     pub id: i64,
-    /// Whose status: `node` or `chain`.
+    /// Whose status: `node`, `chain` or `service`.
     #[diesel(sql_type = Text)]
     #[schema(example = "node")]
     pub subject: String,
-    /// libp2p identity of the node; null for a chain.
+    /// libp2p identity of the node; null for a chain or a service.
     #[diesel(sql_type = Nullable<Text>)]
     pub peer_id: Option<String>,
     /// Identity of the chain; null if it is not known.
     #[diesel(sql_type = Nullable<Text>)]
     pub genesis_hash: Option<String>,
-    /// Name of the node then.
+    /// Name of the node then, or of the service.
     #[diesel(sql_type = Nullable<Text>)]
     pub name: Option<String>,
     /// Name of the chain.

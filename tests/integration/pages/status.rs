@@ -1,5 +1,7 @@
 //! What is wrong now, and what changed lately; and the same of one node.
 
+use serde_json::json;
+
 use super::assert_sound;
 use super::trouble::ill;
 use crate::support::Browser;
@@ -42,6 +44,12 @@ fn the_status_page_says_what_is_wrong_by_chain_and_what_changed() {
         browser.texts("#wrong .name"),
         ["bob", "node 1", "node 3", "node 5"]
     );
+    app.post(
+        "/api/v1/heartbeats",
+        &json!({"service": "relayer", "interval_s": 60, "metrics": {"queue": 7}}),
+    );
+    browser.wait_for_text("#services", "relayer");
+    browser.wait_for_text("#services", "queue 7");
     browser.click("#chains .chip");
     browser.wait_until("location.search.includes('where.state=offline')");
     browser.wait_for_text(".table-count", "1 of 7 nodes");

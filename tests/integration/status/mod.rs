@@ -6,6 +6,7 @@ mod feed;
 mod list;
 mod nodes;
 mod outages;
+mod services;
 mod uptime;
 
 use std::sync::Arc;

@@ -1,0 +1,2 @@
+DROP TABLE service_heartbeats;
+DROP TABLE services;
