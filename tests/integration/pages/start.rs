@@ -41,3 +41,38 @@ fn the_description_of_the_routes_is_sound_and_opens_what_the_address_names() {
     browser.click("details[id='get/nodes'] summary");
     browser.wait_until("document.querySelectorAll('details[open]').length === 0");
 }
+
+/// Copies a folder with all that is in it.
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        match path.is_dir() {
+            true => copy(&path, &target),
+            false => std::fs::copy(&path, &target).map(|_bytes| ()).unwrap(),
+        }
+    }
+}
+
+#[test]
+fn a_page_of_which_a_part_does_not_load_reloads_once_and_says_so() {
+    let assets = tempfile::tempdir().unwrap();
+    copy(&crate::tidy::root().join("static"), assets.path());
+    let module = assets.path().join("lib/table-pace.js");
+    let text = std::fs::read(&module).unwrap();
+    std::fs::remove_file(&module).unwrap();
+    let app = TestApp::builder()
+        .env("ASSETS_PATH", assets.path().display())
+        .start();
+    let browser = Browser::start();
+    browser.open(&app.url("/dashboard/"));
+    browser.wait_for_text("main [role=alert]", "A part of this page did not load.");
+    let loads = browser.requests();
+    let loads = loads.iter().filter(|url| url.ends_with("/nodes.js"));
+    assert_eq!(loads.count(), 2, "it reloaded once by itself");
+    std::fs::write(&module, text).unwrap();
+    browser.click("main [role=alert] button");
+    browser.wait_for("#table .state.empty");
+    assert_eq!(browser.texts("main [role=alert]"), [""; 0]);
+}
