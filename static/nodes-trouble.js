@@ -78,9 +78,8 @@ const NAMED_LAST = RANKS.length;
 /** The place of a node in the order of trouble: the worst first, those that left long ago last. */
 export function rankOf(row, now) {
   if (isGone(row, now)) return NAMED_LAST;
-  const worst = RANKS.findIndex((name) => troublesOf(row, now).includes(name));
-  if (worst >= 0) return worst;
-  return RANKS.indexOf(stateOf(row) === "down" ? "down" : "online");
+  const ranks = troublesOf(row, now).map((name) => RANKS.indexOf(name));
+  return Math.min(...ranks, RANKS.indexOf(stateOf(row) === "down" ? "down" : "online"));
 }
 
 /** How many nodes have which trouble: `[[name, number]]`, the worst first; those that none has are left out. */

@@ -26,6 +26,20 @@ def in_order(fields):
     return fields
 
 
+def together(query):
+    """Of the list of nodes at a moment only some fields can be asked for, and a cursor belongs to an order."""
+    if "at" in query:
+        for name in set(query) - {"at", "chain", "name", "state", "limit", "cursor"}:
+            del query[name]
+    cursor = query.get("cursor")
+    if isinstance(cursor, str) and cursor.startswith("k") and "at" in query:
+        del query["cursor"]
+    elif isinstance(cursor, str) and cursor.startswith("k"):
+        query["sort"] = "name"
+    elif cursor is not None:
+        query.pop("sort", None)
+
+
 def storable(value):
     if isinstance(value, dict):
         return {storable(name): storable(field) for name, field in value.items()}
@@ -44,5 +58,9 @@ def before_call(context, case, kwargs):
     if case.meta is None or case.meta.generation.mode.is_positive:
         if isinstance(case.query, dict):
             in_order(case.query)
+            if "since" in case.query:
+                case.query.pop("cursor", None)
+            if case.operation.path == "/api/v1/nodes":
+                together(case.query)
         if isinstance(case.body, dict):
             case.body = in_order(storable(case.body))

@@ -48,7 +48,10 @@ pub struct NodeListParams {
     #[param(value_type = Option<bool>)]
     online: Option<String>,
     /// Only nodes in one of these states, separated by commas.
-    #[param(example = "missing,offline")]
+    #[param(
+        example = "missing,offline",
+        pattern = "^(online|syncing|lagging|stalled|conflict|late|missing|offline|telemetry_lost|down)(,(online|syncing|lagging|stalled|conflict|late|missing|offline|telemetry_lost|down)){0,9}$"
+    )]
     state: Option<String>,
     /// Only nodes that need attention (`true`), or do not (`false`): something is wrong with them, or
     /// they went offline within a day.
@@ -78,7 +81,9 @@ pub struct NodeListParams {
     #[param(value_type = Option<i64>, minimum = 1, maximum = 10_000, default = 1_000)]
     limit: Option<String>,
     /// Goes on after an earlier answer with the same order: its header `X-Next-Cursor`.
-    #[param(pattern = "^[A-Za-z0-9_-]{1,2048}$")]
+    #[param(
+        pattern = "^([0-9]{1,17}_-?([0-9]{1,18}|[1-8][0-9]{18}|9[01][0-9]{17}|92[01][0-9]{16})|k-?[0-9]{1,18}_([0-9a-f]{2}){0,1000})$"
+    )]
     cursor: Option<String>,
 }
 

@@ -2,14 +2,12 @@
 
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use utoipa::ToSchema;
 
 use crate::query::{PageCursor, QueryError};
 
-/// Longest cursor, bytes: a name and a number, and a third more for their form.
-const CURSOR_BYTES_MAX: usize = 2_048;
+/// Longest key of a cursor, bytes: 200 characters of a name, and some more.
+const KEY_BYTES_MAX: usize = 1_000;
 
 /// Orders of the list, for the description.
 #[derive(Debug, ToSchema)]
@@ -65,12 +63,12 @@ const KEYS: [(&str, &str); 6] = [
         "created_at",
         "lpad((extract(epoch FROM f.session_at) * 1000000)::bigint::text, 20, '0')",
     ),
-    ("name", "lower(coalesce(f.name, ''))"),
+    ("name", "left(lower(coalesce(f.name, '')), 200)"),
     (
         "state",
         "CASE WHEN f.attention THEN CASE f.state WHEN 'conflict' THEN '0' WHEN 'offline' THEN '1' WHEN 'missing' THEN '2' \
          WHEN 'telemetry_lost' THEN '3' WHEN 'stalled' THEN '4' WHEN 'lagging' THEN '5' ELSE '6' END \
-         ELSE CASE f.state WHEN 'syncing' THEN '7' WHEN 'offline' THEN '9' ELSE '8' END END || lower(coalesce(f.name, ''))",
+         ELSE CASE f.state WHEN 'syncing' THEN '7' WHEN 'offline' THEN '9' ELSE '8' END END || left(lower(coalesce(f.name, '')), 200)",
     ),
     (
         "last_seen_at",
@@ -133,23 +131,20 @@ pub enum NodeListCursor {
 }
 
 impl NodeListCursor {
-    /// What a cursor looks like, as a regular expression.
-    pub const PATTERN: &str = "^[A-Za-z0-9_-]{1,2048}$";
-
     /// Reads what [`fmt::Display`] wrote.
     ///
     /// # Errors
     /// If it is something else.
     pub fn parse(text: &str) -> Result<Self, QueryError> {
-        if let Ok(cursor) = PageCursor::parse(text) {
-            return Ok(Self::Session(cursor));
-        }
+        let Some(by_key) = text.strip_prefix('k') else {
+            return PageCursor::parse(text).map(Self::Session);
+        };
         let parse = || {
-            let bytes = BASE64.decode(Some(text).filter(|text| text.len() <= CURSOR_BYTES_MAX)?);
-            let text = String::from_utf8(bytes.ok()?).ok()?;
-            let (id, key) = text.split_once(' ')?;
-            let key = Some(key).filter(|key| !key.contains('\0'))?;
-            Some(Self::Key(key.to_owned(), id.parse().ok()?))
+            let (id, key) = by_key.split_once('_')?;
+            let key = from_hex(key).filter(|key| key.len() <= KEY_BYTES_MAX)?;
+            // What is no text was made by somebody else, and is before or after all that is.
+            let key = String::from_utf8_lossy(&key).replace('\0', "");
+            Some(Self::Key(key, id.parse().ok()?))
         };
         parse().ok_or_else(|| {
             QueryError::invalid(
@@ -160,11 +155,26 @@ impl NodeListCursor {
     }
 }
 
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = text
+        .chars()
+        .map(|digit| u8::try_from(digit.to_digit(16)?).ok())
+        .collect();
+    let (pairs, []) = digits.as_deref()?.as_chunks::<2>() else {
+        return None;
+    };
+    Some(pairs.iter().map(|[high, low]| high * 16 + low).collect())
+}
+
 impl fmt::Display for NodeListCursor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Session(cursor) => cursor.fmt(formatter),
-            Self::Key(key, id) => formatter.write_str(&BASE64.encode(format!("{id} {key}"))),
+            Self::Key(key, id) => {
+                write!(formatter, "k{id}_")?;
+                let mut bytes = key.bytes();
+                bytes.try_for_each(|byte| write!(formatter, "{byte:02x}"))
+            }
         }
     }
 }
@@ -178,10 +188,20 @@ mod tests {
         for cursor in [
             NodeListCursor::Key("0ali ce".to_owned(), -7),
             NodeListCursor::Key(String::new(), i64::MAX),
+            NodeListCursor::Key("0é".to_owned(), 5),
         ] {
             assert_eq!(NodeListCursor::parse(&cursor.to_string()).unwrap(), cursor);
         }
-        for text in ["", "!", "MTIz", &"A".repeat(3_000)] {
+        for text in [
+            "",
+            "!",
+            "k",
+            "k1",
+            "k_00",
+            "k1_0",
+            "k1_xy",
+            &format!("k1_{}", "00".repeat(1_001)),
+        ] {
             assert!(NodeListCursor::parse(text).is_err(), "{text}");
         }
     }
