@@ -24,7 +24,7 @@ pub(super) async fn record(ingest: Arc<Ingest>, pools: Pools) {
             let mut conn = pools.control().ok()?;
             let now = Instant::now();
             let beats: Vec<ServiceBeat> = beats.iter().map(|beat| to_keep(beat, now)).collect();
-            let kept = keep_heartbeats(&mut conn, &beats);
+            let kept = conn.transaction(|conn| keep_heartbeats(conn, &beats));
             kept.inspect_err(|error| log::debug!("heartbeats could not be kept: {error}"))
                 .ok()
         });

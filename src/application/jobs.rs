@@ -13,15 +13,12 @@ use super::losses;
 use crate::alerts::{self, Keeper, KeeperParts, TargetKind};
 use crate::changes::Awaited;
 use crate::cluster::{Activity, Member, MemberParts};
-use crate::config::Config;
 use crate::database::{LostThreads, RoundsParts};
-use crate::ingest::Ingest;
+use crate::http::AppState;
 use crate::messages::Recent;
-use crate::metrics::Metrics;
 use crate::notify::{Workers, WorkersParts, target_names};
 use crate::projections::{Runner, RunnerParts};
 use crate::retention::{Purger, PurgerParts};
-use crate::server_state::ServerState;
 use crate::status::{Evaluator, EvaluatorParts};
 use crate::store::end_sessions;
 
@@ -41,16 +38,14 @@ pub(super) struct Jobs {
 impl Jobs {
     /// Starts them.
     pub(super) fn start(
-        config: &Arc<Config>,
-        metrics: &Arc<Metrics>,
+        state: &AppState,
         server_id: &Arc<str>,
-        ingest: &Arc<Ingest>,
-        server: &Arc<ServerState>,
         database: &Database,
         recent: Arc<Recent>,
         lost: LostThreads,
     ) -> Result<Self, ApplicationError> {
-        let (counters, server) = (metrics.clone(), server.clone());
+        let (config, metrics) = (&state.config, &state.metrics);
+        let (counters, server) = (metrics.clone(), state.server.clone());
         let rounds = RoundsParts {
             url: database.url.clone(),
             lost,
@@ -117,7 +112,10 @@ impl Jobs {
             database.pools.clone(),
             database.is_own(),
         ));
-        actix_web::rt::spawn(heartbeats::record(ingest.clone(), database.pools.clone()));
+        actix_web::rt::spawn(heartbeats::record(
+            state.ingest.clone(),
+            database.pools.clone(),
+        ));
         actix_web::rt::spawn(losses::record(
             metrics.clone(),
             database.pools.clone(),

@@ -31,7 +31,7 @@ pub(super) async fn record(metrics: Arc<Metrics>, pools: Pools, server_id: Arc<s
         let (pools, server_id) = (pools.clone(), server_id.clone());
         let written = actix_web::web::block(move || {
             let mut conn = pools.control().ok()?;
-            add_losses(&mut conn, &server_id, Utc::now(), &losses)
+            conn.transaction(|conn| add_losses(conn, &server_id, Utc::now(), &losses))
                 .inspect_err(|error| log::debug!("losses could not be kept: {error}"))
                 .ok()
         });

@@ -172,7 +172,7 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
     let (database, stopped) = tokio::select! {
         up = up => match up {
             Ok(database) => {
-                let jobs = jobs.insert(Jobs::start(&config, &metrics, &identity.server_id, &state, &database, recent, lost)?);
+                let jobs = jobs.insert(Jobs::start(&state, &identity.server_id, &database, recent, lost)?);
                 actix_web::rt::spawn(kinds::keep_up(kinds, database.pools.clone()));
                 let shared = (&config, &metrics, &identity.server_id);
                 feed::follow_others(remote_parts(shared, &database, jobs, (hub, demand))).await;

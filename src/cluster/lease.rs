@@ -41,7 +41,7 @@ pub enum Job {
 
 impl Job {
     /// All jobs.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Retention,
         Self::Supervision,
         Self::Nodes,

@@ -144,7 +144,7 @@ impl Judging {
             conn,
             fleet,
             services: Services::default(),
-            rules: self.config.rules,
+            rules: self.parts.config.rules,
             outages,
             position: None,
             known_until: None,
@@ -197,7 +197,7 @@ impl Judge {
                 Flips::default()
             }
         };
-        let services = look::services(&mut self.conn)?;
+        let services = self.conn.transaction(look::services)?;
         let grace_until = self.outages.grace_until(None);
         let services = self.services.judge(services, now, grace_until, &self.rules);
         let news = self.outages.take_news(now);

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use chrono::TimeDelta;
 
-use super::heights::Reference;
 use super::machine::{Circumstances, Machine, Seen, Time, Verdict};
 use crate::config::NodeRules;
 use crate::metrics::{NodeState, StatusReason};
+use crate::projections::Reference;
 
 /// A service is offline after so many intervals, or after `NODE_OFFLINE_S` if that is longer.
 const OFFLINE_INTERVALS: i32 = 10;

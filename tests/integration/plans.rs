@@ -278,7 +278,6 @@ fn about_chains() -> Vec<Statement> {
     ]
 }
 
-fn about_the_rest() -> Vec<Statement> {
 fn about_nodes() -> Vec<Statement> {
     vec![
         (

@@ -1,7 +1,7 @@
 //! What is tried, one file each, and what they share.
 
-mod crowd;
 mod chains;
+mod crowd;
 mod feed;
 mod flat;
 mod history;
@@ -27,7 +27,7 @@ pub(crate) type Scenario = fn(Options, &mut Report) -> Outcome<()>;
 
 /// The scenarios of a name on the command line.
 pub(crate) fn chosen(name: &str) -> Outcome<Vec<Scenario>> {
-    let all: [(&str, Scenario); 12] = [
+    let all: [(&str, Scenario); 13] = [
         ("flat", flat::run),
         ("steady", steady::run),
         ("projections", projections::run),
