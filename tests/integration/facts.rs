@@ -220,9 +220,16 @@ fn the_pages_have_a_column_for_each_fact_and_a_format_for_its_unit() {
         .map(|fact| shown(fact))
         .filter(|name| !hints.contains(name))
         .collect();
+    // What follows from them, and from the status.
     let others = [
-        "online",
+        "behind",
+        "clock_ahead_ms",
         "finality_lag",
+        "last_seen_s",
+        "offline_s",
+        "state",
+        "state_since",
+        "trouble",
         "block_age_s",
         "propagation_ms",
         "uptime_s",

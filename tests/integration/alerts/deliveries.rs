@@ -1,8 +1,8 @@
 //! Receivers that fail in every way, and a server that is killed.
 
 use super::{KEY, lose, told, with_webhook};
-use crate::status::wait_judged;
-use crate::support::{Receiver, Reply, TestApp, wait_until};
+use crate::status::{Beating, wait_judged, wait_state};
+use crate::support::{Alertmanager, Receiver, Reply, TestApp, wait_until};
 
 #[test]
 fn a_receiver_that_fails_delays_no_other_and_gets_the_same_message_again() {
@@ -148,4 +148,43 @@ fn private_addresses_are_refused_unless_they_are_allowed() {
             .is_some_and(|error| error.contains("NOTIFY_ALLOW_PRIVATE=true"))
     });
     assert!(receiver.received().is_empty());
+}
+
+#[test]
+fn a_real_alertmanager_sends_an_alert_on_and_its_end() {
+    let team = Receiver::start();
+    let Some(alertmanager) = Alertmanager::start(&team) else {
+        return;
+    };
+    let app = crate::status::builder()
+        .env("NODE_OFFLINE_S", 600)
+        .env("NOTIFY_ALERTMANAGER_URL", alertmanager.url())
+        .env("NOTIFY_ALLOW_PRIVATE", "true")
+        .start();
+    wait_judged(&app.db);
+    let node = lose(&app, "12D3KooWreal");
+    let fired = team.wait(1)[0].json();
+    assert_eq!(fired["status"], "firing");
+    let alert = &fired["alerts"][0];
+    assert_eq!(alert["labels"]["peer_id"], "12D3KooWreal");
+    assert!(
+        alert["annotations"]["summary"]
+            .as_str()
+            .unwrap()
+            .ends_with("is silent")
+    );
+    let _node = Beating::go_on(node);
+    wait_state(&app.db, "12D3KooWreal", "online");
+    wait_until("its end has arrived", || {
+        let received = team.received();
+        received
+            .iter()
+            .any(|one| one.json()["status"] == "resolved")
+    });
+    let received = team.received();
+    assert!(
+        received
+            .iter()
+            .all(|one| one.json()["alerts"][0]["startsAt"] == alert["startsAt"])
+    );
 }

@@ -18,9 +18,13 @@ fn start_with_queue(spool_bytes_max: u64, timeout_s: u64) -> (TestApp, diesel::P
         .env("SHUTDOWN_TIMEOUT_S", timeout_s)
         .start();
     let mut locker = app.db.connect();
-    locker
+    // A partition that is made just now may lead to a deadlock, which the database ends.
+    while locker
         .batch_execute("BEGIN; LOCK TABLE telemetry_messages")
-        .unwrap();
+        .is_err()
+    {
+        locker.batch_execute("ROLLBACK").unwrap();
+    }
     let load = Load::start(app.port(), 0, 25_000);
     wait_long(&app, "enough is sent", || load.next() >= QUEUED);
     let sent = load.stop();

@@ -2,6 +2,7 @@
 //! database of its own, [`FakeNode`] a node as it really behaves, [`Network`]
 //! many of them on chains that grow, [`Browser`] what people look at pages with.
 
+mod alertmanager;
 mod browser;
 mod cases;
 mod chaos_proxy;
@@ -18,6 +19,7 @@ mod test_db;
 
 use std::time::{Duration, Instant};
 
+pub use alertmanager::Alertmanager;
 pub use browser::Browser;
 pub(crate) use cases::cases;
 pub use cases::run_cases;
