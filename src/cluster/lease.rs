@@ -33,6 +33,8 @@ pub enum Job {
     Blocks,
     /// Maintains the projection `node_identities`.
     NodeIdentities,
+    /// Maintains the projection `software_hours`.
+    SoftwareHours,
     /// Judges the status of nodes.
     Status,
     /// Keeps alerts.
@@ -41,7 +43,7 @@ pub enum Job {
 
 impl Job {
     /// All jobs.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Retention,
         Self::Supervision,
         Self::Nodes,
@@ -49,6 +51,7 @@ impl Job {
         Self::SpanHours,
         Self::Blocks,
         Self::NodeIdentities,
+        Self::SoftwareHours,
         Self::Status,
         Self::Alerts,
     ];
@@ -63,6 +66,7 @@ impl Job {
             Self::SpanHours => "projection:span_hours",
             Self::Blocks => "projection:blocks",
             Self::NodeIdentities => "projection:node_identities",
+            Self::SoftwareHours => "projection:software_hours",
             Self::Status => "status",
             Self::Alerts => "alerts",
         }

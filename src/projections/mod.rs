@@ -27,6 +27,7 @@
 //! | `nodes` | one row for each node: sessions, and the values it reported last |
 //! | `reader` | reads the changes once for all |
 //! | `retention` | what goes, with sessions or with time |
+//! | `software_hours` | what the nodes of each chain ran in each hour |
 //! | `span_hours` | how long the spans of a node took in each hour |
 
 /// A statement with the columns of rows as arrays, which the database reads in a tenth of
@@ -52,6 +53,7 @@ pub mod nodes;
 mod reader;
 mod retention;
 mod runner;
+mod software_hours;
 mod span_hours;
 mod state;
 
@@ -158,6 +160,7 @@ pub fn all() -> Vec<Box<dyn Projection>> {
         Box::new(span_hours::SpanHours::default()),
         Box::new(blocks::Blocks::default()),
         Box::new(node_identities::NodeIdentities::default()),
+        Box::new(software_hours::SoftwareHours::default()),
     ]
 }
 

@@ -17,7 +17,7 @@ pub struct HourTable {
 }
 
 /// All tables of hours.
-pub const HOUR_TABLES: [HourTable; 5] = [
+pub const HOUR_TABLES: [HourTable; 6] = [
     HourTable {
         name: "node_hours",
         time: "hour",
@@ -37,6 +37,11 @@ pub const HOUR_TABLES: [HourTable; 5] = [
         name: "chain_hours",
         time: "hour",
         projection: "blocks",
+    },
+    HourTable {
+        name: "software_hours",
+        time: "hour",
+        projection: "software_hours",
     },
     HourTable {
         name: "blocks",

@@ -45,8 +45,13 @@ impl TryFrom<OverTimeParams> for VersionsQuery {
         let range = TimeRange::parse(asked.start_time.as_deref(), asked.end_time.as_deref())?;
         let period = Period::of(range, Utc::now(), SPAN_DEFAULT, TIME_MAX)?;
         let points = params::whole("points", asked.points.as_deref(), 30, 1..=1_000)?;
+        let buckets = Buckets::at_most(points, period);
+        let is_short = buckets.step() < TimeDelta::hours(1);
         Ok(Self {
-            buckets: Buckets::at_most(points, period),
+            buckets: match is_short {
+                true => Buckets::of_length(3_600, period),
+                false => buckets,
+            },
         })
     }
 }
@@ -58,7 +63,7 @@ pub struct Versions {
     pub start_time: DateTime<Utc>,
     /// End of the last point, which is not part of it.
     pub end_time: DateTime<Utc>,
-    /// Length of a point, seconds: one that can be read off a clock, or whole days.
+    /// Length of a point, seconds: hours that can be read off a clock, or whole days.
     #[schema(example = 86_400)]
     pub step_s: i64,
     /// The versions of each point, the oldest first, then those with the most nodes; at most 20,000.
@@ -74,8 +79,12 @@ pub struct Version {
     pub implementation: String,
     /// Its version; empty if they did not say it.
     pub version: String,
-    /// Nodes that had a session with it; one that changed is counted for each.
+    /// Nodes that had a session with it, the most of them in one hour of the span; one that changed
+    /// is counted for each.
     pub nodes: i64,
+    /// Those of them whose connection a node of another chain shares: a parachain node and the
+    /// relay chain node within it.
+    pub embedded: i64,
 }
 
 #[derive(QueryableByName)]
@@ -88,6 +97,8 @@ struct VersionRow {
     version: String,
     #[diesel(sql_type = BigInt)]
     nodes: i64,
+    #[diesel(sql_type = BigInt)]
+    embedded: i64,
 }
 
 /// What the nodes of a chain ran.
@@ -113,6 +124,7 @@ pub fn versions(
         implementation: row.implementation,
         version: row.version,
         nodes: row.nodes,
+        embedded: row.embedded,
     });
     Ok(Versions {
         start_time: all.start,

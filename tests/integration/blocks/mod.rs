@@ -6,6 +6,7 @@ mod authorities;
 mod liars;
 pub(crate) mod past;
 mod scrapes;
+mod software;
 
 use serde_json::{Value, json};
 

@@ -1,0 +1,82 @@
+//! The projection `software_hours` has what the sessions say.
+
+use crate::support::TestApp;
+
+/// The hours by plain SQL, each session in each of its hours.
+const BY_SQL: &str = "
+    SELECT concat_ws(' ', p.genesis_hash, h.hour, coalesce(p.implementation, ''), coalesce(p.version, ''),
+               EXISTS (SELECT FROM peer_connections o WHERE o.connection_id = p.connection_id AND o.genesis_hash <> p.genesis_hash), count(DISTINCT p.peer_id)) AS value
+    FROM peer_connections p
+    CROSS JOIN LATERAL generate_series(date_trunc('hour', p.created_at, 'UTC'), coalesce(p.disconnected_at, p.last_seen_at), interval '1 hour') AS h (hour)
+    WHERE p.peer_id IS NOT NULL
+    GROUP BY p.genesis_hash, h.hour, p.implementation, p.version, EXISTS (SELECT FROM peer_connections o WHERE o.connection_id = p.connection_id AND o.genesis_hash <> p.genesis_hash)
+    ORDER BY 1";
+
+const BY_PROJECTION: &str = "SELECT concat_ws(' ', genesis_hash, hour, implementation, version, shares_process, nodes) AS value FROM software_hours ORDER BY 1";
+
+#[test]
+fn software_is_counted_by_hours_and_relay_chain_nodes_within_others_are_told_apart() {
+    let app = TestApp::start();
+    // Ten nodes over half a day, of which one is a collator with a node of the relay chain in its process, and one is
+    // upgraded.
+    app.db.execute(
+        "INSERT INTO peer_connections (id, ip_addr, peer_id, genesis_hash, chain, implementation, version, created_at, connection_id, server_id, last_seen_at, disconnected_at, disconnect_reason)
+         SELECT i, '::1', 'n' || i % 10, '0xrelay', 'Relay', 'node', '1.' || i / 10, now() - interval '12 hours' + i * interval '37 minutes', i, 's',
+                now() - interval '12 hours' + i * interval '37 minutes' + interval '3 hours', now() - interval '12 hours' + i * interval '37 minutes' + interval '3 hours', 'closed'
+         FROM generate_series(1, 12) i
+         UNION ALL
+         SELECT 100, '::1', 'collator', '0xpara', 'Para', 'collator', '9', now() - interval '11 hours', 2, 's', now(), NULL, NULL",
+    );
+    app.wait_projected();
+    let expected = app.db.texts(BY_SQL);
+    assert!(expected.len() > 20, "{expected:?}");
+    assert_eq!(app.db.texts(BY_PROJECTION), expected);
+    assert!(
+        app.db.count(
+            "SELECT count(*) FROM software_hours WHERE shares_process AND genesis_hash = '0xrelay'"
+        ) >= 3
+    );
+    // The session goes on, and another one is upgraded.
+    app.db.execute(
+        "UPDATE peer_connections SET revision = 2, last_seen_at = now() + interval '1 second', transaction_id = pg_current_xact_id()::text::bigint WHERE id = 100; \
+         INSERT INTO peer_connections (id, ip_addr, peer_id, genesis_hash, implementation, version, created_at, connection_id, server_id, last_seen_at) \
+         VALUES (101, '::1', 'n1', '0xrelay', 'node', '2.0', now() - interval '1 hour', 101, 's', now())",
+    );
+    app.wait_projected();
+    let expected = app.db.texts(BY_SQL);
+    assert_eq!(app.db.texts(BY_PROJECTION), expected);
+    app.rebuild_projections();
+    let found = app.db.texts(BY_PROJECTION);
+    // Hours before the first partition are kept as they are.
+    assert!(
+        !found.is_empty() && found.iter().all(|row| expected.contains(row)),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn invented_versions_are_counted_together() {
+    let app = TestApp::start();
+    app.db.execute(
+        "INSERT INTO peer_connections (id, ip_addr, peer_id, genesis_hash, implementation, version, created_at, connection_id, server_id, last_seen_at) \
+         SELECT i, '::1', 'n' || i, '0x1', 'node', CASE WHEN i <= 50 THEN 'real' ELSE 'invented ' || i END, now(), i, 's', now() FROM generate_series(1, 500) i",
+    );
+    app.wait_projected();
+    let hours = app
+        .db
+        .count("SELECT count(DISTINCT hour) FROM software_hours");
+    assert_eq!(
+        app.db.count("SELECT count(*) FROM software_hours"),
+        101 * hours
+    );
+    assert_eq!(
+        app.db
+            .count("SELECT max(nodes) FROM software_hours WHERE version = 'real'"),
+        50
+    );
+    assert_eq!(
+        app.db
+            .count("SELECT max(nodes) FROM software_hours WHERE version = '(other)'"),
+        351
+    );
+}
