@@ -9,6 +9,7 @@ import { h } from "./lib/elements.js";
 import { bytesPerSecond, count, hashShort } from "./lib/format.js";
 import { showEmpty, showError, showLoading } from "./lib/states.js";
 import { isPast, nodeColumns, nodeAddress, nameOf } from "./nodes-columns.js";
+import { createChainLines } from "./nodes-chains.js";
 import { followNodes } from "./nodes-data.js";
 import { createShares } from "./nodes-shares.js";
 import { bestsOf, countTroubles, isGone, TROUBLES } from "./nodes-trouble.js";
@@ -26,6 +27,8 @@ let chain = readAddress({ chain: "" }).chain;
 let withGone = readAddress({ gone: "" }).gone !== "";
 let known = { isComplete: false, isKnown: false, isBlocked: false, hasOlder: false, error: null };
 let bests = new Map();
+// The chain of which the lines are.
+let lined = null;
 
 const tabs = document.getElementById("chains");
 const place = document.getElementById("table");
@@ -40,6 +43,7 @@ const table = createTable(place, {
   tools: [sharesButton, goneButton], rowClass: (row) => (isPast(row) ? "past" : ""), empty: (where) => explainEmpty(where),
 });
 const paintShares = createShares(shares, table);
+const showLines = createChainLines(document.getElementById("lines"));
 keepChain();
 if (readAddress({ shares: "" }).shares) showShares(true);
 
@@ -69,6 +73,8 @@ const isOnChain = (row) => !chain || chainOf(row) === chain;
 function keepChain() {
   const isKept = (row) => isOnChain(row) && (withGone || !isGone(row, clock()));
   table.setKeep(isKept, ["genesis_hash", "chain", "online", "state", "state_since"]);
+  if (lined !== chain) showLines(chain);
+  lined = chain;
 }
 
 /** Shows or hides which versions, machines and so on the nodes have. */

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use serde_json::Value;
 
+use crate::blocks::statements::about_chains;
 use crate::support::TestDb;
 
 /// Enough rows that an index is the better way: 200 peers with 50 sessions each,
@@ -244,36 +245,6 @@ fn about_changes() -> Vec<Statement> {
             include_str!("../../src/messages/of_span.sql"),
             "timestamptz, timestamptz, smallint[]".to_owned(),
             format!("{RANGE}, '{{100}}'"),
-        ),
-    ]
-}
-
-fn about_chains() -> Vec<Statement> {
-    let spans = "integer, timestamptz, double precision, integer";
-    vec![
-        (
-            "blocks of a chain",
-            include_str!("../../src/query/chains/blocks.sql"),
-            "integer, bigint, timestamptz, timestamptz, timestamptz, bigint".to_owned(),
-            "1, 5000, NULL, NULL, NULL, 101".to_owned(),
-        ),
-        (
-            "forks",
-            include_str!("../../src/query/chains/forks.sql"),
-            "integer, timestamptz, timestamptz, bigint".to_owned(),
-            "1, now() - interval '1 day', now(), 100".to_owned(),
-        ),
-        (
-            "a chain by blocks",
-            include_str!("../../src/query/chains/spans.sql"),
-            spans.to_owned(),
-            "1, now() - interval '1 hour', 60, 60".to_owned(),
-        ),
-        (
-            "a chain by hours",
-            include_str!("../../src/query/chains/hours.sql"),
-            spans.to_owned(),
-            "1, now() - interval '2 days', 3600, 48".to_owned(),
         ),
     ]
 }

@@ -2,14 +2,18 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use super::nodes::hide;
+use crate::http::access::Caller;
 use crate::http::answer::Answer;
 use crate::http::error::{ErrorBody, ReadErrors};
 use crate::http::{AppError, AppState, paging};
+use crate::query::QueryError;
 use crate::query::chains::{
     self, Block, BlocksParams, BlocksQuery, Chain, ChainsParams, ChainsQuery, Finality, Fork,
     ForksQuery, Hardware, OverTimeParams, OverTimeQuery, Propagation, SpanParams, Versions,
     VersionsQuery,
 };
+use crate::query::node_list::{self, ListedNode, NodeListParams, NodeListQuery};
 
 /// The chains with the most nodes: where they are now, and how their last blocks came.
 ///
@@ -193,4 +197,45 @@ pub(in crate::http) async fn hardware(
     state
         .answer(move |conn| chains::hardware(conn, &chain))
         .await
+}
+
+/// The nodes of a chain, now or with `at` as the network was at a moment: as `/api/v1/nodes`
+/// with its parameters but for `chain`.
+#[utoipa::path(
+    get, operation_id = "list_chain_nodes", path = "/api/v1/chains/{genesis_hash}/nodes", tag = "chains",
+    params(("genesis_hash" = String, Path, description = "Genesis hash of the chain, or its name."), NodeListParams),
+    responses(
+        (
+            status = 200, description = "The nodes.", body = [ListedNode],
+            headers(
+                ("X-Next-Cursor" = Option<String>, description = "`cursor` of the next page; absent on the last."),
+                ("Link" = Option<String>, description = "Address of the next page, as RFC 8288 `rel=\"next\"`; absent on the last."),
+            )
+        ),
+        (status = 404, description = "No node of this chain ever reported a block.", body = ErrorBody),
+        ReadErrors,
+    )
+)]
+pub(in crate::http) async fn nodes(
+    state: web::Data<AppState>,
+    request: HttpRequest,
+    caller: web::ReqData<Caller>,
+    chain: web::Path<String>,
+    asked: web::Query<NodeListParams>,
+) -> Result<HttpResponse, AppError> {
+    let chain = chains::name(&chain)?;
+    let query = NodeListQuery::try_from(asked.into_inner())?;
+    if query.chain().is_some() {
+        let told = QueryError::invalid("chain", "stands in the path");
+        return Err(told.into());
+    }
+    let (answer, next) = state
+        .ask(move |conn| {
+            let query = query.of_chain(chains::genesis_hash(conn, &chain)?);
+            let mut list = node_list::fetch(conn, &query)?;
+            hide(&caller, &mut list.nodes);
+            Ok((Answer::of(&list.nodes)?, list.next))
+        })
+        .await?;
+    Ok(paging::respond(&request, answer, next))
 }

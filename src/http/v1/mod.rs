@@ -80,7 +80,8 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .service(only("/api/v1/chains/{genesis_hash}/finality", READ).route(get().to(chains::finality)))
         .service(only("/api/v1/chains/{genesis_hash}/forks", READ).route(get().to(chains::forks)))
         .service(only("/api/v1/chains/{genesis_hash}/versions", READ).route(get().to(chains::versions)))
-        .service(only("/api/v1/chains/{genesis_hash}/hardware", READ).route(get().to(chains::hardware)));
+        .service(only("/api/v1/chains/{genesis_hash}/hardware", READ).route(get().to(chains::hardware)))
+        .service(only("/api/v1/chains/{genesis_hash}/nodes", READ).route(get().to(chains::nodes)));
 
     // What they say now
     app.service(only("/api/v1/feed", READ).route(upgrade().to(feed::connect)).route(get().to(pages::upgrade_required)));

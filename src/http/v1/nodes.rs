@@ -78,7 +78,7 @@ pub(in crate::http) async fn show(
 }
 
 /// Leaves out what who asks may not see.
-fn hide(caller: &Caller, nodes: &mut [ListedNode]) {
+pub(super) fn hide(caller: &Caller, nodes: &mut [ListedNode]) {
     if !caller.sees_addresses {
         let nodes = nodes.iter_mut();
         nodes.for_each(|listed| listed.node.ip_addr = None);

@@ -186,6 +186,14 @@ fn find(conn: &mut PgConnection, chain: &str) -> Result<Known, QueryError> {
     })
 }
 
+/// The genesis hash of a chain.
+///
+/// # Errors
+/// [`QueryError::NotFound`] for an unknown chain.
+pub fn genesis_hash(conn: &mut PgConnection, chain: &str) -> Result<String, QueryError> {
+    find(conn, chain).map(|known| known.genesis_hash)
+}
+
 /// A chain in a path: its genesis hash or its name.
 ///
 /// # Errors

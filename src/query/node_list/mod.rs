@@ -109,6 +109,18 @@ pub struct NodeListQuery {
 }
 
 impl NodeListQuery {
+    /// Only nodes of a chain, by its genesis hash.
+    #[must_use]
+    pub fn of_chain(mut self, genesis_hash: String) -> Self {
+        self.chain = Some(genesis_hash);
+        self
+    }
+
+    /// The name of the chain that is asked for.
+    pub fn chain(&self) -> Option<&str> {
+        self.chain.as_deref()
+    }
+
     /// One node, with its uptime of a day.
     ///
     /// # Errors

@@ -256,6 +256,42 @@ fn people_ask_about_chains_in_sql() {
     );
 }
 
+#[test]
+fn the_nodes_of_a_chain_are_listed_as_they_are_and_were() {
+    let app = TestApp::start();
+    let mut past = told(&app);
+    past.join("elsewhere", &hash(0, 9), "Other");
+    app.rebuild_projections();
+    let names = |path: &str| -> Vec<String> {
+        let nodes = get(&app, path);
+        let nodes = nodes.as_array().unwrap();
+        let mut peers: Vec<String> = nodes
+            .iter()
+            .map(|node| node["peer_id"].as_str().unwrap().to_owned())
+            .collect();
+        peers.sort();
+        peers
+    };
+    assert_eq!(names(&format!("/api/v1/chains/{GENESIS}/nodes")), PEERS);
+    assert_eq!(names("/api/v1/chains/Development/nodes?sort=name"), PEERS);
+    let hour = app.db.texts("SELECT to_char((now() - interval '1 hour') AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS') AS value");
+    assert_eq!(
+        names(&format!("/api/v1/chains/Development/nodes?at={}", hour[0])),
+        PEERS
+    );
+    let year = "2020-01-01T00:00:00";
+    assert_eq!(
+        names(&format!("/api/v1/chains/Development/nodes?at={year}")),
+        [""; 0]
+    );
+    assert_eq!(app.get("/api/v1/chains/nowhere/nodes").status, 404);
+    assert_eq!(
+        app.get("/api/v1/chains/Development/nodes?chain=Other")
+            .status,
+        400
+    );
+}
+
 /// Where a chain is, is one meaning in two languages.
 #[test]
 fn the_height_of_a_chain_is_the_same_in_sql() {

@@ -7,6 +7,7 @@ mod liars;
 pub(crate) mod past;
 mod scrapes;
 mod software;
+pub(crate) mod statements;
 
 use serde_json::{Value, json};
 

@@ -125,3 +125,32 @@ fn a_link_leads_to_a_block_and_its_moment() {
     assert_eq!(heights().last().unwrap(), "700");
     assert_eq!(heights()[0], "709");
 }
+
+#[test]
+fn the_table_of_all_nodes_has_a_line_for_each_chain() {
+    let app = TestApp::start();
+    let _past = told(&app);
+    let browser = Browser::start();
+    browser.open(&app.url("/dashboard/"));
+    browser.wait_for("#lines .chain-line");
+    let line = browser.text("#lines .chain-line").replace('\u{202f}', " ");
+    for part in [
+        "Development",
+        "Best",
+        "1800",
+        "Block time",
+        "6 s",
+        "Propagation",
+    ] {
+        assert!(line.contains(part), "{part} is not in {line}");
+    }
+    browser.open(&app.url("/dashboard/?chain=0x1234"));
+    browser.wait_until("document.getElementById('lines').hidden");
+    browser.use_phone();
+    browser.open(&app.url(&format!("/dashboard/?chain={GENESIS}")));
+    browser.wait_for("#lines .chain-line");
+    assert_eq!(browser.sideways_scroll(), 0);
+    browser.use_desktop();
+    browser.click("#lines a");
+    browser.wait_for(READY);
+}
