@@ -15,8 +15,8 @@ WITH online AS (
     FROM online GROUP BY genesis_hash, key
 ), fair AS (
     SELECT c.genesis_hash, c.key, c.chain, c.nodes,
-           c.best[CASE WHEN cardinality(c.best) < 3 THEN 1 ELSE 1 + greatest(1, cardinality(c.best) / 4) END] AS best,
-           c.finalized[CASE WHEN cardinality(c.finalized) < 3 THEN 1 ELSE 1 + greatest(1, cardinality(c.finalized) / 4) END] AS finalized
+           chain_height(c.best) AS best,
+           chain_height(c.finalized) AS finalized
     FROM chains c
 ), moved AS (
     SELECT f.*, (SELECT min(o.best_at) FROM online o WHERE o.genesis_hash = f.genesis_hash AND o.key = f.key AND o.best_height >= f.best) AS moved_at

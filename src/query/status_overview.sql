@@ -30,8 +30,8 @@ WITH here AS (
     GROUP BY 1, 2
 )
 SELECT nullif(c.genesis_hash, '') AS genesis_hash, c.chain, c.nodes, s.states,
-       c.best[CASE WHEN cardinality(c.best) < 3 THEN 1 ELSE 1 + greatest(1, cardinality(c.best) / 4) END] AS best_height,
-       c.finalized[CASE WHEN cardinality(c.finalized) < 3 THEN 1 ELSE 1 + greatest(1, cardinality(c.finalized) / 4) END] AS finalized_height,
+       chain_height(c.best) AS best_height,
+       chain_height(c.finalized) AS finalized_height,
        coalesce(e.state, 'online') AS state, e.since
 FROM chains c
 JOIN states s ON s.genesis_hash = c.genesis_hash AND s.key = c.key

@@ -9,7 +9,7 @@
 -- Cost: the nodes that are online, for their chains, and one row of each table for each node up to the end of the page.
 -- Order: as asked for; a key of the order and the number of the session are unique.
 WITH chains AS MATERIALIZED (
-    SELECT genesis_hash, key, best[CASE WHEN cardinality(best) < 3 THEN 1 ELSE 1 + greatest(1, cardinality(best) / 4) END] AS best
+    SELECT genesis_hash, key, chain_height(best) AS best
     FROM (
         SELECT o.genesis_hash, CASE WHEN o.genesis_hash = '' THEN coalesce(o.chain, '') ELSE '' END AS key,
                array_agg(o.best_height ORDER BY o.best_height DESC) AS best

@@ -1,7 +1,5 @@
 //! The Chain page: where a chain is, how its blocks spread and become final.
 
-use std::path::Path;
-
 use serde_json::json;
 
 use super::assert_sound;
@@ -55,14 +53,6 @@ fn the_page_of_a_chain_is_sound() {
     assert_sound(&browser, &app, PATH, ".state.empty");
     let _past = told(&app);
     assert_sound(&browser, &app, PATH, READY);
-    if let Some(folder) = std::env::var_os("SHOTS") {
-        for (name, width) in [("wide", 1_400), ("phone", 390)] {
-            browser.use_window(width, 2_400, width < 500);
-            browser.open(&app.url(PATH));
-            browser.wait_for("#versions canvas");
-            browser.screenshot(&Path::new(&folder).join(format!("chain-{name}.png")));
-        }
-    }
 }
 
 #[test]
