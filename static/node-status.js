@@ -12,6 +12,7 @@ const CHANGES_MAX = 200;
 // The list begins with so many.
 const SHOWN_FIRST = 5;
 const EVERY_MS = 30_000;
+const CLOCK_OFF_MS = 2000;
 
 const OUTAGES = {
   not_judged: "nobody judged the nodes", projection: "the nodes were built anew", server_away: "its server was away",
@@ -50,6 +51,7 @@ export function createStatus(place, { peer, changed }) {
       h("p", {}, h("span", { class: `chip ${stateTone(state)}`, title: stateMeaning(state) }, stateWords(state)), isSilent(state) ? " since its last message, " : " since ",
         timeElement(since), reason && h("span", { class: "quiet-text" }, ` – ${whyWords(reason)}`)),
       h("p", {}, uptimeWords(shown)),
+      isClockOff(shown) && h("p", { class: "warn" }, `Its clock is ${age(Math.abs(shown.clock_ahead_ms) / 1000)} ${shown.clock_ahead_ms > 0 ? "ahead" : "behind"}.`),
       changes.length > 0 && h("ol", { class: "status-list" }, newest.map(change)),
       newest.length < changes.length && h("button", { type: "button", onclick: () => { isWhole = true; show(); } }, `Show all ${counted(changes.length, "change")}`),
       shown.outages.length > 0 && h("ul", { class: "status-list" }, shown.outages.slice(0, SHOWN_FIRST).map(outage)),
@@ -72,6 +74,9 @@ export function createStatus(place, { peer, changed }) {
     state: () => shown && { state: shown.state, since: Date.parse(shown.since), reason: shown.reason },
   };
 }
+
+/** Further off than messages take on their way. */
+const isClockOff = ({ clock_ahead_ms: ahead }) => ahead !== null && Math.abs(ahead) > CLOCK_OFF_MS;
 
 function uptimeWords({ uptime, down_s: down, own_outage_s: own, judged_s: judged }) {
   if (uptime === null || !judged) return "Not judged in this time range.";

@@ -119,6 +119,10 @@ export function nodeColumns(clock, bestOf) {
       hint: (row) => (row.connected_at ? `Connected ${timeLocal(row.connected_at)}` : ""),
     }),
     { field: "peer_id", title: "Peer id", width: 9, search: true, isHidden: true, className: "mono", text: (row) => hashShort(row.peer_id), hint: (row) => row.peer_id },
+    {
+      field: "authority_id", title: "Authority id", help: "With which it introduced itself; what a node says is not proven", width: 9, search: true, isHidden: true,
+      className: "mono", text: (row) => hashShort(row.authority_id), hint: (row) => row.authority_id ?? "",
+    },
     { field: "best_hash", title: "Best hash", width: 9, isHidden: true, className: "mono", text: (row) => hashShort(row.best_hash), hint: (row) => row.best_hash ?? "" },
     { field: "cpu", title: "Processor", isWide: true, width: 13, group: "Hardware", search: true, hint: (row) => row.cpu ?? "" },
     number({ field: "core_count", title: "Cores", isWide: true, width: 4.5, group: "Hardware", text: (row) => count(row.core_count) }),

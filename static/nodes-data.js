@@ -18,7 +18,7 @@ const PAGE = 2000;
 // Of the nodes that left long ago so many are shown; the list of the interface has all.
 const GONE_MAX = 10_000;
 
-const STATUS_FIELDS = ["state", "state_since", "state_reason", "last_seen_at", "clock_ahead_ms"];
+const STATUS_FIELDS = ["state", "state_since", "state_reason", "last_seen_at", "clock_ahead_ms", "authority_id"];
 // What the list calls otherwise than the feed.
 const OTHER_NAMES = { best_height: "height", created_at: "connected_at", id: "session" };
 

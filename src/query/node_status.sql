@@ -5,18 +5,18 @@
 -- Cost: the changes of the node in the span, and its sessions at outages of servers.
 -- Order: of several chains the one where it was last.
 WITH projected AS (
-    SELECT n.peer_id, n.genesis_hash, n.name, n.chain, n.last_seen_at, n.online, n.since
+    SELECT n.peer_id, n.genesis_hash, n.name, n.chain, n.last_seen_at, n.online, n.since, n.session_id
     FROM nodes n
     WHERE n.peer_id = $1
     ORDER BY n.session_at DESC, n.session_id DESC LIMIT 1
 ), fresh AS (
     SELECT p.peer_id, coalesce(p.genesis_hash, '') AS genesis_hash, p.name, p.chain, p.last_seen_at, p.disconnected_at IS NULL AS online,
-           coalesce(p.disconnected_at, p.created_at) AS since
+           coalesce(p.disconnected_at, p.created_at) AS since, p.id AS session_id
     FROM peer_connections p
     WHERE p.peer_id = $1 AND NOT EXISTS (SELECT FROM projected)
     ORDER BY p.peer_id, p.created_at DESC, p.id DESC LIMIT 1
 )
-SELECT n.peer_id, n.genesis_hash, n.name, n.chain, n.last_seen_at,
+SELECT n.peer_id, n.genesis_hash, n.name, n.chain, n.last_seen_at, n.session_id, n.online,
        coalesce(s.state, CASE WHEN n.online THEN 'online' ELSE 'offline' END) AS state, s.reason,
        coalesce(s.since, n.since) AS since, s.judged_from, u.uptime, u.judged_s, u.down_s, u.own_outage_s
 FROM (SELECT * FROM projected UNION ALL SELECT * FROM fresh) n

@@ -7,7 +7,7 @@
 -- Order: newest session first; id is unique.
 SELECT p.*, p.created_at AS session_at, n.genesis_hash AS of_chain, ''::text AS sort_key, false AS attention, NULL::double precision AS uptime,
        least(coalesce(p.disconnected_at, p.last_seen_at), $4) AS seen_at, p.disconnected_at IS NULL OR p.disconnected_at > $4 AS online,
-       NULL::bigint AS clock_ahead_ms,
+       NULL::text AS authority_id, NULL::boolean AS is_in_authority_set, NULL::bigint AS clock_ahead_ms,
        st.state, st.reason AS state_reason, st.since AS state_since,
        h.best_height, NULL::text AS best_hash, h.best_at, h.finalized_height, NULL::text AS finalized_hash, h.finalized_at, h.best_height - h.finalized_height AS finality_lag,
        NULL::bigint AS behind, h.peers, h.download_bytes_per_s, h.upload_bytes_per_s, h.transactions, h.state_cache_bytes

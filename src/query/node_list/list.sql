@@ -4,8 +4,8 @@
 -- Params: $1 name or genesis hash of the chain or NULL, $2 name or NULL, $3 online or NULL, $4 peer id or NULL, $5 states or NULL,
 --   $6 whether they need attention, or NULL, $7 authority or NULL, $8 version or NULL, $9 implementation or NULL,
 --   $10 start and $11 number of the session after which the page begins, or NULL, $12 key after which it begins, or NULL,
---   $13 rows, $14 hours of the uptime or NULL, $15 time since when they were seen or NULL, $16 part of the name or of the peer id or NULL.
--- Index: nodes_recent_idx, peer_connections_pkey and node_status_pkey; with a filter that of its column.
+--   $13 rows, $14 hours of the uptime or NULL, $15 time since when they were seen or NULL, $16 part of the name, of the peer id or of an authority id or NULL.
+-- Index: nodes_recent_idx, peer_connections_pkey, node_status_pkey and node_identities_pkey; with a filter that of its column.
 -- Cost: the nodes that are online, for their chains, and one row of each table for each node up to the end of the page.
 -- Order: as asked for; a key of the order and the number of the session are unique.
 WITH chains AS MATERIALIZED (
@@ -47,7 +47,8 @@ WITH chains AS MATERIALIZED (
       AND ($9::text IS NULL OR p.implementation = $9)
       AND ($10::timestamptz IS NULL OR (n.session_at, n.session_id) < ($10, $11))
       AND ($15::timestamptz IS NULL OR n.online OR n.last_seen_at >= $15 OR st.state <> 'offline')
-      AND ($16::text IS NULL OR strpos(lower(n.name), lower($16)) > 0 OR strpos(lower(n.peer_id), lower($16)) > 0)
+      AND ($16::text IS NULL OR strpos(lower(n.name), lower($16)) > 0 OR strpos(lower(n.peer_id), lower($16)) > 0
+           OR (n.peer_id, n.genesis_hash) IN (SELECT i.peer_id, i.genesis_hash FROM node_identities i WHERE strpos(lower(i.authority_id), lower($16)) > 0))
       -- One peer id on several chains is shown as it was last.
       AND NOT EXISTS (
           SELECT FROM nodes other
@@ -59,8 +60,13 @@ WITH chains AS MATERIALIZED (
     ORDER BY /* order */ session_at DESC, id DESC
     LIMIT $13
 )
-SELECT page.*, page.disconnected_at IS NULL AS online,
+SELECT page.*, page.disconnected_at IS NULL AS online, identity.authority_id, identity.is_in_set AS is_in_authority_set,
        CASE WHEN $14::bigint IS NOT NULL THEN (
            SELECT u.uptime FROM node_uptime(page.peer_id, page.of_chain, now() - make_interval(hours => $14::int), now()) u) END AS uptime
 FROM page
+LEFT JOIN LATERAL (
+    SELECT i.authority_id, i.is_in_set FROM node_identities i
+    WHERE i.peer_id = page.peer_id AND i.genesis_hash = page.of_chain AND i.session_id = 0
+    ORDER BY i.last_at DESC, i.authority_id LIMIT 1
+) identity ON true
 ORDER BY /* order */ session_at DESC, id DESC

@@ -4,6 +4,7 @@
 mod order;
 mod row;
 
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -42,7 +43,7 @@ pub struct NodeListParams {
     chain: Option<String>,
     /// Only nodes with this name.
     name: Option<String>,
-    /// Only nodes whose name or peer id contains this; upper and lower case are the same.
+    /// Only nodes whose name, peer id or authority id contains this; upper and lower case are the same.
     text: Option<String>,
     /// Only nodes that are connected (`true`), or are not (`false`).
     #[param(value_type = Option<bool>)]
@@ -300,19 +301,24 @@ fn at_moment(
         .load(conn)
 }
 
-/// By the last messages of those that are connected.
-fn measure_clocks(conn: &mut PgConnection, nodes: &mut [ListedNode]) -> QueryResult<()> {
-    let open = nodes.iter().filter(|listed| listed.node.online);
-    let sessions: Vec<i64> = open.map(|listed| listed.node.id).collect();
+/// By how much the clocks of sessions are ahead, milliseconds, by their last messages.
+pub(super) fn clocks(conn: &mut PgConnection, sessions: &[i64]) -> QueryResult<HashMap<i64, i64>> {
     if sessions.is_empty() {
-        return Ok(());
+        return Ok(HashMap::new());
     }
     let now = Utc::now();
     let window = Window {
         from: now - CLOCK,
         until: now + CLOCK,
     };
-    let clocks = messages::clocks(conn, &sessions, window)?;
+    messages::clocks(conn, sessions, window)
+}
+
+/// By the last messages of those that are connected.
+fn measure_clocks(conn: &mut PgConnection, nodes: &mut [ListedNode]) -> QueryResult<()> {
+    let open = nodes.iter().filter(|listed| listed.node.online);
+    let sessions: Vec<i64> = open.map(|listed| listed.node.id).collect();
+    let clocks = clocks(conn, &sessions)?;
     for listed in nodes {
         listed.clock_ahead_ms = clocks.get(&listed.node.id).copied();
     }

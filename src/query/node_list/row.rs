@@ -58,6 +58,12 @@ pub struct ListedNode {
     /// messages; null if it is not connected, or claims no time.
     #[diesel(sql_type = Nullable<BigInt>)]
     pub clock_ahead_ms: Option<i64>,
+    /// The authority id with which it introduced itself last, as an address (SS58); what a node says is not proven.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub authority_id: Option<String>,
+    /// Whether that was one of the authority set then: a validator.
+    #[diesel(sql_type = Nullable<Bool>)]
+    pub is_in_authority_set: Option<bool>,
     /// Connected peers.
     #[diesel(sql_type = Nullable<BigInt>)]
     pub peers: Option<i64>,

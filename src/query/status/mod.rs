@@ -19,6 +19,7 @@ pub use changes::{
 pub use flapping::{FlappingNode, FlappingParams, FlappingQuery, flapping};
 
 use super::QueryError;
+use super::node_list::clocks;
 use super::params::{self, TimeRange};
 use crate::metrics::NodeState;
 
@@ -210,6 +211,9 @@ pub struct NodeStatus {
     /// What it is now, and its uptime.
     #[serde(flatten)]
     pub now: NodeStatusNow,
+    /// By how much its clock is ahead of the server's, milliseconds (negative: behind); null if it is not connected,
+    /// or claims no time.
+    pub clock_ahead_ms: Option<i64>,
     /// First moment of the span.
     pub start_time: DateTime<Utc>,
     /// Moment after its last.
@@ -231,6 +235,12 @@ pub struct NodeStatusNow {
     #[diesel(sql_type = Text)]
     #[serde(skip)]
     genesis_hash: String,
+    #[diesel(sql_type = BigInt)]
+    #[serde(skip)]
+    session_id: i64,
+    #[diesel(sql_type = Bool)]
+    #[serde(skip)]
+    online: bool,
     /// Name that the operator gave.
     #[diesel(sql_type = Nullable<Text>)]
     pub name: Option<String>,
@@ -319,7 +329,10 @@ pub fn of_node(conn: &mut PgConnection, query: &NodeStatusQuery) -> Result<NodeS
         .bind::<BigInt, _>(GAPS_MAX)
         .load(conn)?;
     let key = Some((now.peer_id.as_str(), now.genesis_hash.as_str()));
+    let open = [now.session_id];
+    let clocks = clocks(conn, if now.online { &open } else { &[] })?;
     Ok(NodeStatus {
+        clock_ahead_ms: clocks.get(&now.session_id).copied(),
         outages: outages(conn, key, query.span)?,
         changes: changes(conn, &of_peer)?.rows,
         gaps,

@@ -80,6 +80,16 @@ fn the_page_of_a_node_has_its_status_and_its_changes_with_reasons() {
         ["stalled", "telemetry lost"]
     );
     browser.wait_for_text("#status", "as most of its chain");
+    // Of that hour: another may begin meanwhile.
+    let hour = |hours: i64| {
+        let start = app
+            .db
+            .count("SELECT extract(epoch FROM hour)::bigint FROM server_losses");
+        let time = chrono::DateTime::from_timestamp(start + hours * 3_600, 0);
+        time.unwrap().format("%Y-%m-%dT%H:%M:%SZ").to_string()
+    };
+    let span = format!("/dashboard/node?peer_id=p3&from={}&to={}", hour(0), hour(1));
+    browser.open(&app.url(&span));
     browser.wait_for_text("#losses", "1000 of 1440 reports arrived that were due");
     browser.wait_for_text("#losses", "440 were not sent.");
     browser.wait_for_text("#losses", "did not keep 7 messages of all nodes");

@@ -50,7 +50,9 @@ fn many() -> TestApp {
                 CASE id WHEN 13 THEN 900 WHEN 14 THEN 9007199254740992 ELSE 1000 END, 960 + id, 7 FROM peer_connections WHERE id > 10;
          UPDATE nodes SET best_height = 1000 WHERE peer_id = 'a';
          INSERT INTO node_status SELECT peer_id, genesis_hash, CASE session_id WHEN 13 THEN 'stalled' WHEN 15 THEN 'late' WHEN 16 THEN 'syncing' ELSE 'online' END, 'x', now(), now(), 1, 1, now()
-         FROM nodes WHERE session_id > 10",
+         FROM nodes WHERE session_id > 10;
+         INSERT INTO node_identities VALUES ('p1', '0x1', 0, '5Older', now() - interval '1 day', now() - interval '1 hour', 6, true),
+             ('p1', '0x1', 0, '5FAuth', now() - interval '1 day', now(), 7, true), ('p2', '0x1', 0, '5Full', now(), now(), 7, false)",
     );
     app
 }
@@ -92,6 +94,16 @@ fn the_list_of_nodes_says_how_they_are() {
         (&json!(0), &json!(0))
     );
     assert_eq!(of("bob")["behind"], Value::Null);
+    let validator = of("node 1");
+    assert_eq!(
+        (
+            &validator["authority_id"],
+            &validator["is_in_authority_set"]
+        ),
+        (&json!("5FAuth"), &json!(true))
+    );
+    assert_eq!(of("node 2")["is_in_authority_set"], false);
+    assert_eq!(stalled["authority_id"], Value::Null);
     let one = app.get("/api/v1/nodes/a").json();
     assert!(one["uptime"].as_f64().unwrap() < 1.0, "{one}");
     assert_eq!(all[0]["uptime"], Value::Null, "only if it is asked for");
@@ -145,6 +157,7 @@ fn the_list_of_nodes_is_filtered_and_sorted() {
             &["node 4", "node 2", "node 1", "node 6", "node 5", "node 3"],
         ),
         ("text=P6", &["node 6"]),
+        ("text=5fau", &["node 1"]),
         ("sort=created_at&limit=2&online=false", &["bob", "carol"]),
         (
             "state=late,stalled,syncing&limit=1",
@@ -256,5 +269,7 @@ fn a_clock_that_is_off_is_measured_by_messages_that_were_not_late() {
     });
     let ahead = app.get("/api/v1/nodes/fast").json()["clock_ahead_ms"].as_i64();
     let ahead = ahead.expect("the clock is measured");
+    let status = app.get("/api/v1/nodes/fast/status").json();
+    assert!((status["clock_ahead_ms"].as_i64().unwrap() - ahead).abs() < 1_000);
     assert!((235_000..=241_000).contains(&ahead), "{ahead}");
 }

@@ -109,15 +109,26 @@ fn what_a_node_did_not_send_and_what_was_not_kept_are_told_apart() {
     );
     let app = TestApp::builder().db(db).start();
     app.wait_projected();
-    app.db.execute(
+    // An hour may begin meanwhile.
+    let hour = |hours: i64| {
+        let hour = chrono::Utc::now().timestamp() / 3_600 - 1;
+        chrono::DateTime::from_timestamp((hour + hours) * 3_600, 0)
+            .unwrap()
+            .format("%Y-%m-%dT%H:%M:%SZ")
+            .to_string()
+    };
+    let (last, end) = (hour(0), hour(4));
+    app.db.execute(&format!(
         "UPDATE leases SET holder = 'other', token = token + 1, expires_at = now() + interval '1 day' WHERE name = 'projection:node_hours';
          DELETE FROM node_hours;
          INSERT INTO node_hours (peer_id, genesis_hash, hour, messages, intervals, lag_sum, lag_count, peers_sum, peers_count, download_sum, download_count, upload_sum, upload_count, transactions_sum, transactions_count, seconds_online)
-         SELECT 'a', '0x1', date_trunc('hour', now(), 'UTC') - i * interval '1 hour', 2000, CASE i WHEN 1 THEN 1440 WHEN 2 THEN 1000 WHEN 3 THEN 716 ELSE 9 END,
-                0, 0, 0, 0, 0, 0, 0, 0, 0, 0, CASE i WHEN 3 THEN 1800 ELSE 3600 END FROM generate_series(0, 3) i;
-         INSERT INTO server_losses SELECT s, date_trunc('hour', now(), 'UTC') - interval '1 hour', r, 5 FROM unnest('{s,other}'::text[]) s, unnest('{queue_full,rejected}'::text[]) r",
-    );
-    let found = app.get("/api/v1/nodes/a/telemetry").json();
+         SELECT 'a', '0x1', '{last}'::timestamptz + (1 - i) * interval '1 hour', 2000, CASE i WHEN 1 THEN 1440 WHEN 2 THEN 1000 WHEN 3 THEN 716 ELSE 9 END,
+                0, 0, 0, 0, 0, 0, 0, 0, 0, 0, CASE i WHEN 3 THEN 1800 ELSE 3600 END FROM unnest('{{-2,1,2,3}}'::int[]) i;
+         INSERT INTO server_losses SELECT s, '{last}', r, 5 FROM unnest('{{s,other}}'::text[]) s, unnest('{{queue_full,rejected}}'::text[]) r"
+    ));
+    let found = app
+        .get(&format!("/api/v1/nodes/a/telemetry?end_time={end}"))
+        .json();
     let sums =
         ["expected", "received", "missing", "not_kept"].map(|field| found[field].as_i64().unwrap());
     // Half an hour that lacks four reports lacks none: its ends are not sharp.

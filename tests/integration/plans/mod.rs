@@ -1,5 +1,7 @@
 //! Each statement that reads uses the indexes that its header names.
 
+mod nodes;
+
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
@@ -7,6 +9,7 @@ use serde_json::Value;
 
 use crate::blocks::statements::about_chains;
 use crate::support::TestDb;
+use nodes::about_nodes;
 
 /// Enough rows that an index is the better way: 200 peers with 50 sessions each,
 /// and messages of ten days, most of which are not of the kinds asked for.
@@ -35,6 +38,7 @@ const ROWS: &str = "
     INSERT INTO host_systems (description, os, cpu_qty, cpu_clock, ram_mb, disk_info) SELECT 'd', 'o', 1, 1, 1, 'i' FROM generate_series(1, 5000);
     INSERT INTO benchmarks (ts_start, ts_end) SELECT now() - i * interval '1 hour', now() FROM generate_series(1, 5000) i;
     INSERT INTO benchmark_events (benchmark_id, name, phase, created_at) SELECT 1 + i % 5000, 'n', 'p', now() FROM generate_series(1, 20000) i;
+    INSERT INTO node_identities SELECT 'node ' || i, 'chain', 0, '5' || i, now(), now(), 1, true FROM generate_series(1, 20000) i;
     INSERT INTO node_status SELECT peer_id, genesis_hash, CASE WHEN online THEN 'online' ELSE 'offline' END, 'silent', now() - interval '9 days', now() - interval '9 days', 2, 1, now() FROM nodes;
     INSERT INTO status_changes (subject, peer_id, genesis_hash, to_state, reason, since, changed_at, revision, part_of)
     SELECT 'node', 'node ' || i, 'chain', 'late', 'silent', now() - i * interval '1 minute', now() - i * interval '1 minute', 1, CASE WHEN i % 2 = 0 THEN 1 END FROM generate_series(1, 20000) i;
@@ -112,26 +116,26 @@ fn about_messages() -> Vec<Statement> {
     vec![
         (
             "node_logs",
-            include_str!("../../src/messages/newest.sql"),
+            include_str!("../../../src/messages/newest.sql"),
             logs_types.to_owned(),
             format!("'{{7,207}}', {RANGE}, NULL, NULL, NULL, NULL, 101, NULL, 8388608, NULL, false"),
         ),
         (
             "node_logs after a page",
-            include_str!("../../src/messages/newest.sql"),
+            include_str!("../../../src/messages/newest.sql"),
             logs_types.to_owned(),
             format!("'{{7,207}}', {RANGE}, now(), 5, NULL, NULL, 101, NULL, 8388608, NULL, false"),
         ),
         (
             "node_logs by kind",
-            include_str!("../../src/messages/newest.sql"),
+            include_str!("../../../src/messages/newest.sql"),
             logs_types.to_owned(),
             "'{7,207}', now() - interval '10 days', now(), NULL, NULL, '{0,201}', NULL, 101, NULL, 8388608, NULL, false"
                 .to_owned(),
         ),
         (
             "node_logs by target",
-            include_str!("../../src/messages/newest.sql"),
+            include_str!("../../../src/messages/newest.sql"),
             logs_types.to_owned(),
             "'{7,207}', now() - interval '10 days', now(), NULL, NULL, NULL, 'rare', 101, NULL, 8388608, NULL, false"
                 .to_owned(),
@@ -143,14 +147,14 @@ fn about_charts() -> Vec<Statement> {
     vec![
         (
             "series_hours",
-            include_str!("../../src/query/series_hours.sql"),
+            include_str!("../../../src/query/series_hours.sql"),
             "text, text, timestamptz, double precision, integer, text[]".to_owned(),
             "'node 1', 'chain', now() - interval '50 days', 86400, 50, '{node 2,node 3}'"
                 .to_owned(),
         ),
         (
             "series_chain",
-            include_str!("../../src/query/series_chain.sql"),
+            include_str!("../../../src/query/series_chain.sql"),
             format!("text, text, {TIMES}, bigint, bigint"),
             format!("'chain 7', 'peer 7', {RANGE}, 8, 20000"),
         ),
@@ -162,26 +166,26 @@ fn about_charts() -> Vec<Statement> {
         ),
         (
             "series_rare",
-            include_str!("../../src/messages/last_times.sql"),
+            include_str!("../../../src/messages/last_times.sql"),
             format!("smallint, text, bigint[], {TIMES}, bigint"),
             "201, 'time', '{7,207}', now() - interval '10 days', now(), 3600".to_owned(),
         ),
         (
             "profiling",
-            include_str!("../../src/messages/span_times.sql"),
+            include_str!("../../../src/messages/span_times.sql"),
             format!("smallint, {TIMES}, bigint, double precision, bigint[], text, text, bigint"),
             "201, now() - interval '5 days', now(), 60, 0.9, NULL, NULL, NULL, 20001".to_owned(),
         ),
         (
             "profiling of a node",
-            include_str!("../../src/messages/span_times.sql"),
+            include_str!("../../../src/messages/span_times.sql"),
             format!("smallint, {TIMES}, bigint, double precision, bigint[], text, text, bigint"),
             "201, now() - interval '5 days', now(), 60, NULL, '{7,207}', NULL, 'span', 20001"
                 .to_owned(),
         ),
         (
             "profiling_ranking",
-            include_str!("../../src/messages/span_ranking.sql"),
+            include_str!("../../../src/messages/span_ranking.sql"),
             format!("smallint, {TIMES}, bigint[], bigint"),
             "201, now() - interval '5 days', now(), NULL, 50".to_owned(),
         ),
@@ -192,49 +196,49 @@ fn about_changes() -> Vec<Statement> {
     vec![
         (
             "nodes of the feed",
-            include_str!("../../src/feed/remote/nodes.sql"),
+            include_str!("../../../src/feed/remote/nodes.sql"),
             "boolean, timestamptz, timestamptz, bigint, bigint".to_owned(),
             "false, now() - interval '1 day', now() - interval '1 hour', 7, 2000".to_owned(),
         ),
         (
             "batches of the change stream",
-            include_str!("../../src/changes/batches.sql"),
+            include_str!("../../../src/changes/batches.sql"),
             "bigint, bigint, bigint".to_owned(),
             "19000, 19100, 1000".to_owned(),
         ),
         (
             "sessions of the change stream",
-            include_str!("../../src/changes/sessions.sql"),
+            include_str!("../../../src/changes/sessions.sql"),
             "bigint, bigint".to_owned(),
             "1, 2".to_owned(),
         ),
         (
             "batches of other servers",
-            include_str!("../../src/changes/tail_batches.sql"),
+            include_str!("../../../src/changes/tail_batches.sql"),
             "bigint, bigint[], text, bigint".to_owned(),
             "19900, '{19000,19500}', 'other', 1000".to_owned(),
         ),
         (
             "sessions of other servers",
-            include_str!("../../src/changes/tail_sessions.sql"),
+            include_str!("../../../src/changes/tail_sessions.sql"),
             "bigint, bigint[], text".to_owned(),
             "1, '{2,3}', 'other'".to_owned(),
         ),
         (
             "messages for the feed",
-            include_str!("../../src/messages/selected.sql"),
+            include_str!("../../../src/messages/selected.sql"),
             "bigint[], bigint[], timestamptz, timestamptz, bigint[], smallint[]".to_owned(),
             format!("'{{1}}', '{{50}}', {RANGE}, '{{7}}', '{{100}}'"),
         ),
         (
             "messages of batches",
-            include_str!("../../src/messages/of_batches.sql"),
+            include_str!("../../../src/messages/of_batches.sql"),
             "bigint[], bigint[], timestamptz, timestamptz, smallint[]".to_owned(),
             format!("'{{1}}', '{{50}}', {RANGE}, '{{100}}'"),
         ),
         (
             "a page of a history",
-            include_str!("../../src/messages/oldest.sql"),
+            include_str!("../../../src/messages/oldest.sql"),
             format!(
                 "bigint[], bigint[], {TIMES}, timestamptz, bigint, smallint[], text, bigint, bigint"
             ),
@@ -242,74 +246,39 @@ fn about_changes() -> Vec<Statement> {
         ),
         (
             "messages of a span",
-            include_str!("../../src/messages/of_span.sql"),
+            include_str!("../../../src/messages/of_span.sql"),
             "timestamptz, timestamptz, smallint[]".to_owned(),
             format!("{RANGE}, '{{100}}'"),
         ),
     ]
 }
 
-fn about_nodes() -> Vec<Statement> {
+fn about_chains() -> Vec<Statement> {
+    let spans = "integer, timestamptz, double precision, integer";
     vec![
         (
-            "nodes",
-            include_str!("../../src/query/nodes.sql"),
-            "text, text, boolean, bigint".to_owned(),
-            "NULL, NULL, NULL, 100".to_owned(),
+            "blocks of a chain",
+            include_str!("../../../src/query/chains/blocks.sql"),
+            "integer, bigint, timestamptz, timestamptz, timestamptz, bigint".to_owned(),
+            "1, 5000, NULL, NULL, NULL, 101".to_owned(),
         ),
         (
-            "nodes of a chain",
-            include_str!("../../src/query/nodes.sql"),
-            "text, text, boolean, bigint".to_owned(),
-            "'0x01', NULL, NULL, 100".to_owned(),
+            "forks",
+            include_str!("../../../src/query/chains/forks.sql"),
+            "integer, timestamptz, timestamptz, bigint".to_owned(),
+            "1, now() - interval '1 day', now(), 100".to_owned(),
         ),
         (
-            "a page of the list of nodes",
-            NODE_LIST,
-            NODE_LIST_TYPES.to_owned(),
-            "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, now() - interval '9 days', 7, NULL, 100, NULL, NULL, NULL".to_owned(),
+            "a chain by blocks",
+            include_str!("../../../src/query/chains/spans.sql"),
+            spans.to_owned(),
+            "1, now() - interval '1 hour', 60, 60".to_owned(),
         ),
         (
-            "nodes in some states",
-            RECENT_NODES,
-            "int, int, int, int, int, int, int, int, int, int, int, int, int, int, timestamptz".to_owned(),
-            "1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, now() + interval '1 day'".to_owned(),
-        ),
-        (
-            "clocks",
-            include_str!("../../src/messages/clocks.sql"),
-            "bigint[], timestamptz, timestamptz".to_owned(),
-            "'{7,107}', now() - interval '1 hour', now()".to_owned(),
-        ),
-        (
-            "nodes at a moment",
-            include_str!("../../src/query/node_list/at.sql"),
-            "text, text, text[], timestamptz, timestamptz, bigint, bigint".to_owned(),
-            "NULL, 'name', NULL, now() - interval '9 days', NULL, NULL, 100".to_owned(),
-        ),
-        (
-            "changes of status",
-            include_str!("../../src/query/status_changes.sql"),
-            "text, text, text, boolean, timestamptz, timestamptz, bigint, bigint, bigint".to_owned(),
-            "NULL, NULL, NULL, false, NULL, NULL, NULL, 19000, 100".to_owned(),
-        ),
-        (
-            "nodes that flap",
-            include_str!("../../src/query/status_flapping.sql"),
-            "timestamptz, bigint, text, bigint".to_owned(),
-            "now() - interval '1 hour', 4, NULL, 100".to_owned(),
-        ),
-        (
-            "telemetry of a node",
-            include_str!("../../src/query/node_telemetry.sql"),
-            "text, timestamptz, timestamptz, bigint".to_owned(),
-            "'node 7', now() - interval '1 day', now(), 100".to_owned(),
-        ),
-        (
-            "gaps of a node",
-            include_str!("../../src/query/node_gaps.sql"),
-            "text, text, timestamptz, timestamptz, bigint".to_owned(),
-            "'node 7', 'chain', now() - interval '1 day', now(), 100".to_owned(),
+            "a chain by hours",
+            include_str!("../../../src/query/chains/hours.sql"),
+            spans.to_owned(),
+            "1, now() - interval '2 days', 3600, 48".to_owned(),
         ),
     ]
 }
@@ -318,82 +287,74 @@ fn about_the_rest() -> Vec<Statement> {
     vec![
         (
             "sessions",
-            include_str!("../../src/query/sessions.sql"),
+            include_str!("../../../src/query/sessions.sql"),
             "text".to_owned(),
             "'peer 7'".to_owned(),
         ),
         (
             "peer_sessions",
-            include_str!("../../src/query/peer_sessions.sql"),
+            include_str!("../../../src/query/peer_sessions.sql"),
             "text, bigint, timestamptz, bigint".to_owned(),
             "'peer 7', 100, NULL, NULL".to_owned(),
         ),
         (
             "peer_sessions after a page",
-            include_str!("../../src/query/peer_sessions.sql"),
+            include_str!("../../../src/query/peer_sessions.sql"),
             "text, bigint, timestamptz, bigint".to_owned(),
             "'peer 7', 100, now() - interval '1 day', 7".to_owned(),
         ),
         (
             "log_stats",
-            include_str!("../../src/messages/counts.sql"),
+            include_str!("../../../src/messages/counts.sql"),
             format!("bigint[], {TIMES}"),
             format!("'{{7,207}}', {RANGE}"),
         ),
         (
             "newest_by_peer",
-            include_str!("../../src/messages/newest_by_peer.sql"),
+            include_str!("../../../src/messages/newest_by_peer.sql"),
             format!("smallint, {TIMES}, text[], text[], bigint"),
             "200, now() - interval '5 days', now(), '{state}', '{peer 7}', 100".to_owned(),
         ),
         (
             "known_peers",
-            include_str!("../../src/query/known_peers.sql"),
+            include_str!("../../../src/query/known_peers.sql"),
             "text[]".to_owned(),
             "'{peer 7,peer 8}'".to_owned(),
         ),
         (
             "host_systems",
-            include_str!("../../src/query/host_systems.sql"),
+            include_str!("../../../src/query/host_systems.sql"),
             "bigint".to_owned(),
             "10".to_owned(),
         ),
         (
             "benchmarks",
-            include_str!("../../src/query/benchmarks.sql"),
+            include_str!("../../../src/query/benchmarks.sql"),
             "bigint".to_owned(),
             "10".to_owned(),
         ),
         (
             "benchmark_events",
-            include_str!("../../src/query/benchmark_events.sql"),
+            include_str!("../../../src/query/benchmark_events.sql"),
             "bigint".to_owned(),
             "7".to_owned(),
         ),
         (
             "benchmark_span",
-            include_str!("../../src/query/benchmark_span.sql"),
+            include_str!("../../../src/query/benchmark_span.sql"),
             "bigint".to_owned(),
             "7".to_owned(),
         ),
         (
             "targets",
-            include_str!("../../src/messages/targets.sql"),
+            include_str!("../../../src/messages/targets.sql"),
             format!("smallint, {TIMES}, bigint[]"),
             "201, now() - interval '5 days', now(), NULL".to_owned(),
         ),
     ]
 }
 
-const NODE_LIST: &str = include_str!("../../src/query/node_list/list.sql");
-const NODE_LIST_TYPES: &str = "text, text, boolean, text, text[], boolean, boolean, text, text, timestamptz, bigint, text, bigint, bigint, timestamptz, text";
-const RECENT_NODES: &str = concat!(
-    "SELECT * FROM ",
-    include_str!("../../src/query/node_list/recent.sql"),
-    " n"
-);
-
-const LAST_VALUES: &str = include_str!("../../src/messages/last_values.sql");
+const LAST_VALUES: &str = include_str!("../../../src/messages/last_values.sql");
 const TAILS_TYPES: &str = "bigint[], timestamptz[], timestamptz[], smallint[], smallint[], text[], timestamptz, timestamptz, bigint";
 
 /// Two lookups, each in all that a session of ten days said.
