@@ -15,6 +15,13 @@ use crate::{Options, Outcome, measure};
 /// Nodes of the table, and readers that subscribe at once.
 const ROUNDS: [(u64, usize); 4] = [(100_000, 0), (100_000, 4), (1_000, 0), (1_000, 500)];
 
+/// The table of the readers before is forgotten soon.
+const SETTINGS: [(&str, &str); 3] = [
+    ("FEED_CONNECTIONS_MAX", "1000"),
+    ("CONNECTIONS_PER_IP_MAX", "0"),
+    ("CACHE_EXPIRY_S", "1"),
+];
+
 /// Connections of nodes that ping in turn, each less often than once in half a second: more are
 /// not answered. They share the threads of all others.
 const PROBES: usize = 600;
@@ -44,10 +51,7 @@ type Socket = WebSocket<TcpStream>;
 
 /// Runs the scenario.
 pub(crate) fn run(options: Options, report: &mut Report) -> Outcome<()> {
-    let server = Server::start(&[
-        ("FEED_CONNECTIONS_MAX", "1000"),
-        ("CONNECTIONS_PER_IP_MAX", "0"),
-    ])?;
+    let server = Server::start(&SETTINGS)?;
     let database = &server.database;
     let mut section = Section::new(
         "Readers of all nodes at once",
@@ -60,13 +64,14 @@ pub(crate) fn run(options: Options, report: &mut Report) -> Outcome<()> {
         database.run("TRUNCATE nodes; DELETE FROM peer_connections WHERE server_id = 'bench'")?;
         database.run(&entered(nodes))?;
         database.run("VACUUM (ANALYZE) peer_connections, nodes")?;
-        // The table of the readers before is forgotten.
         while server.scrape()?.value("feed_nodes")? > 0.0 {
             thread::sleep(Duration::from_millis(200));
         }
+        let probes = (0..PROBES).map(|_| connect(server.address, "/submit"));
+        let probes = probes.collect::<Outcome<Vec<Socket>>>()?;
         let is_over = AtomicBool::new(false);
         let (mut delays, all) = thread::scope(|scope| -> Outcome<_> {
-            let probing = scope.spawn(|| probe(server.address, &is_over));
+            let probing = scope.spawn(|| probe(probes, &is_over));
             let reading: Vec<_> = (0..readers)
                 .map(|_| scope.spawn(|| read_all(server.address)))
                 .collect();
@@ -155,12 +160,13 @@ fn read_all(address: SocketAddr) -> Outcome<(f64, u64)> {
 }
 
 /// Sends pings as nodes, in turn; the seconds until each answer.
-fn probe(address: SocketAddr, is_over: &AtomicBool) -> Outcome<Vec<f64>> {
-    let nodes = (0..PROBES).map(|_| connect(address, "/submit"));
-    let mut nodes = nodes.collect::<Outcome<Vec<Socket>>>()?;
+fn probe(mut nodes: Vec<Socket>, is_over: &AtomicBool) -> Outcome<Vec<f64>> {
     let mut delays = Vec::new();
     while !is_over.load(Ordering::Relaxed) {
         for node in &mut nodes {
+            if is_over.load(Ordering::Relaxed) {
+                break;
+            }
             let sent_at = Instant::now();
             node.send(Message::Ping(Bytes::from_static(b"probe")))?;
             while !matches!(node.read()?, Message::Pong(_)) {}
