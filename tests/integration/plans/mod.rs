@@ -253,36 +253,6 @@ fn about_changes() -> Vec<Statement> {
     ]
 }
 
-fn about_chains() -> Vec<Statement> {
-    let spans = "integer, timestamptz, double precision, integer";
-    vec![
-        (
-            "blocks of a chain",
-            include_str!("../../../src/query/chains/blocks.sql"),
-            "integer, bigint, timestamptz, timestamptz, timestamptz, bigint".to_owned(),
-            "1, 5000, NULL, NULL, NULL, 101".to_owned(),
-        ),
-        (
-            "forks",
-            include_str!("../../../src/query/chains/forks.sql"),
-            "integer, timestamptz, timestamptz, bigint".to_owned(),
-            "1, now() - interval '1 day', now(), 100".to_owned(),
-        ),
-        (
-            "a chain by blocks",
-            include_str!("../../../src/query/chains/spans.sql"),
-            spans.to_owned(),
-            "1, now() - interval '1 hour', 60, 60".to_owned(),
-        ),
-        (
-            "a chain by hours",
-            include_str!("../../../src/query/chains/hours.sql"),
-            spans.to_owned(),
-            "1, now() - interval '2 days', 3600, 48".to_owned(),
-        ),
-    ]
-}
-
 fn about_the_rest() -> Vec<Statement> {
     vec![
         (
