@@ -15,18 +15,19 @@ use crate::store::{Growth, growth};
 
 const LOOK_INTERVAL: Duration = Duration::from_secs(600);
 
+/// Longest wait for the answer of the database.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+
 const DAY_S: f64 = 86_400.0;
 
 /// Watches the disk until the server ends. `is_own`: the database is on it.
 pub(super) async fn watch(config: Arc<Config>, metrics: Arc<Metrics>, pools: Pools, is_own: bool) {
     let mut warned = false;
     loop {
-        let (of, seen, pools) = (config.clone(), metrics.clone(), pools.clone());
-        let time_max = pools.control_time_max();
-        let looked = actix_web::web::block(move || look(&of, &seen, &pools, is_own));
-        // An answer that was lost never comes.
-        let looked = tokio::time::timeout(time_max, looked).await;
-        if let (Ok(Ok(Some(warning))), false) = (looked, warned) {
+        let grown = pools.housekeep(ANSWER_MAX, |conn| growth(conn, Utc::now()));
+        let (of, seen, grown) = (config.clone(), metrics.clone(), grown.await.ok());
+        let looked = actix_web::web::block(move || look(&of, &seen, grown, is_own)).await;
+        if let (Ok(Some(warning)), false) = (looked, warned) {
             log::warn!("{warning}");
             warned = true;
         }
@@ -35,7 +36,12 @@ pub(super) async fn watch(config: Arc<Config>, metrics: Arc<Metrics>, pools: Poo
 }
 
 /// Shows what is free and how long it lasts; gives a warning if that is too short.
-fn look(config: &Config, metrics: &Metrics, pools: &Pools, is_own: bool) -> Option<String> {
+fn look(
+    config: &Config,
+    metrics: &Metrics,
+    growth: Option<Growth>,
+    is_own: bool,
+) -> Option<String> {
     let available = available(&config.store.data_dir)?;
     metrics
         .disk
@@ -43,10 +49,6 @@ fn look(config: &Config, metrics: &Metrics, pools: &Pools, is_own: bool) -> Opti
         .set(i64::try_from(available).unwrap_or(i64::MAX));
     let spooled = u64::try_from(metrics.spool_bytes.get()).unwrap_or_default();
     let spool_left = config.store.spool_bytes_max.saturating_sub(spooled);
-    let growth = pools.control().ok().and_then(|mut conn| {
-        let growth = conn.transaction(|conn| growth(conn, Utc::now()));
-        growth.ok()
-    });
     if let Some(bytes_per_s) = growth.and_then(|growth| growth.bytes_per_s) {
         metrics.disk.growth.set(bytes_per_s * DAY_S);
     }

@@ -11,6 +11,9 @@ use crate::telemetry::Heartbeat;
 /// How often they are kept.
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// Longest wait for an answer; they are kept again then.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+
 /// Keeps them, until the server ends.
 pub(super) async fn record(ingest: Arc<Ingest>, pools: Pools) {
     loop {
@@ -19,16 +22,14 @@ pub(super) async fn record(ingest: Arc<Ingest>, pools: Pools) {
         if waiting.is_empty() {
             continue;
         }
-        let (pools, beats) = (pools.clone(), waiting.clone());
-        let kept = actix_web::web::block(move || {
-            let mut conn = pools.control().ok()?;
+        let beats = waiting.clone();
+        let kept = pools.housekeep(ANSWER_MAX, move |conn| {
             let now = Instant::now();
             let beats: Vec<ServiceBeat> = beats.iter().map(|beat| to_keep(beat, now)).collect();
-            let kept = conn.transaction(|conn| keep_heartbeats(conn, &beats));
-            kept.inspect_err(|error| log::debug!("heartbeats could not be kept: {error}"))
-                .ok()
+            keep_heartbeats(conn, &beats)
         });
-        if !matches!(kept.await, Ok(Some(_))) {
+        if let Err(error) = kept.await {
+            log::debug!("heartbeats could not be kept: {error}");
             ingest.heartbeats().put_back(waiting);
         }
     }

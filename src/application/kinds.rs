@@ -78,18 +78,10 @@ fn fits(pattern: &str, name: &str) -> bool {
 pub(super) async fn keep_up(kinds: Arc<Kinds>, pools: Pools) {
     loop {
         tokio::time::sleep(LOAD_INTERVAL).await;
-        let time_max = pools.control_time_max();
-        let (kinds, pools) = (kinds.clone(), pools.clone());
-        let load = move || -> Result<(), DatabaseError> {
-            let mut conn = pools.control()?;
-            Ok(conn.transaction(|conn| kinds.load(conn))?)
-        };
-        // An answer that was lost never comes.
-        match tokio::time::timeout(time_max, tokio::task::spawn_blocking(load)).await {
-            Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => log::debug!("the dictionary of kinds could not be read: {error}"),
-            Ok(Err(error)) => log::error!("reading the dictionary of kinds failed: {error}"),
-            Err(late) => log::warn!("the dictionary of kinds could not be read: {late}"),
+        let known = kinds.clone();
+        let loaded = pools.housekeep(STATEMENT_TIMEOUT, move |conn| known.load(conn));
+        if let Err(error) = loaded.await {
+            log::debug!("the dictionary of kinds could not be read: {error}");
         }
     }
 }

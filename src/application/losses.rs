@@ -14,6 +14,9 @@ use crate::store::add_losses;
 /// How often it is looked; what was lost in the last seconds of a server is in its log only.
 const INTERVAL: Duration = Duration::from_secs(5);
 
+/// Longest wait for an answer.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+
 /// Writes what is new, until the server ends.
 pub(super) async fn record(metrics: Arc<Metrics>, pools: Pools, server_id: Arc<str>) {
     let mut kept: HashMap<&'static str, u64> = HashMap::new();
@@ -28,16 +31,14 @@ pub(super) async fn record(metrics: Arc<Metrics>, pools: Pools, server_id: Arc<s
         if losses.is_empty() {
             continue;
         }
-        let (pools, server_id) = (pools.clone(), server_id.clone());
-        let written = actix_web::web::block(move || {
-            let mut conn = pools.control().ok()?;
-            conn.transaction(|conn| add_losses(conn, &server_id, Utc::now(), &losses))
-                .inspect_err(|error| log::debug!("losses could not be kept: {error}"))
-                .ok()
+        let server_id = server_id.clone();
+        let written = pools.housekeep(ANSWER_MAX, move |conn| {
+            add_losses(conn, &server_id, Utc::now(), &losses)
         });
         // What could not be written is written with the next.
-        if let Ok(Some(())) = written.await {
-            kept.extend(all);
+        match written.await {
+            Ok(()) => kept.extend(all),
+            Err(error) => log::debug!("losses could not be kept: {error}"),
         }
     }
 }

@@ -129,10 +129,23 @@ impl Pools {
         self.control.get()
     }
 
-    /// Longest regular time from requesting such a connection to returning it; beyond it
-    /// the connection counts as hung.
-    pub fn control_time_max(&self) -> Duration {
-        self.control.options().busy_max
+    /// Does something in one transaction that may write, on a thread that may block, and
+    /// waits for its answer for `time_max` at most: one that was lost never comes.
+    ///
+    /// # Errors
+    /// [`DatabaseError`] without an answer in time, or if the database is down or refuses.
+    pub async fn housekeep<T: Send + 'static>(
+        &self,
+        time_max: Duration,
+        work: impl FnOnce(&mut PgConnection) -> QueryResult<T> + Send + 'static,
+    ) -> Result<T, DatabaseError> {
+        let pools = self.clone();
+        let work = move || -> Result<T, DatabaseError> { Ok(pools.control()?.transaction(work)?) };
+        match tokio::time::timeout(time_max, tokio::task::spawn_blocking(work)).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(panicked)) => Err(DatabaseError::Unavailable(panicked.to_string())),
+            Err(late) => Err(DatabaseError::Unavailable(late.to_string())),
+        }
     }
 
     /// Sets the metrics of the read pool.

@@ -1,5 +1,7 @@
 //! What a connection to the database keeps, and what it does not.
 
+use std::time::Duration;
+
 use chrono::{TimeDelta, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -9,7 +11,7 @@ use tetcore_analytics::database::{DatabaseError, Pools, ReadFrom};
 use tetcore_analytics::messages::{Window, count_by_kind, windows};
 use tetcore_analytics::metrics::Metrics;
 
-use crate::support::TestDb;
+use crate::support::{ChaosProxy, TestDb};
 
 #[derive(QueryableByName)]
 struct Count {
@@ -75,4 +77,26 @@ fn a_query_of_many_windows_keeps_the_locks_of_none() {
         .get_result(conn)
     });
     assert_eq!(locks.unwrap().count, 0);
+}
+
+/// Something in between acknowledges what is asked, and passes nothing on.
+#[test]
+fn housekeeping_goes_on_without_an_answer_that_is_lost() {
+    let db = TestDb::new();
+    let proxy = ChaosProxy::start(&db.url(), 13);
+    let url = DatabaseUrl::new(proxy.url(&db.url()));
+    let pools = Pools::new(&url, &Config::from_lookup(&|_| None).unwrap().store);
+    let system = actix_web::rt::System::new();
+    let ask = || {
+        let asked = pools.housekeep(Duration::from_secs(3), |conn| {
+            diesel::sql_query("SELECT 1").execute(conn)
+        });
+        system.block_on(asked).is_ok()
+    };
+    assert!(ask());
+    proxy.forget_connections();
+    assert!(!ask());
+    assert!(ask(), "over a new connection");
+    // Its thread waits for good, and the system would wait for that.
+    std::mem::forget(system);
 }
