@@ -95,6 +95,26 @@ pub struct Message<'a> {
     pub reading: Option<&'a Reading>,
 }
 
+/// Why a projection gets a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// It changed.
+    Change,
+    /// The tables are built anew from a time on, or all of them: what follows from it before
+    /// that time is kept as it is.
+    Build(Option<DateTime<Utc>>),
+}
+
+impl Occasion {
+    /// From when on the tables are built anew; none if all of them are, or none.
+    pub fn since(self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Change => None,
+            Self::Build(since) => since,
+        }
+    }
+}
+
 /// A table that is maintained from the messages.
 pub trait Projection: Send {
     /// Its name: of its row in `projections`, and for people.
@@ -113,9 +133,8 @@ pub trait Projection: Send {
     /// Takes a message into what is not written yet.
     fn fold(&mut self, message: Message<'_>);
 
-    /// Takes the newest state of a session; what follows from it before `since`
-    /// is kept as it is.
-    fn session(&mut self, session: &SessionRow, since: Option<DateTime<Utc>>);
+    /// Takes the newest state of a session.
+    fn session(&mut self, session: &SessionRow, occasion: Occasion);
 
     /// Rows that wait to be written; a measure of memory.
     fn pending(&self) -> usize;

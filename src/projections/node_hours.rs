@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hours::{self, Hour, hour_of};
 use super::identities::{Identities, NodeKey};
-use super::{Message, Projection, json};
+use super::{Message, Occasion, Projection, json};
 use crate::cluster::Job;
 use crate::ids::SessionId;
 use crate::store::SessionRow;
@@ -127,7 +127,7 @@ impl Projection for NodeHours {
         self.hours.entry(key).or_default().add(&message);
     }
 
-    fn session(&mut self, session: &SessionRow, since: Option<DateTime<Utc>>) {
+    fn session(&mut self, session: &SessionRow, occasion: Occasion) {
         self.changed.insert(session.id);
         self.identities.learn(session);
         let Some(identity) = self.identities.of(session.id) else {
@@ -136,11 +136,12 @@ impl Projection for NodeHours {
         let last = hour_of(session.disconnected_at.unwrap_or(session.last_seen_at));
         let first = hour_of(session.created_at).max(last - TimeDelta::hours(HOURS_MAX));
         // While it is open only its end moves; before that were looked up then.
-        let from = match session.revision > 1 && session.disconnected_at.is_none() {
+        let moves = session.revision > 1 && session.disconnected_at.is_none();
+        let from = match occasion == Occasion::Change && moves {
             true => first.max(last - TimeDelta::hours(2)),
             false => first,
         };
-        self.since = since;
+        self.since = occasion.since();
         let mut hour = from;
         while hour <= last {
             self.online.insert((identity.node.clone(), hour));

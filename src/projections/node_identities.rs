@@ -11,7 +11,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz};
 
 use super::identities::Identities;
-use super::{Message, Projection};
+use super::{Message, Occasion, Projection};
 use crate::cluster::Job;
 use crate::ids::SessionId;
 use crate::store::SessionRow;
@@ -97,7 +97,7 @@ impl Projection for NodeIdentities {
         known.merge(&told);
     }
 
-    fn session(&mut self, session: &SessionRow, _since: Option<DateTime<Utc>>) {
+    fn session(&mut self, session: &SessionRow, _occasion: Occasion) {
         self.changed.insert(session.id);
         self.identities.learn(session);
     }

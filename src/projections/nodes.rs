@@ -16,7 +16,7 @@ use diesel::sql_types::{Array, BigInt, Double, Nullable, Text, Timestamptz};
 use serde::{Deserialize, Serialize};
 
 use super::identities::{Identities, NodeKey};
-use super::{Message, Projection, json};
+use super::{Message, Occasion, Projection, json};
 use crate::cluster::Job;
 use crate::ids::SessionId;
 use crate::store::SessionRow;
@@ -130,7 +130,7 @@ impl Projection for Nodes {
         }
     }
 
-    fn session(&mut self, session: &SessionRow, _since: Option<DateTime<Utc>>) {
+    fn session(&mut self, session: &SessionRow, _occasion: Occasion) {
         self.changed.insert(session.id);
         self.identities.learn(session);
     }

@@ -10,7 +10,7 @@ use diesel::result::QueryResult;
 
 use super::reader::{ReadMessage, Reader};
 use super::state::{self, Progress};
-use super::{Message, Projection, all};
+use super::{Message, Occasion, Projection, all};
 use crate::changes::{self, Awaited, Position};
 use crate::cluster::{Lease, LeaseError, Leases};
 use crate::database::{Connection, Connector, Round, Rounds, RoundsParts};
@@ -248,7 +248,7 @@ impl Follower {
         let changes = &read.changes;
         let is_new = !changes.batches.is_empty() || !changes.sessions.is_empty();
         for session in &changes.sessions {
-            self.projection.session(session, None);
+            self.projection.session(session, Occasion::Change);
         }
         self.fold(&read.messages, |_| true);
         self.read = changes.next;
@@ -360,7 +360,7 @@ impl Follower {
             let last = page.len() - 1;
             for (place, session) in page.iter().enumerate() {
                 let projection = &mut self.projection;
-                projection.session(session, since);
+                projection.session(session, Occasion::Build(since));
                 if place == last || projection.pending() >= PENDING_MAX {
                     lease.transaction(conn, |conn| Ok(projection.write(conn)?))?;
                 }

@@ -12,7 +12,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
 
 use super::hours::{self, Hour, hour_of};
-use super::{Message, Projection};
+use super::{Message, Occasion, Projection};
 use crate::cluster::Job;
 use crate::store::SessionRow;
 
@@ -52,7 +52,7 @@ impl Projection for SoftwareHours {
 
     fn fold(&mut self, _message: Message<'_>) {}
 
-    fn session(&mut self, session: &SessionRow, since: Option<DateTime<Utc>>) {
+    fn session(&mut self, session: &SessionRow, occasion: Occasion) {
         let facts = &session.facts;
         let (Some(genesis_hash), Some(_)) = (&facts.genesis_hash, &facts.peer_id) else {
             return;
@@ -61,12 +61,12 @@ impl Projection for SoftwareHours {
         let last = hour_of(session.disconnected_at.unwrap_or(session.last_seen_at));
         let first = hour_of(session.created_at).max(last - TimeDelta::hours(HOURS_MAX));
         // While it is open only its end moves; before that were looked up then.
-        let from =
-            match session.revision > 1 && session.disconnected_at.is_none() && since.is_none() {
-                true => first.max(last - TimeDelta::hours(2)),
-                false => first,
-            };
-        let mut hour = from.max(since.map_or(from, hour_of));
+        let moves = session.revision > 1 && session.disconnected_at.is_none();
+        let from = match occasion == Occasion::Change && moves {
+            true => first.max(last - TimeDelta::hours(2)),
+            false => first,
+        };
+        let mut hour = from.max(occasion.since().map_or(from, hour_of));
         while hour <= last {
             self.changed.insert((genesis_hash.clone(), hour));
             hour += TimeDelta::hours(1);

@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::histogram::Histogram;
 use super::hours::{self, Hour, hour_of};
 use super::identities::Identities;
-use super::{Message, Projection, json};
+use super::{Message, Occasion, Projection, json};
 use crate::cluster::Job;
 use crate::ids::SessionId;
 use crate::store::SessionRow;
@@ -154,7 +154,7 @@ impl Projection for SpanHours {
         }
     }
 
-    fn session(&mut self, session: &SessionRow, _since: Option<DateTime<Utc>>) {
+    fn session(&mut self, session: &SessionRow, _occasion: Occasion) {
         self.changed.insert(session.id);
         self.identities.learn(session);
     }

@@ -220,6 +220,25 @@ fn an_hour_says_how_long_a_node_was_online_and_how_its_sessions_ended() {
 }
 
 #[test]
+fn a_build_takes_all_hours_of_a_session_that_is_still_open() {
+    let app = TestApp::start();
+    app.db.execute(
+        "INSERT INTO peer_connections (id, ip_addr, peer_id, genesis_hash, created_at, connection_id, server_id, last_seen_at) \
+         VALUES (1, '::1', 'a', '0x1', now() - interval '5 hours', 1, (SELECT id FROM servers), now())",
+    );
+    app.wait_projected();
+    app.db
+        .execute("UPDATE peer_connections SET revision = 2, last_seen_at = now()");
+    app.wait_projected();
+    assert!(
+        app.db
+            .count("SELECT count(*) FROM node_hours WHERE seconds_online > 0")
+            >= 5
+    );
+    assert_rebuilt_alike(&app);
+}
+
+#[test]
 fn after_a_restore_into_another_cluster_projections_are_built_anew() {
     let app = TestApp::start();
     let mut node = app.node("/submit");

@@ -32,7 +32,7 @@ use diesel::sql_types::{BigInt, Binary, Nullable, SmallInt, Timestamptz};
 
 use super::hours::{self, Hour, hour_of};
 use super::identities::Identities;
-use super::{Message, Projection};
+use super::{Message, Occasion, Projection};
 use crate::cluster::Job;
 use crate::ids::SessionId;
 use crate::store::SessionRow;
@@ -169,7 +169,7 @@ impl Projection for Blocks {
         }
     }
 
-    fn session(&mut self, session: &SessionRow, _since: Option<DateTime<Utc>>) {
+    fn session(&mut self, session: &SessionRow, _occasion: Occasion) {
         self.changed.insert(session.id);
         self.identities.learn(session);
         self.registry.learn(session);
