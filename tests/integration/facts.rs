@@ -222,6 +222,7 @@ fn the_pages_have_a_column_for_each_fact_and_a_format_for_its_unit() {
         .collect();
     // What follows from them, and from the status.
     let others = [
+        "authority_id",
         "behind",
         "clock_ahead_ms",
         "finality_lag",

@@ -251,7 +251,7 @@ fn four_readers_at_once_have_all_nodes_when_they_are_told_so() {
          SELECT -i, '10.0.0.1', 'peer ' || i, repeat('name', 10), 'chain', now(), '0x01', i, 's', now(), now(), 'server_lost' FROM generate_series(1, {NODES}) i"
     ))
     .unwrap();
-    app.wait_projected();
+    app.wait_projection("nodes");
     let before = app.memory_peak();
     let start = std::sync::Barrier::new(4);
     std::thread::scope(|scope| {

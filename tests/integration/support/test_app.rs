@@ -295,12 +295,25 @@ impl TestApp {
     /// Waits until the projections contain what is stored now.
     #[track_caller]
     pub fn wait_projected(&self) {
-        let behind = "SELECT count(*) FROM projections WHERE position IS NULL OR position <= (\
+        self.wait_projections("true");
+    }
+
+    /// Waits until one projection has everything: others put many changes off for minutes.
+    #[track_caller]
+    pub fn wait_projection(&self, name: &str) {
+        self.wait_projections(&format!("name = '{name}'"));
+    }
+
+    #[track_caller]
+    fn wait_projections(&self, which: &str) {
+        let behind = format!(
+            "SELECT count(*) FROM projections WHERE {which} AND (position IS NULL OR position <= (\
              SELECT max(changed) FROM (\
              SELECT max(transaction_id) AS changed FROM ingest_batches \
-             UNION ALL SELECT max(transaction_id) FROM peer_connections) AS stored)";
+             UNION ALL SELECT max(transaction_id) FROM peer_connections) AS stored))"
+        );
         wait_until("the projections are up to date", || {
-            self.db.count(behind) == 0
+            self.db.count(&behind) == 0
         });
     }
 
