@@ -173,7 +173,7 @@ fn a_real_alertmanager_sends_an_alert_on_and_its_end() {
             .unwrap()
             .ends_with("is silent")
     );
-    let _node = Beating::go_on(node);
+    let node = Beating::go_on(node);
     wait_state(&app.db, "12D3KooWreal", "online");
     wait_until("its end has arrived", || {
         let received = team.received();
@@ -187,4 +187,5 @@ fn a_real_alertmanager_sends_an_alert_on_and_its_end() {
             .iter()
             .all(|one| one.json()["alerts"][0]["startsAt"] == alert["startsAt"])
     );
+    node.stop();
 }
