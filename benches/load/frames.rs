@@ -46,8 +46,9 @@ const MASKED: u8 = 0x80;
 /// Numbers of messages have this many digits, as the field `n` of the event.
 const NUMBER_FIRST: u64 = 100_000_000;
 const HEIGHT_FIRST: u64 = 20_000_000;
-/// Messages in which the chain grows by a block.
-const MESSAGES_PER_BLOCK: u64 = 16;
+/// Messages in which the chain grows by a block: at 10,000 a second, as of a network of so many
+/// nodes, one each six seconds.
+const MESSAGES_PER_BLOCK: u64 = 60_000;
 /// Messages written together are this far from one another in their own time.
 const SPACING: Duration = Duration::from_micros(7);
 const TS: &str = "2026-01-01T00:00:00.000000000+00:00";

@@ -19,11 +19,18 @@ WITH v AS MATERIALIZED (
                WHERE b.chain_id = v.chain_id AND b.height <= v.height AND b.finalized_at <= v.at
                ORDER BY b.height DESC LIMIT 1), v.height - 100000) AS above
     FROM v
+), reaching AS MATERIALIZED (
+    -- A block is final with the first report of its height or a higher one. Each report has the blocks between
+    -- the next lower report and itself, so that many at once cost no more than one after the other.
+    SELECT chain_id, height, greatest(
+               lag(height) OVER (PARTITION BY chain_id ORDER BY height),
+               min(above) OVER (PARTITION BY chain_id ORDER BY height DESC)) AS above,
+           min(at) OVER (PARTITION BY chain_id ORDER BY height DESC) AS at
+    FROM (SELECT chain_id, height, min(above) AS above, min(at) AS at FROM reached GROUP BY chain_id, height) AS reports
 ), due AS (
-    SELECT b.height, b.hash, b.chain_id, min(r.at) AS at
-    FROM reached r JOIN blocks b ON b.chain_id = r.chain_id AND b.height > r.above AND b.height <= r.height
+    SELECT b.height, b.hash, b.chain_id, r.at
+    FROM reaching r JOIN blocks b ON b.chain_id = r.chain_id AND b.height > r.above AND b.height <= r.height
     WHERE b.finalized_at IS NULL OR b.finalized_at > r.at
-    GROUP BY b.chain_id, b.height, b.hash
 ), named AS (
     SELECT b.height, b.hash, b.chain_id
     FROM v JOIN blocks b ON b.chain_id = v.chain_id AND b.height = v.height AND b.hash = v.hash
