@@ -1,6 +1,7 @@
 //! Servers that are killed in the middle of a transaction of a projection.
 
 use diesel::connection::SimpleConnection;
+use serde_json::json;
 
 use crate::projections::{assert_rebuilt_alike, assert_true, interval, introduce};
 use crate::span_hours::{self, span};
@@ -46,6 +47,7 @@ fn kill_in_the_middle(times: usize) {
                 interval(node, round * INTERVALS + height);
                 let name = ["on_initialize", "on_finalize"][usize::from(height % 3 == 0)];
                 node.send_text(&span("pallet", name, (round + 1) * (height + 1)));
+                node.send_text(&import(round * INTERVALS + height));
             }
         }
         lock.wait_for_transaction(&apps[1]);
@@ -64,6 +66,13 @@ fn kill_in_the_middle(times: usize) {
     assert_rebuilt_alike(&apps[1]);
     span_hours::assert_true(&apps[1]);
     span_hours::assert_rebuilt_alike(&apps[1]);
+}
+
+/// A block of its own that a node says to have made.
+fn import(height: u64) -> String {
+    let hash = format!("0x{height:064x}");
+    let import = json!({"msg": "block.import", "height": height, "best": hash, "origin": "Own"});
+    json!({"id": 1, "ts": "2026-11-21T08:02:05Z", "payload": import}).to_string()
 }
 
 /// How far a projection has come.
