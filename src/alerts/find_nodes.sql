@@ -12,6 +12,8 @@ WITH troubled AS (
     SELECT s.peer_id, s.genesis_hash, s.state, s.since, s.changed_at
     FROM node_status s
     WHERE s.state = 'offline' AND s.changed_at > now() - interval '7 days'
+    -- Where there are more, the same ones each time: alerts that are open stay so.
+    ORDER BY changed_at, peer_id, genesis_hash
     LIMIT $3
 ), named AS (
     SELECT t.*, n.name, n.chain, coalesce(p.authority, false) AS authority
