@@ -4,6 +4,7 @@
 //! there is before each request.)
 
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -13,6 +14,8 @@ use actix_web_actors::ws::{Message, ProtocolError};
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use futures::Stream;
+
+use super::feed_deflate;
 
 /// Longest request, bytes.
 const REQUEST_BYTES_MAX: usize = 65_536;
@@ -26,19 +29,26 @@ const HEADER_BYTES_MAX: usize = 14;
 pub(super) struct FeedRequests<S> {
     socket: S,
     buffer: BytesMut,
+    /// Requests may be compressed.
+    deflates: bool,
+    /// The frame at the start of the buffer is.
+    is_deflated: bool,
 }
 
 impl<S> FeedRequests<S> {
-    /// Of what `socket` reads.
-    pub(super) fn new(socket: S) -> Self {
+    /// Of what `socket` reads; `deflates` if compression was agreed upon.
+    pub(super) fn new(socket: S, deflates: bool) -> Self {
         Self {
             socket,
             buffer: BytesMut::new(),
+            deflates,
+            is_deflated: false,
         }
     }
 
     /// The next frame that is in the buffer.
     fn buffered(&mut self) -> Result<Option<Message>, ProtocolError> {
+        self.is_deflated |= self.deflates && feed_deflate::unmark(&mut self.buffer);
         let parsed = Parser::parse(&mut self.buffer, true, REQUEST_BYTES_MAX)?;
         let Some((is_last, opcode, payload)) = parsed else {
             // The parser would wait for the end of a frame of any length.
@@ -48,7 +58,10 @@ impl<S> FeedRequests<S> {
                 false => Ok(None),
             };
         };
-        let payload = payload.unwrap_or_default().freeze();
+        let mut payload = payload.unwrap_or_default().freeze();
+        if mem::take(&mut self.is_deflated) && is_last {
+            payload = feed_deflate::inflate(&payload, REQUEST_BYTES_MAX)?;
+        }
         Ok(Some(match opcode {
             OpCode::Text if is_last => {
                 let text = ByteString::try_from(payload);
@@ -119,7 +132,7 @@ mod tests {
             counted.fetch_add(1, Ordering::Relaxed);
             Ok(Bytes::from(bytes.clone()))
         });
-        (FeedRequests::new(socket), reads)
+        (FeedRequests::new(socket, true), reads)
     }
 
     #[test]
@@ -138,6 +151,27 @@ mod tests {
         let refused = requests.next().now_or_never().unwrap();
         assert!(matches!(refused, Some(Err(ProtocolError::Overflow))));
         assert!(reads.load(Ordering::Relaxed) * 1_000 < 2 * REQUEST_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_compressed_request_is_read_byte_by_byte() {
+        // `{}` and an empty block, as a browser writes it.
+        let bytes = [0xc1, 0x84, 0, 0, 0, 0, 0xaa, 0xae, 0x05, 0x00];
+        let bytes = bytes.repeat(2).into_iter();
+        let socket = stream::iter(bytes.map(|byte| Ok(Bytes::copy_from_slice(&[byte]))));
+        let mut requests = FeedRequests::new(socket, true);
+        for _ in 0..2 {
+            let request = requests.next().now_or_never().unwrap();
+            assert!(matches!(request, Some(Ok(Message::Text(text))) if text == "{}"));
+        }
+        assert!(requests.next().now_or_never().unwrap().is_none());
+    }
+
+    #[test]
+    fn compression_that_was_not_agreed_upon_is_refused() {
+        let socket = stream::iter([Ok(frame(0xc1, 2, "{}").into())]);
+        let request = FeedRequests::new(socket, false).next().now_or_never();
+        assert!(matches!(request.unwrap(), Some(Err(ProtocolError::Io(_)))));
     }
 
     #[test]

@@ -14,12 +14,14 @@ use actix::{
     WrapFuture,
 };
 use actix_web::error::PayloadError;
+use actix_web::http::header;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use actix_web_actors::ws;
 use chrono::Utc;
 use futures::stream;
 
 use super::access::Caller;
+use super::feed_deflate::{self, Deflated};
 use super::feed_dialect::{FeedDialect, Words};
 use super::feed_requests::FeedRequests;
 use super::feed_status::StatusView;
@@ -75,11 +77,15 @@ pub(super) fn open(
     };
     let mut response = ws::handshake(request)
         .map_err(|error| AppError::bad_request(format!("this is no websocket upgrade: {error}")))?;
+    let deflates = feed_deflate::is_offered(request.headers());
+    if deflates {
+        response.insert_header((header::SEC_WEBSOCKET_EXTENSIONS, feed_deflate::AGREED));
+    }
     let caller = request.extensions().get::<Caller>().copied();
     let with_addresses = caller.is_some_and(|caller| caller.sees_addresses);
     let socket = FeedSocket {
         state,
-        payload: Some(payload),
+        requests: Some(FeedRequests::new(payload, deflates)),
         _permit: permit,
         dialect: FeedDialect {
             with_addresses,
@@ -95,13 +101,17 @@ pub(super) fn open(
     };
     // The actor reads its payload itself, one request at a time.
     let nothing = stream::pending::<Result<web::Bytes, PayloadError>>();
-    Ok(response.streaming(ws::WebsocketContext::create(socket, nothing)))
+    let frames = ws::WebsocketContext::create(socket, nothing);
+    Ok(match deflates {
+        true => response.streaming(Deflated::new(frames)),
+        false => response.streaming(frames),
+    })
 }
 
 /// One subscriber.
 struct FeedSocket {
     state: web::Data<AppState>,
-    payload: Option<web::Payload>,
+    requests: Option<FeedRequests<web::Payload>>,
     _permit: Permit,
     dialect: FeedDialect,
     id: Option<SubscriberId>,
@@ -439,8 +449,8 @@ impl Actor for FeedSocket {
         let interval = self.state.config.ingest.heartbeat_interval;
         ctx.run_interval(interval, |socket, ctx| socket.heartbeat(ctx));
         ctx.run_interval(WINDOWS_INTERVAL, |socket, ctx| socket.close_windows(ctx));
-        if let Some(payload) = self.payload.take() {
-            ctx.add_stream(FeedRequests::new(payload));
+        if let Some(requests) = self.requests.take() {
+            ctx.add_stream(requests);
         }
     }
 }

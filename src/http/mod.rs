@@ -11,6 +11,7 @@ mod connections;
 mod error;
 mod exposition;
 mod extractors;
+mod feed_deflate;
 mod feed_dialect;
 mod feed_history;
 mod feed_requests;

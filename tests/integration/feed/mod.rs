@@ -1,6 +1,7 @@
 //! The live feed, from outside: real sockets, a real database.
 
 mod aggregates;
+mod compression;
 mod crowd;
 mod nodes;
 mod other_servers;
