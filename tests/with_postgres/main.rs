@@ -1,7 +1,9 @@
 //! Runs a command with a PostgreSQL of its own, named to it by
 //! `TEST_DATABASE_URL`, and with a browser that starts when it is first asked
 //! for at `TEST_BROWSER_ADDRESS`. Ends with the exit code of the command. The
-//! cluster lives in a temporary directory and is never forced to disk.
+//! cluster lives in a temporary directory and is never forced to disk; temporary
+//! directories are in memory where there is enough: each test has a database of
+//! its own, of hundreds of files.
 //!
 //! Tests that this machine does not allow write a line to `TEST_SKIPPED_FILE`; they are
 //! counted at the end.
@@ -14,10 +16,18 @@
 
 mod browser;
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use browser::BrowserOffer;
+use nix::sys::statvfs::statvfs;
 use tetcore_analytics::postgres::{EmbeddedOptions, EmbeddedPostgres};
+
+/// A file system in memory.
+const MEMORY_DIR: &str = "/dev/shm";
+
+/// What must be free there: several times what the tests hold at once, bytes.
+const MEMORY_MIN: u64 = 6 << 30;
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
@@ -25,7 +35,8 @@ fn main() -> ExitCode {
         eprintln!("usage: with_postgres COMMAND [ARGUMENT ...]");
         return ExitCode::FAILURE;
     };
-    let dir = tempfile::tempdir().expect("a temporary directory");
+    let temporary = temporary_dir();
+    let dir = tempfile::tempdir_in(&temporary).expect("a temporary directory");
     let options = EmbeddedOptions {
         data_dir: dir.path().to_owned(),
         bin_dir: std::env::var_os("PG_BIN_DIR").map(Into::into),
@@ -45,6 +56,7 @@ fn main() -> ExitCode {
         .env("TEST_DATABASE_URL", postgres.tcp_url())
         .env("TEST_BROWSER_ADDRESS", browser.address())
         .env("TEST_SKIPPED_FILE", skipped.path())
+        .env("TMPDIR", temporary)
         .status();
     browser.end();
     postgres.stop();
@@ -60,6 +72,20 @@ fn main() -> ExitCode {
             eprintln!("the command could not be run: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Where temporary directories are made: in memory, if there is enough and nothing else
+/// was asked for.
+fn temporary_dir() -> PathBuf {
+    let free = statvfs(MEMORY_DIR).map(|fs| fs.blocks_available() * fs.fragment_size());
+    let has_room = free.is_ok_and(|free| free >= MEMORY_MIN);
+    match has_room
+        && std::env::var_os("TMPDIR").is_none()
+        && tempfile::tempdir_in(MEMORY_DIR).is_ok()
+    {
+        true => MEMORY_DIR.into(),
+        false => std::env::temp_dir(),
     }
 }
 
