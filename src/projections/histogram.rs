@@ -26,13 +26,16 @@ pub struct Histogram(BTreeMap<i16, i64>);
 impl Histogram {
     /// From the buckets that are not empty and their counts.
     pub fn new(buckets: &[i16], counts: &[i64]) -> Self {
-        Self(
-            buckets
-                .iter()
-                .copied()
-                .zip(counts.iter().copied())
-                .collect(),
-        )
+        let mut histogram = Self::default();
+        histogram.add_columns(buckets, counts);
+        histogram
+    }
+
+    /// Adds buckets and their counts.
+    pub fn add_columns(&mut self, buckets: &[i16], counts: &[i64]) {
+        for (bucket, count) in buckets.iter().zip(counts) {
+            *self.0.entry(*bucket).or_default() += count;
+        }
     }
 
     /// Adds a time, nanoseconds.

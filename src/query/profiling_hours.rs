@@ -1,7 +1,10 @@
 //! Spans of ranges with whole hours: these are in the projection `span_hours`, so that
 //! a month of a busy node costs what an hour does.
 
+use std::collections::{BTreeMap, HashMap};
+
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use diesel::pg::PgRowByRowLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Double, Nullable, SmallInt, Text, Timestamptz};
 
@@ -27,24 +30,40 @@ pub(super) struct Asked<'a> {
 }
 
 /// The spans of one target and name in a bucket; times in nanoseconds.
-#[derive(Debug, QueryableByName)]
+#[derive(Debug)]
 pub(super) struct Sum {
-    #[diesel(sql_type = Timestamptz)]
     pub(super) created_at: DateTime<Utc>,
-    #[diesel(sql_type = Nullable<Text>)]
     pub(super) target: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
     pub(super) name: Option<String>,
-    #[diesel(sql_type = BigInt)]
     pub(super) count: i64,
-    #[diesel(sql_type = Double)]
     pub(super) total: f64,
-    #[diesel(sql_type = Double)]
     pub(super) mean: f64,
-    #[diesel(sql_type = Double)]
     pub(super) min: f64,
-    #[diesel(sql_type = Double)]
     pub(super) max: f64,
+    histogram: Histogram,
+}
+
+/// A sum, or without `created_at` a part of the histogram of one.
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = BigInt)]
+    place: i64,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    created_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Text>)]
+    target: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    name: Option<String>,
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+    #[diesel(sql_type = Double)]
+    total: f64,
+    #[diesel(sql_type = Double)]
+    mean: f64,
+    #[diesel(sql_type = Double)]
+    min: f64,
+    #[diesel(sql_type = Double)]
+    max: f64,
     #[diesel(sql_type = Array<SmallInt>)]
     buckets: Vec<i16>,
     #[diesel(sql_type = Array<BigInt>)]
@@ -54,8 +73,7 @@ pub(super) struct Sum {
 impl Sum {
     /// A quantile (0 to 1), at most [`projections::RELATIVE_ERROR`] off.
     pub(super) fn quantile(&self, quantile: f64) -> f64 {
-        let histogram = Histogram::new(&self.buckets, &self.counts);
-        histogram.quantile(quantile, self.min, self.max)
+        self.histogram.quantile(quantile, self.min, self.max)
     }
 }
 
@@ -80,16 +98,46 @@ pub(super) fn fetch(conn: &mut PgConnection, asked: &Asked<'_>) -> QueryResult<O
         asked.sessions,
         include_str!("profiling_hours.sql"),
     );
-    let sums = statement
+    let statement = statement
         .bind::<Nullable<BigInt>, _>(asked.interval_s)
         .bind::<Nullable<Text>, _>(asked.peer_id)
         .bind::<Nullable<Text>, _>(asked.target)
         .bind::<Nullable<Text>, _>(asked.name)
         .bind::<Bool, _>(asked.needs_quantiles)
         .bind::<Bool, _>(asked.is_ranking)
-        .bind::<BigInt, _>(asked.rows_max)
-        .load(conn)?;
-    Ok(Some(sums))
+        .bind::<BigInt, _>(asked.rows_max);
+    // One row at a time: there are many histograms, and few sums.
+    add_up(statement.load_iter::<Row, PgRowByRowLoadingMode>(conn)?).map(Some)
+}
+
+/// The sums with their histograms, in the order of their places.
+fn add_up(rows: impl Iterator<Item = QueryResult<Row>>) -> QueryResult<Vec<Sum>> {
+    let mut sums = BTreeMap::new();
+    let mut histograms: HashMap<i64, Histogram> = HashMap::new();
+    for row in rows {
+        let row = row?;
+        let Some(created_at) = row.created_at else {
+            let histogram = histograms.entry(row.place).or_default();
+            histogram.add_columns(&row.buckets, &row.counts);
+            continue;
+        };
+        let sum = Sum {
+            created_at,
+            target: row.target,
+            name: row.name,
+            count: row.count,
+            total: row.total,
+            mean: row.mean,
+            min: row.min,
+            max: row.max,
+            histogram: Histogram::default(),
+        };
+        sums.insert(row.place, sum);
+    }
+    for (place, sum) in &mut sums {
+        sum.histogram = histograms.remove(place).unwrap_or_default();
+    }
+    Ok(sums.into_values().collect())
 }
 
 /// The whole hours of a span that the projection has.

@@ -8,7 +8,9 @@
 -- Index: span_hours_pkey with a peer id, else span_hours_hour_idx.
 -- Cost: one row of span_hours for each hour, node, target and name, and the spans of
 --   less than two hours.
--- Order: the costliest first, or the oldest bucket; target and name are unique in one.
+-- Order: none. Rows with created_at are sums; their places are in order, the costliest
+--   first, or the oldest bucket; target and name are unique in one. Rows without it are parts
+--   of the histogram of their place: adding them up is slow in SQL.
 -- The hours are read twice, which costs less than to keep their histograms for the second time.
 hours AS NOT MATERIALIZED (
     SELECT CASE WHEN $7 IS NULL THEN 'epoch' ELSE date_bin(make_interval(secs => $7), hour, 'epoch') END AS bucket_at,
@@ -40,24 +42,21 @@ hours AS NOT MATERIALIZED (
     GROUP BY bucket_at, target, name
     ORDER BY place
     LIMIT $13
-), cells AS MATERIALIZED (
-    SELECT place, bucket, sum(n)::bigint AS n
-    FROM (
-        SELECT place, unnest(buckets) AS bucket, unnest(counts) AS n
-        -- An inner join is taken for one of few rows, which would be sorted instead of hashed.
-        FROM hours LEFT JOIN totals USING (bucket_at, target, name)
-        UNION ALL
-        SELECT place, bucket, 1 FROM spans JOIN totals USING (bucket_at, target, name)
-    ) AS parts
+)
+SELECT place, bucket_at AS created_at, nullif(target, '') AS target, nullif(name, '') AS name, count,
+       total::float8 AS total, (total / count)::float8 AS mean, min::float8 AS min, max::float8 AS max,
+       '{}'::smallint[] AS buckets, '{}'::bigint[] AS counts
+FROM totals
+UNION ALL
+SELECT place, NULL, NULL, NULL, 0, 0, 0, 0, 0, hours.buckets, hours.counts
+FROM hours JOIN totals USING (bucket_at, target, name)
+WHERE $11
+UNION ALL
+SELECT place, NULL, NULL, NULL, 0, 0, 0, 0, 0, array_agg(bucket), array_agg(n)
+FROM (
+    SELECT place, bucket, count(*) AS n
+    FROM spans JOIN totals USING (bucket_at, target, name)
     WHERE $11
     GROUP BY place, bucket
-), histograms AS (
-    SELECT place, array_agg(bucket ORDER BY bucket) AS buckets, array_agg(n ORDER BY bucket) AS counts
-    FROM cells
-    GROUP BY place
-)
-SELECT bucket_at AS created_at, nullif(target, '') AS target, nullif(name, '') AS name, count,
-       total::float8 AS total, (total / count)::float8 AS mean, min::float8 AS min, max::float8 AS max,
-       coalesce(buckets, '{}') AS buckets, coalesce(counts, '{}') AS counts
-FROM totals LEFT JOIN histograms USING (place)
-ORDER BY place
+) AS cells
+GROUP BY place
