@@ -16,10 +16,14 @@ const NODES: [usize; 2] = [1_000, 10_000];
 /// Until connections have come to rest.
 const PAUSE: Duration = Duration::from_secs(15);
 const THREAD: &str = "projections";
+/// Those of nodes and their spans, without those of chains.
+const OF_NODES: &str = "'projection:nodes', 'projection:node_hours', 'projection:span_hours'";
 
 const LEGEND: &str = "Nodes say 10,000 messages a second together. Processor time is that of the thread `projections` \
-    of the server and of the process of its connection to PostgreSQL, in microseconds per message.";
-const COLUMNS: [&str; 7] = [
+    of the server and of the process of its connection to PostgreSQL, in microseconds per message. Those of nodes are \
+    `nodes`, `node_hours` and `span_hours`; another holder has the leases of the others then.";
+const COLUMNS: [&str; 8] = [
+    "projections",
     "nodes",
     "messages",
     "server µs",
@@ -32,7 +36,10 @@ const COLUMNS: [&str; 7] = [
 /// Runs the scenario.
 pub(crate) fn run(options: Options, report: &mut Report) -> Outcome<()> {
     let mut section = None;
-    for nodes in NODES {
+    for (nodes, is_all) in NODES
+        .iter()
+        .flat_map(|nodes| [(*nodes, false), (*nodes, true)])
+    {
         let server = Server::start(&[])?;
         let section = section.get_or_insert(Section::new(
             "Projections",
@@ -42,6 +49,12 @@ pub(crate) fn run(options: Options, report: &mut Report) -> Outcome<()> {
         ));
         let mut fleet = Fleet::connect(server.address, nodes, options.format, Writes::Whole)?;
         server.wait_until_stored(fleet.sent())?;
+        if !is_all {
+            server.database.run(&format!(
+                "UPDATE leases SET holder = 'bench', token = token + 1, expires_at = now() + interval '1 hour' \
+                 WHERE name LIKE 'projection:%' AND name NOT IN ({OF_NODES})"
+            ))?;
+        }
         thread::sleep(PAUSE);
         let connection: u32 = server.database.value(
             "SELECT pid FROM pg_stat_activity WHERE application_name = 'tetcore-analytics projections'",
@@ -63,6 +76,7 @@ pub(crate) fn run(options: Options, report: &mut Report) -> Outcome<()> {
         let fate = Fate::of(&server, fleet.sent())?;
         report.count(fate.lost, fate.doubled);
         section.row([
+            if is_all { "all" } else { "of nodes" }.to_owned(),
             grouped(nodes as f64),
             grouped(messages as f64),
             format!("{own:.2}"),
