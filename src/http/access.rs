@@ -315,6 +315,7 @@ mod tests {
             (basic(READ), 200, 401),
             // Browsers send it by themselves, also for other sites.
             (basic(API), 200, 401),
+            (basic(READ).replace("Basic", "Digest"), 401, 401),
             (bearer("wrong-token-0123456789"), 401, 401),
             (bearer(""), 401, 401),
             ("Basic ###".to_owned(), 401, 401),
@@ -360,6 +361,17 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_token_in_both_lists_reads_as_a_password_too() {
+        let access = access(&[("API_TOKENS", API), ("READ_TOKENS", API)]);
+        let password = format!("Basic {}", BASE64.encode(format!("anyone:{API}")));
+        let values = [("authorization", password.as_str())];
+        assert_eq!(
+            status(&access, Method::GET, "/nodes", "192.0.2.1", &values),
+            200
+        );
     }
 
     #[test]

@@ -191,6 +191,7 @@ mod tests {
         }
         let (groups, reservation) = queue.take();
         assert_eq!((groups.len(), reservation.rows), (3, 150));
+        assert_eq!(queue.total, rows(100));
         let (groups, reservation) = queue.take();
         assert_eq!((groups.len(), reservation.rows), (2, 100));
         assert!(queue.is_empty());
@@ -211,14 +212,31 @@ mod tests {
         assert_eq!(queue.take().1.rows, 128);
         let large = Reservation {
             rows: 1,
-            bytes: 50_000,
+            bytes: 65_536,
             is_priority: false,
         };
         let mut queue = Queue::new(&config, 4);
         for _ in 0..10 {
             queue.push(group(start), large);
         }
-        assert_eq!(queue.take().1.rows, 2);
+        assert_eq!(queue.take().1.rows, 2, "as much as there may be");
+    }
+
+    #[test]
+    fn it_is_long_above_a_quarter_of_the_memory_budget() {
+        let mut config = Config::from_lookup(&|_| None).unwrap().ingest;
+        config.queue_rows_max = 400;
+        config.queue_bytes_max = 4_000;
+        for (rows, bytes, is_long) in [(100, 1_000, false), (101, 0, true), (0, 1_001, true)] {
+            let mut queue = Queue::new(&config, 2);
+            let reservation = Reservation {
+                rows,
+                bytes,
+                is_priority: false,
+            };
+            queue.push(group(Instant::now()), reservation);
+            assert_eq!(queue.is_long(), is_long, "{rows} rows, {bytes} bytes");
+        }
     }
 
     proptest! {

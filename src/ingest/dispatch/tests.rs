@@ -124,6 +124,19 @@ fn an_outage_sends_batches_to_disk_and_is_probed_with_growing_backoff() {
 }
 
 #[test]
+fn an_outage_has_one_probe_at_a_time() {
+    let now = Instant::now();
+    let mut dispatch = dispatch(0);
+    push_batch(&mut dispatch, now);
+    let (first, _) = written(dispatch.next_step(now));
+    dispatch.not_stored(first, now);
+    let later = now + RETRY_FIRST;
+    written(dispatch.next_step(later));
+    push_batch(&mut dispatch, later);
+    spilled(dispatch.next_step(later));
+}
+
+#[test]
 fn a_batch_that_always_fails_is_not_the_only_probe() {
     let now = Instant::now();
     let mut dispatch = dispatch(1);
@@ -170,6 +183,18 @@ fn batches_that_fail_while_others_are_stored_are_tried_one_by_one() {
 }
 
 #[test]
+fn a_success_before_a_batch_was_sent_says_nothing_of_its_failure() {
+    let now = Instant::now();
+    let mut dispatch = dispatch(1);
+    push_batch(&mut dispatch, now);
+    reads_spool(dispatch.next_step(now));
+    let (id, _) = written(dispatch.next_step(now));
+    dispatch.stored(id, now);
+    let id = spool_read(&mut dispatch, &[1], now);
+    assert_eq!(dispatch.not_stored(id, now), Some(Failure::Outage));
+}
+
+#[test]
 fn the_spool_alternates_with_new_messages() {
     let now = Instant::now();
     let mut dispatch = dispatch(5);
@@ -182,9 +207,13 @@ fn the_spool_alternates_with_new_messages() {
     let id = spool_read(&mut dispatch, &[1], now);
     dispatch.stored(id, now);
     // While it is being deleted, no other is read.
-    written(dispatch.next_step(now));
+    let (id, _) = written(dispatch.next_step(now));
     dispatch.deleted(4);
     assert!(dispatch.next_step(now).is_none());
+    // Then it comes before what is in memory.
+    push_batch(&mut dispatch, now);
+    dispatch.stored(id, now);
+    reads_spool(dispatch.next_step(now));
 }
 
 #[test]
@@ -206,8 +235,13 @@ fn more_is_read_from_the_spool_with_each_success_and_one_after_a_failure() {
 
 #[test]
 fn a_database_that_does_not_answer_sends_batches_to_disk() {
-    let now = Instant::now();
+    let start = Instant::now();
     let mut dispatch = dispatch(0);
+    push_batch(&mut dispatch, start);
+    let (stored, _) = written(dispatch.next_step(start));
+    dispatch.stored(stored, start);
+    let now = start + STALLED_AFTER * 2;
+    assert!(!dispatch.is_stalled(now), "nothing waits");
     for _ in 0..2 {
         push_batch(&mut dispatch, now);
         written(dispatch.next_step(now));
@@ -329,6 +363,9 @@ fn a_probe_of_an_outage_has_a_deadline_too() {
     assert!(dispatch.next_step(later).is_none());
     assert_eq!(dispatch.overdue(now + WRITE_TIMEOUT), Some(hung));
     dispatch.not_stored(hung, now + WRITE_TIMEOUT);
+    // Its failure says nothing of the probe.
+    let end = Some(later + WRITE_TIMEOUT);
+    assert_eq!(dispatch.wake_at(now + WRITE_TIMEOUT), end);
     assert_eq!(dispatch.overdue(later + WRITE_TIMEOUT), Some(probe));
 }
 
@@ -341,6 +378,7 @@ fn a_full_disk_is_tried_again_later() {
     let batch = spilled(dispatch.next_step(now));
     assert!(dispatch.not_spilled(batch, ROW, now));
     assert!(dispatch.next_step(now).is_none());
+    assert_eq!(dispatch.wake_at(now), Some(now + SPOOL_RETRY));
     let batch = spilled(dispatch.next_step(now + SPOOL_RETRY));
     assert!(!dispatch.not_spilled(batch, ROW, now + SPOOL_RETRY));
     spilled(dispatch.next_step(now + SPOOL_RETRY * 2));

@@ -208,3 +208,26 @@ fn a_section_of_an_unknown_kind_is_an_error() {
     let error = record::decode(&file, &kinds).unwrap_err();
     assert_eq!(error, RecordError::Section(77));
 }
+
+#[test]
+fn open_sessions_end_with_the_run_that_left_their_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    let kinds = kinds();
+    let open = || {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        Spool::open(dir.path(), u64::MAX, kinds.clone(), metrics).unwrap()
+    };
+    let open_sessions = |spool: &mut Spool| {
+        let batch = spool.load(1, &[]).unwrap().remove(0).batch;
+        let sessions = batch.groups.iter().flat_map(|group| &group.sessions);
+        let is_open = |session: &&SessionRow| session.disconnected_at.is_none();
+        sessions.filter(is_open).count()
+    };
+    let mut spool = open();
+    spool
+        .push(&golden_batch(&kinds, NodeTime::Unknown))
+        .unwrap();
+    assert_eq!(open_sessions(&mut spool), 2);
+    drop(spool);
+    assert_eq!(open_sessions(&mut open()), 0);
+}

@@ -14,6 +14,11 @@ fn kinds(metrics: &Arc<Metrics>) -> Arc<Kinds> {
 }
 
 fn batch(kinds: &Kinds, ids: std::ops::Range<i64>) -> Batch {
+    batch_of(kinds, ids, b"{\"a\":1}")
+}
+
+/// Rows with these fields.
+fn batch_of(kinds: &Kinds, ids: std::ops::Range<i64>, fields: &[u8]) -> Batch {
     let mut rows = RowBuffer::default();
     for _ in ids.clone() {
         let row = NewRow {
@@ -23,7 +28,7 @@ fn batch(kinds: &Kinds, ids: std::ops::Range<i64>) -> Batch {
             node_time: NodeTime::Delta(5),
             target: Some("t"),
         };
-        rows.push(&row, |out| out.extend_from_slice(b"{\"a\":1}"));
+        rows.push(&row, |out| out.extend_from_slice(fields));
     }
     let mut ids = ids.map(MessageId);
     rows.number(|| ids.next().unwrap());
@@ -61,6 +66,7 @@ fn batches_come_back_in_order_also_in_the_next_run() {
     let kinds = spool.kinds.clone();
     let first = batch(&kinds, 1..4);
     spool.push(&first).unwrap();
+    assert!(!spool.is_empty());
     spool.push(&batch(&kinds, 4..6)).unwrap();
     let loaded = oldest(&mut spool).unwrap();
     assert_eq!(
@@ -70,9 +76,12 @@ fn batches_come_back_in_order_also_in_the_next_run() {
     assert!(loaded.batch.groups[0].audit);
     assert_eq!(loaded.batch.groups[0].rows.pending().len(), 3);
     drop(spool);
+    let unfinished = dir.path().join("0000000000000003.part");
+    fs::write(&unfinished, "half").unwrap();
 
     let metrics = Arc::new(Metrics::new().unwrap());
     let mut spool = open(dir.path(), &metrics);
+    assert!(!unfinished.exists());
     assert_eq!(metrics.messages_received.get(), 5);
     assert_eq!(
         (metrics.pending.get(), metrics.spool_messages.get()),
@@ -86,13 +95,48 @@ fn batches_come_back_in_order_also_in_the_next_run() {
 }
 
 #[test]
+fn batches_are_taken_together_up_to_a_number_of_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let mut spool = Spool::open(dir.path(), u64::MAX, kinds(&metrics), metrics).unwrap();
+    let kinds = spool.kinds.clone();
+    let fields = format!("{{\"a\":\"{}\"}}", "x".repeat(1_500_000));
+    for id in 1..4 {
+        let batch = batch_of(&kinds, id..id + 1, fields.as_bytes());
+        spool.push(&batch).unwrap();
+    }
+    assert_eq!(spool.load(9, &[]).unwrap().len(), 2);
+}
+
+#[test]
+fn there_is_room_up_to_the_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let kinds = kinds(&metrics);
+    let batch = batch(&kinds, 1..4);
+    let bytes = u64::try_from(record::encode(&batch, &kinds).len()).unwrap() + FILE_OVERHEAD;
+    let open = |bytes_max: u64| {
+        let dir = dir.path().join(bytes_max.to_string());
+        Spool::open(&dir, bytes_max, kinds.clone(), metrics.clone()).unwrap()
+    };
+    let mut spool = open(bytes);
+    assert!(spool.has_room());
+    spool.push(&batch).unwrap();
+    assert!(!spool.has_room());
+    let mut spool = open(bytes - 1);
+    assert!(matches!(spool.push(&batch), Err(SpoolError::Full)));
+    assert!(spool.is_empty() && spool.has_room());
+}
+
+#[test]
 fn batches_are_taken_together_as_far_as_one_transaction_holds_them() {
     let dir = tempfile::tempdir().unwrap();
     let metrics = Arc::new(Metrics::new().unwrap());
     let mut spool = Spool::open(dir.path(), u64::MAX, kinds(&metrics), metrics.clone()).unwrap();
     let kinds = spool.kinds.clone();
     let mut next = 1;
-    for rows in [100, 200, 16_000, 20_000, 1] {
+    // The first three are as many rows as there may be.
+    for rows in [100, 200, 16_084, 20_000, 1] {
         spool.push(&batch(&kinds, next..next + rows)).unwrap();
         next += rows;
     }
@@ -101,8 +145,8 @@ fn batches_are_taken_together_as_far_as_one_transaction_holds_them() {
         taken.iter().map(|taken| taken.batch.rows()).collect()
     };
     assert_eq!(take(2, &[]), [100, 200]);
-    assert_eq!(take(9, &[]), [100, 200, 16_000]);
-    assert_eq!(take(9, &[SpoolNumber(2)]), [100, 16_000]);
+    assert_eq!(take(9, &[]), [100, 200, 16_084]);
+    assert_eq!(take(9, &[SpoolNumber(2)]), [100, 16_084]);
     let first_three = [1, 2, 3].map(SpoolNumber);
     assert_eq!(take(9, &first_three), [20_000], "one is always taken");
     let first_four = [1, 2, 3, 4].map(SpoolNumber);
@@ -257,6 +301,9 @@ proptest! {
                 }
             }
             prop_assert_eq!(spool.len(), model.len());
+            let files = spool.files.values();
+            let sums = files.fold((0, 0), |(bytes, rows), file| (bytes + file.bytes, rows + u64::from(file.rows)));
+            prop_assert_eq!((spool.bytes, spool.rows), sums);
             prop_assert_eq!(metrics.spool_torn.get(), torn);
         }
         prop_assert!(spool.is_empty());
