@@ -16,6 +16,7 @@ pub struct ServerState {
     spooled_batches: AtomicUsize,
     spool_takes: AtomicBool,
     delayed_at: Mutex<Option<Instant>>,
+    database_answered_at: Mutex<Option<Instant>>,
 }
 
 /// A number of permits; each is given back when it is dropped.
@@ -40,6 +41,7 @@ impl ServerState {
             spooled_batches: AtomicUsize::new(0),
             spool_takes: AtomicBool::new(false),
             delayed_at: Mutex::default(),
+            database_answered_at: Mutex::default(),
         }
     }
 
@@ -69,6 +71,19 @@ impl ServerState {
         let delayed_at = self.delayed_at.lock();
         let delayed_at = delayed_at.unwrap_or_else(PoisonError::into_inner);
         Some(delayed_at.as_ref()?.elapsed())
+    }
+
+    /// The database has answered, now: it does so each second.
+    pub fn set_database_answered(&self, now: Instant) {
+        let answered_at = self.database_answered_at.lock();
+        *answered_at.unwrap_or_else(PoisonError::into_inner) = Some(now);
+    }
+
+    /// How long ago the database answered last; none if it never did.
+    pub fn database_answered_ago(&self) -> Option<Duration> {
+        let answered_at = self.database_answered_at.lock();
+        let answered_at = answered_at.unwrap_or_else(PoisonError::into_inner);
+        Some(answered_at.as_ref()?.elapsed())
     }
 
     /// Whether messages wait in the spool that belong into the database.

@@ -51,13 +51,14 @@ pub(super) struct Evaluation {
 }
 
 impl Evaluation {
-    /// Compares what is found with what is open.
+    /// Compares what is found with what is open. While `is_outage`, what is read off the nodes
+    /// that are online stays as it is: they come back one after the other.
     pub(super) fn judge(
         &mut self,
         findings: Vec<Finding>,
         open: &HashMap<Key, Open>,
         overrides: &RuleOverrides,
-        now: DateTime<Utc>,
+        (now, is_outage): (DateTime<Utc>, bool),
     ) -> Changes {
         let mut changes = Changes::default();
         let mut found = HashSet::new();
@@ -82,7 +83,8 @@ impl Evaluation {
             // Kept times outlive this process, so a restart makes no alert late.
             let held_since = finding.held_since.unwrap_or(since);
             let hold = TimeDelta::from_std(own.hold.unwrap_or(rule.hold)).unwrap_or(TimeDelta::MAX);
-            if found.insert(key) && now - held_since >= hold {
+            let is_held_back = is_outage && rule.is_of_online;
+            if found.insert(key) && now - held_since >= hold && !is_held_back {
                 let severity = own.severity.unwrap_or(rule.severity);
                 let severity = match finding.authority && rule.name.starts_with("node_") {
                     true => severity.next(),
@@ -97,7 +99,8 @@ impl Evaluation {
         }
         self.held_since.retain(|key, _| found.contains(key));
         for (key, alert) in open {
-            if found.contains(key) {
+            let is_of_online = || super::rule::find(&key.0).is_some_and(|rule| rule.is_of_online);
+            if found.contains(key) || is_outage && is_of_online() {
                 continue;
             }
             let is_calm = alert.absent_since.is_some_and(|since| now - since >= CALM);
@@ -145,7 +148,7 @@ mod tests {
         let (none, rules) = (HashMap::new(), RuleOverrides::default());
         let mut fires = |second| {
             let found = vec![finding("node_lagging")];
-            let changes = evaluation.judge(found, &none, &rules, at(second));
+            let changes = evaluation.judge(found, &none, &rules, (at(second), false));
             changes
                 .fire
                 .first()
@@ -154,8 +157,13 @@ mod tests {
         assert_eq!((fires(0), fires(59)), (None, None));
         assert_eq!(fires(60), Some((at(0), Severity::Warning)));
         // It was away in between: the time begins anew.
-        evaluation.judge(Vec::new(), &none, &rules, at(61));
-        let changes = evaluation.judge(vec![finding("node_lagging")], &none, &rules, at(62));
+        evaluation.judge(Vec::new(), &none, &rules, (at(61), false));
+        let changes = evaluation.judge(
+            vec![finding("node_lagging")],
+            &none,
+            &rules,
+            (at(62), false),
+        );
         assert_eq!(changes, Changes::default());
     }
 
@@ -166,7 +174,7 @@ mod tests {
         found.since = Some(at(-70));
         found.held_since = Some(at(-60));
         found.authority = true;
-        let changes = Evaluation::default().judge(vec![found], &none, &rules, at(0));
+        let changes = Evaluation::default().judge(vec![found], &none, &rules, (at(0), false));
         let fire = changes.fire.first().unwrap();
         assert_eq!(
             (fire.began_at, fire.severity),
@@ -181,11 +189,13 @@ mod tests {
         let known = open("node_missing", 0, None);
         let found = vec![finding("node_missing"), finding("node_missing")];
         assert_eq!(
-            evaluation.judge(found, &known, &rules, at(0)),
+            evaluation.judge(found, &known, &rules, (at(0), false)),
             Changes::default()
         );
         assert_eq!(
-            evaluation.judge(Vec::new(), &known, &rules, at(1)).resolve,
+            evaluation
+                .judge(Vec::new(), &known, &rules, (at(1), false))
+                .resolve,
             [7]
         );
     }
@@ -199,13 +209,38 @@ mod tests {
                 found,
                 &open("node_missing", 2, absent_since),
                 &rules,
-                at(second),
+                (at(second), false),
             )
         };
         assert_eq!(judge(false, None, 0).absent, [7]);
         assert_eq!(judge(false, Some(0), 599), Changes::default());
         assert_eq!(judge(true, Some(0), 599).back, [7]);
         assert_eq!(judge(false, Some(0), 600).resolve, [7]);
+    }
+
+    #[test]
+    fn while_nodes_come_back_what_is_read_off_them_stays_as_it_is() {
+        let rules = RuleOverrides::default();
+        let judge = |rule: &str, found: bool, known: bool, is_outage| {
+            let mut found_now = finding(rule);
+            found_now.held_since = Some(at(-10_000));
+            let found = found.then_some(found_now).into_iter().collect();
+            let known = match known {
+                true => open(rule, 0, None),
+                false => HashMap::new(),
+            };
+            let changes = Evaluation::default().judge(found, &known, &rules, (at(0), is_outage));
+            (changes.fire.len(), changes.resolve.len())
+        };
+        for rule in ["chain_stalled", "version_below_minimum"] {
+            assert_eq!(judge(rule, true, false, true), (0, 0), "{rule}");
+            assert_eq!(judge(rule, false, true, true), (0, 0), "{rule}");
+            assert_eq!(judge(rule, true, false, false), (1, 0), "{rule}");
+            assert_eq!(judge(rule, false, true, false), (0, 1), "{rule}");
+        }
+        // Its state is judged with the outage in mind.
+        assert_eq!(judge("node_missing", true, false, true), (1, 0));
+        assert_eq!(judge("node_missing", false, true, true), (0, 1));
     }
 
     #[test]
@@ -216,7 +251,7 @@ mod tests {
         let mut evaluation = Evaluation::default();
         let mut judge = |second| {
             let found = vec![finding("node_missing"), finding("node_late")];
-            let changes = evaluation.judge(found, &HashMap::new(), &rules, at(second));
+            let changes = evaluation.judge(found, &HashMap::new(), &rules, (at(second), false));
             changes
                 .fire
                 .into_iter()

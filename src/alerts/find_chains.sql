@@ -1,10 +1,10 @@
 -- Does: finds what is wrong with chains, projections, and the machines of authorities.
 -- Params: $1 blocks that finality may be behind, $2 rows.
--- Index: nodes_online_idx, peer_connections_pkey; chain_status and projections are small.
+-- Index: nodes_online_idx, peer_connections_pkey; chain_status, projections and status_outages are small.
 -- Cost: the nodes that are online.
 -- Order: none.
 WITH online AS (
-    SELECT n.peer_id, n.genesis_hash, n.name, n.chain, n.session_id, n.best_height, n.best_at, n.finalized_height,
+    SELECT n.peer_id, n.genesis_hash, n.name, n.chain, n.session_id, n.best_height, n.best_at, n.finalized_height, n.server_id,
            CASE WHEN n.genesis_hash = '' THEN coalesce(n.chain, '') ELSE '' END AS key
     FROM nodes n WHERE n.online
 ), chains AS (
@@ -19,16 +19,20 @@ WITH online AS (
            chain_height(c.finalized) AS finalized
     FROM chains c
 ), moved AS (
-    SELECT f.*, (SELECT min(o.best_at) FROM online o WHERE o.genesis_hash = f.genesis_hash AND o.key = f.key AND o.best_height >= f.best) AS moved_at
+    SELECT f.*, (SELECT min(o.best_at) FROM online o WHERE o.genesis_hash = f.genesis_hash AND o.key = f.key AND o.best_height >= f.best) AS moved_at,
+           -- What nobody could see stood still for nobody: the end of the last outage of our own.
+           (SELECT max(coalesce(u.ended_at, now())) FROM status_outages u
+            WHERE (u.ended_at IS NULL OR u.ended_at > now() - interval '1 day')
+              AND (u.server_id = '' OR u.server_id IN (SELECT o.server_id FROM online o WHERE o.genesis_hash = f.genesis_hash AND o.key = f.key))) AS seen_from
     FROM fair f
 )
 SELECT f.rule, m.genesis_hash || '/' || m.key AS key, 'chain' AS subject, NULL AS peer_id, nullif(m.genesis_hash, '') AS genesis_hash,
-       NULL AS name, m.chain, NULL AS server_id, false AS authority, f.summary, f.since, f.since AS held_since
+       NULL AS name, m.chain, NULL AS server_id, false AS authority, f.summary, f.since, greatest(f.since, m.seen_from) AS held_since
 FROM moved m
 CROSS JOIN LATERAL (
     SELECT 'chain_stalled', 'has had no new block than ' || m.best, m.moved_at
     -- One that has stood for a day is not in use.
-    WHERE m.moved_at < now() - interval '30 seconds' AND m.moved_at > now() - interval '1 day'
+    WHERE greatest(m.moved_at, m.seen_from) < now() - interval '30 seconds' AND m.moved_at > now() - interval '1 day'
     UNION ALL
     SELECT 'chain_finality_lag', 'has finalized block ' || m.finalized || ', ' || (m.best - m.finalized) || ' behind the best', NULL
     WHERE m.best - m.finalized > $1

@@ -39,7 +39,9 @@ CROSS JOIN LATERAL (
     WHERE n.authority AND n.state IN ('missing', 'offline') AND $1 > 0 AND u.down_s >= $1
 ) f (rule, summary)
 UNION ALL
-SELECT f.rule, s.id, 'server', NULL, NULL, coalesce(s.name, s.id), NULL, s.id, false, f.summary, f.since, f.since
+SELECT f.rule, s.id, 'server', NULL, NULL, coalesce(s.name, s.id), NULL, s.id, false, f.summary, f.since,
+       -- After an outage of the database servers come back within seconds: it counts from when it is seen.
+       NULL
 FROM servers s
 CROSS JOIN LATERAL (
     SELECT 'server_lost', 'sends no heartbeat', s.heartbeat_at

@@ -8,8 +8,8 @@ use diesel::sql_types::{Array, BigInt, Bool, Double, Nullable, Text, Timestamptz
 
 use crate::config::StatusConfig;
 
-/// Nodes of which something is found; more are an event of their chain.
-const NODES_MAX: i64 = 10_000;
+/// Nodes of which something is found; more are counted in `alerts_nodes_left_out`.
+pub(super) const NODES_MAX: i64 = 10_000;
 
 /// A condition that holds.
 #[derive(Debug, Clone, Default, PartialEq, QueryableByName)]

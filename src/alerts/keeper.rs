@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Timestamptz};
+use diesel::sql_types::{BigInt, Bool, Timestamptz};
 
 use super::evaluation::{Changes, Evaluation, Key, Open};
 use super::finding::{self, Finding};
@@ -70,6 +70,12 @@ struct State {
     /// Whether nodes are judged: what is not judged says nothing.
     #[diesel(sql_type = Bool)]
     is_judged: bool,
+    /// Whether an outage of our own goes on, with the time that nodes need to come back.
+    #[diesel(sql_type = Bool)]
+    is_outage: bool,
+    /// Nodes that something is wrong with.
+    #[diesel(sql_type = BigInt)]
+    troubled: i64,
 }
 
 impl Keeper {
@@ -109,6 +115,10 @@ struct Known {
     of_chains: Vec<Finding>,
     chains_at: Option<Instant>,
     partitions_at: Option<Instant>,
+    /// An outage of our own went on in the last round.
+    is_outage: bool,
+    /// Some nodes are left out, and the log says so.
+    has_left_out: bool,
 }
 
 impl Round for Keeping {
@@ -125,6 +135,7 @@ impl Keeping {
         let (metrics, known) = (&self.parts.rounds.metrics.alerts, self.known.take());
         let Some(lease) = self.parts.leases.held(Job::Alerts) else {
             if known.is_some() {
+                metrics.nodes_left_out.set(0);
                 metrics.show(|_| 0);
             }
             return None;
@@ -156,6 +167,8 @@ impl Keeping {
             of_chains: Vec::new(),
             chains_at: None,
             partitions_at: None,
+            is_outage: false,
+            has_left_out: false,
         })
     }
 }
@@ -171,18 +184,24 @@ impl KeeperParts {
             })?;
             known.partitions_at = Some(Instant::now());
         }
-        if is_due(known.chains_at, CHAINS_INTERVAL) {
-            known.of_chains = conn.transaction(|conn| finding::of_chains(conn, &self.status))?;
-            known.chains_at = Some(Instant::now());
-        }
         let (state, mut found, open) = conn.transaction(|conn| {
             let state: State = diesel::sql_query(include_str!("state.sql")).get_result(conn)?;
             let found = finding::of_nodes(conn, &self.status)?;
             QueryResult::Ok((state, found, alerts::open(conn)?))
         })?;
         if !state.is_judged {
+            // What was seen of chains before may be wrong when nodes are judged again.
+            known.chains_at = None;
             return Ok(());
         }
+        // What was seen while nodes came back is no reason to end an alert after it.
+        let outage_ended =
+            std::mem::replace(&mut known.is_outage, state.is_outage) && !state.is_outage;
+        if is_due(known.chains_at, CHAINS_INTERVAL) || outage_ended {
+            known.of_chains = conn.transaction(|conn| finding::of_chains(conn, &self.status))?;
+            known.chains_at = Some(Instant::now());
+        }
+        known.has_left_out = self.show_left_out(state.troubled, known.has_left_out);
         found.extend(known.of_chains.iter().cloned());
         let by_key = open.iter().map(|alert| {
             let known = Open {
@@ -193,9 +212,10 @@ impl KeeperParts {
             ((alert.rule.clone(), alert.key.clone()), known)
         });
         let by_key: HashMap<Key, Open> = by_key.collect();
+        let at = (state.now, state.is_outage);
         let changes = known
             .evaluation
-            .judge(found, &by_key, &self.notify.rules, state.now);
+            .judge(found, &by_key, &self.notify.rules, at);
         self.show(&open);
         let waits = |alert: &AlertRow| !alert.delivered && !alert.silenced && self.is_grave(alert);
         if changes == Changes::default() && !open.iter().any(waits) {
@@ -289,6 +309,20 @@ impl KeeperParts {
             }
         };
         self.targets.iter().map(of).collect()
+    }
+
+    /// Says of how many nodes in trouble no alert is kept; whether there are any. `is_said`: the log
+    /// has it already.
+    fn show_left_out(&self, troubled: i64, is_said: bool) -> bool {
+        let left_out = (troubled - finding::NODES_MAX).max(0);
+        self.rounds.metrics.alerts.nodes_left_out.set(left_out);
+        if left_out > 0 && !is_said {
+            log::warn!(
+                "{troubled} nodes are in trouble: alerts are kept of the {} that have been so for longest, the others are on the page of all nodes",
+                finding::NODES_MAX
+            );
+        }
+        left_out > 0
     }
 
     fn show(&self, open: &[AlertRow]) {

@@ -7,7 +7,7 @@ use super::rule;
 use crate::store::alerts::AlertRow;
 
 /// As a webhook has it: `alert.fired` or `alert.resolved`, with everything that is known.
-pub(super) fn webhook(alert: &AlertRow, now: DateTime<Utc>) -> Value {
+pub fn webhook(alert: &AlertRow, now: DateTime<Utc>) -> Value {
     let rule = rule::find(&alert.rule);
     let kind = match alert.resolved_at {
         Some(_) => "alert.resolved",
@@ -17,7 +17,7 @@ pub(super) fn webhook(alert: &AlertRow, now: DateTime<Utc>) -> Value {
         "type": kind,
         "timestamp": now,
         "data": {
-            "id": alert.id, "rule": alert.rule, "severity": alert.severity, "subject": alert.subject,
+            "id": (alert.id > 0).then_some(alert.id), "rule": alert.rule, "severity": alert.severity, "subject": alert.subject,
             "peer_id": alert.peer_id, "genesis_hash": alert.genesis_hash, "name": alert.name, "chain": alert.chain,
             "server_id": alert.server_id, "summary": title(alert), "flaps": alert.flaps,
             "cause": rule.map(|rule| rule.cause), "action": rule.map(|rule| rule.action),

@@ -15,11 +15,17 @@ pub struct Rule {
     pub hold: Duration,
     /// Whether it is used unless the file of rules says otherwise.
     pub is_on: bool,
+    /// Whether it is read off the nodes that are online: it neither fires nor ends while they
+    /// come back after an outage of our own.
+    pub is_of_online: bool,
     /// What may be behind it.
     pub cause: &'static str,
     /// What to do.
     pub action: &'static str,
 }
+
+/// The rule that a server judges by itself, without a database.
+pub const DATABASE_AWAY: &str = "database_away";
 
 const SILENCE: &str = "The node, its machine or its network is down, or telemetry alone is cut: silent telemetry is no proof of a dead node.";
 
@@ -35,8 +41,16 @@ const fn rule(
         severity,
         hold: Duration::from_secs(hold_s),
         is_on: true,
+        is_of_online: false,
         cause,
         action,
+    }
+}
+
+const fn of_online(rule: Rule) -> Rule {
+    Rule {
+        is_of_online: true,
+        ..rule
     }
 }
 
@@ -101,20 +115,20 @@ pub const RULES: &[Rule] = &[
         "An authority has been silent for a large part of a session: if it really is down, it may be slashed or chilled.",
         "Bring it back before the session ends, or chill it in order.",
     ),
-    rule(
+    of_online(rule(
         "chain_stalled",
         Severity::Critical,
         120,
         "No node reports a new best block: block production has stopped, or all nodes here are cut off from the rest.",
         "Compare with a node elsewhere; look at the authors of the chain.",
-    ),
-    rule(
+    )),
+    of_online(rule(
         "chain_finality_lag",
         Severity::Warning,
         120,
         "Blocks are made and not finalized: too few voters are online, or they do not hear each other.",
         "Count the validators that are missing; look for afg messages of level 4.",
-    ),
+    )),
     rule(
         "telemetry_lost",
         Severity::Warning,
@@ -122,26 +136,33 @@ pub const RULES: &[Rule] = &[
         "Most nodes of a chain fell silent at once: the network between them and this server, a proxy, or the chain itself.",
         "Check the way to this server and its log before any node.",
     ),
-    rule(
+    of_online(rule(
         "version_below_minimum",
         Severity::Warning,
         600,
         "The node runs a version older than MINIMUM_VERSION of its chain.",
         "Update it.",
-    ),
-    rule(
+    )),
+    of_online(rule(
         "hardware_below_reference",
         Severity::Info,
         600,
         "The benchmark at the start of an authority was below nine tenths of the reference machine: a slow or busy machine misses its slots.",
         "Run the benchmark of the node again while nothing else runs there; move it to a faster machine.",
-    ),
+    )),
     rule(
         "server_lost",
         Severity::Critical,
         10,
         "A server of this program sends no heartbeat: it was killed, or cannot reach the database.",
         "Look at its process and its log; its nodes come back to it, or go to another address.",
+    ),
+    rule(
+        DATABASE_AWAY,
+        Severity::Critical,
+        30,
+        "This server cannot reach its database: the database is down, starts anew, or the network between the two is cut.",
+        "Look at the database, then at the way to it. What nodes send is kept in the spool meanwhile, and stored afterwards.",
     ),
     rule(
         "messages_lost",

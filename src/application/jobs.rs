@@ -10,6 +10,7 @@ use super::database::Database;
 use super::disk;
 use super::heartbeats;
 use super::losses;
+use super::outage::{self, OutageParts};
 use crate::alerts::{self, Keeper, KeeperParts, TargetKind};
 use crate::changes::Awaited;
 use crate::cluster::{Activity, Member, MemberParts};
@@ -51,11 +52,13 @@ impl Jobs {
             lost,
             metrics: metrics.clone(),
         };
+        let name = sysinfo::System::host_name().unwrap_or_default();
         let member = Member::start(MemberParts {
             rounds: rounds.clone(),
             server_id: server_id.clone(),
-            name: sysinfo::System::host_name().unwrap_or_default(),
+            name: name.clone(),
             started_at: database.started_at,
+            server: state.server.clone(),
             activity: Box::new(move || Activity {
                 sessions: counters.sessions.get(),
                 messages: counters.messages_received.get(),
@@ -121,6 +124,13 @@ impl Jobs {
             database.pools.clone(),
             server_id.clone(),
         ));
+        actix_web::rt::spawn(outage::watch(OutageParts {
+            notify: config.notify.clone(),
+            server: state.server.clone(),
+            pools: database.pools.clone(),
+            server_id: server_id.clone(),
+            name,
+        }));
         Ok(Self {
             member,
             projections,

@@ -15,6 +15,7 @@ mod kinds;
 mod listen;
 pub mod log_output;
 mod losses;
+mod outage;
 mod panics;
 mod rebuild;
 mod stop;

@@ -13,6 +13,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Double, Nullable, Text, Timestamptz
 use super::lease::{self, Job, Lease, Leases};
 use super::observation::{Observation, Seen};
 use crate::database::{Connection, Connector, DatabaseError, Round, Rounds, RoundsParts};
+use crate::server_state::ServerState;
 
 /// Time between heartbeats.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -53,6 +54,8 @@ pub struct MemberParts {
     pub name: String,
     /// Its start.
     pub started_at: DateTime<Utc>,
+    /// Learns that the database answers.
+    pub server: Arc<ServerState>,
     /// The load of this server.
     pub activity: Box<dyn Fn() -> Activity + Send + Sync>,
     /// Ends the sessions of lost servers.
@@ -201,6 +204,7 @@ impl Heartbeat {
                 .load(conn)?;
             QueryResult::Ok((acquired, asked_at, others))
         })?;
+        self.parts.server.set_database_answered(Instant::now());
         self.counted = Some((activity.messages, now));
         self.leases.replace(acquired.into_iter().filter_map(|row| {
             let job = Job::ALL.into_iter().find(|job| job.name() == row.name)?;

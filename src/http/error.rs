@@ -60,6 +60,9 @@ pub enum AppError {
     /// The route is for websockets.
     #[error("this is a websocket endpoint")]
     UpgradeRequired,
+    /// There are as many as there may be.
+    #[error("{0}")]
+    Conflict(String),
     /// The database is away or too busy, or the server starts or stops: try again.
     #[error("{0}")]
     Unavailable(String),
@@ -112,6 +115,7 @@ impl AppError {
             Self::TooLarge { .. } => "too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::UpgradeRequired => "upgrade_required",
+            Self::Conflict(_) => "conflict",
             Self::Unavailable(_) => "unavailable",
             Self::Internal => "internal",
         }
@@ -128,6 +132,7 @@ impl AppError {
             | Self::TooLarge { .. }
             | Self::UnsupportedMediaType
             | Self::UpgradeRequired
+            | Self::Conflict(_)
             | Self::Unavailable(_)
             | Self::Internal => None,
         }
@@ -145,6 +150,7 @@ impl ResponseError for AppError {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
+            Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -172,6 +178,7 @@ impl ResponseError for AppError {
             | Self::NotFound { .. }
             | Self::TooLarge { .. }
             | Self::UnsupportedMediaType
+            | Self::Conflict(_)
             | Self::Internal => {}
         }
         response.json(ErrorBody {
@@ -192,6 +199,7 @@ impl From<QueryError> for AppError {
                 message,
                 parameter: Some(parameter.to_owned()),
             },
+            QueryError::Full(_) => Self::Conflict(message),
             QueryError::NotFound { parameter } => Self::NotFound {
                 message,
                 parameter: Some(parameter.to_owned()),

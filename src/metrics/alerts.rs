@@ -1,6 +1,6 @@
 //! Metrics of alerts, on the server that keeps them, and of their deliveries.
 
-use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGaugeVec};
+use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::Maker;
 use crate::config::Severity;
@@ -33,6 +33,8 @@ impl DeliveryResult {
 pub struct AlertMetrics {
     open: IntGaugeVec,
     fired: IntCounterVec,
+    /// Nodes in trouble of which no alert is kept.
+    pub nodes_left_out: IntGauge,
     /// Rounds that failed.
     pub failures: IntCounter,
     deliveries: IntCounterVec,
@@ -53,6 +55,10 @@ impl AlertMetrics {
                 "Alerts that fired, by severity.",
                 "severity",
                 Severity::ALL.map(Severity::label),
+            )?,
+            nodes_left_out: make.gauge(
+                "alerts_nodes_left_out",
+                "Nodes in trouble of which no alert is kept, because there are more than 10,000; on the server that keeps alerts.",
             )?,
             failures: make.counter(
                 "alerts_failures_total",

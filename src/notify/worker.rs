@@ -66,6 +66,21 @@ pub fn target_names(config: &NotifyConfig) -> (Vec<String>, Vec<String>) {
     )
 }
 
+/// All targets: name, address, and how to send.
+pub(super) fn receivers(config: &NotifyConfig) -> Vec<(String, TargetUrl, Arc<dyn Receiver>)> {
+    let (webhooks, alertmanagers) = target_names(config);
+    let mut targets: Vec<(String, TargetUrl, Arc<dyn Receiver>)> = Vec::new();
+    for (name, url) in webhooks.into_iter().zip(&config.webhooks) {
+        let (url, keys) = (url.clone(), config.webhook_keys.clone());
+        targets.push((name, url.clone(), Arc::new(Webhook { url, keys })));
+    }
+    for (name, url) in alertmanagers.into_iter().zip(&config.alertmanagers) {
+        let url = url.clone();
+        targets.push((name, url.clone(), Arc::new(Alertmanager { url })));
+    }
+    targets
+}
+
 impl Workers {
     /// Starts a thread for each target.
     ///
@@ -73,17 +88,7 @@ impl Workers {
     /// If the system allows no more threads.
     pub fn start(parts: &WorkersParts) -> std::io::Result<Self> {
         let config = &parts.config;
-        let (webhooks, alertmanagers) = target_names(config);
-        let mut targets: Vec<(String, TargetUrl, Arc<dyn Receiver>)> = Vec::new();
-        for (name, url) in webhooks.into_iter().zip(&config.webhooks) {
-            let (url, keys) = (url.clone(), config.webhook_keys.clone());
-            targets.push((name, url.clone(), Arc::new(Webhook { url, keys })));
-        }
-        for (name, url) in alertmanagers.into_iter().zip(&config.alertmanagers) {
-            let url = url.clone();
-            targets.push((name, url.clone(), Arc::new(Alertmanager { url })));
-        }
-        let workers = targets.into_iter().map(|(name, url, receiver)| {
+        let workers = receivers(config).into_iter().map(|(name, url, receiver)| {
             let target = Arc::new(Target {
                 address_hash: hash(&url),
                 name,

@@ -11,13 +11,11 @@ use utoipa::{IntoParams, ToSchema};
 use super::params;
 use super::{Page, PageCursor, QueryError};
 use crate::config::Severity;
+use crate::store::alerts::SILENCES_MAX;
 
 /// Alerts in an answer.
 const LIMIT: RangeInclusive<i64> = 1..=10_000;
 const LIMIT_DEFAULT: i64 = 100;
-
-/// Silences in an answer.
-const SILENCES_MAX: i64 = 1_000;
 
 /// Parameters of the list of alerts.
 #[derive(Debug, Default, Deserialize, IntoParams)]

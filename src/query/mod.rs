@@ -58,6 +58,9 @@ pub enum QueryError {
         /// What is wrong with it, and what is allowed.
         message: String,
     },
+    /// There are as many as there may be; the text says how many that are, and what to do.
+    #[error("{0}")]
+    Full(String),
     /// The parameter names nothing that is stored.
     #[error("{}", unknown(parameter))]
     NotFound {

@@ -57,7 +57,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "50",
         (0, 100),
         "percent",
-        "Alerts: silence of so much of NODE_SESSION_S is a risk for an authority. 0 never alerts of it.",
+        "Alerts: silence of so much of NODE_SESSION_S is a risk for an authority. It counts a sliding session, the last NODE_SESSION_S up to now, for telemetry does not say when sessions begin. 0 never alerts of it.",
     ),
     text(
         "ALERT_RULES_PATH",

@@ -18,7 +18,7 @@ use crate::query::alerts::{
     silences as fetch_silences, targets as fetch_targets,
 };
 use crate::query::{QueryError, params};
-use crate::store::alerts::{end_silence, silence};
+use crate::store::alerts::{SILENCES_MAX, end_silence, silence};
 
 /// Longest silence.
 const SILENCE_MAX: TimeDelta = TimeDelta::days(366);
@@ -127,7 +127,11 @@ pub(in crate::http) async fn silences(state: web::Data<AppState>) -> Result<Answ
 /// until it ends.
 #[utoipa::path(
     post, operation_id = "enter_alert_silence", path = "/api/v1/alerts/silences", tag = "alerts", request_body = NewSilence,
-    responses((status = 200, description = "The silence with its number.", body = Silence), EntryErrors)
+    responses(
+        (status = 200, description = "The silence with its number.", body = Silence),
+        (status = 409, description = "There are 1,000 silences in force, which is the most.", body = ErrorBody),
+        EntryErrors,
+    )
 )]
 pub(in crate::http) async fn enter_silence(
     state: web::Data<AppState>,
@@ -164,8 +168,13 @@ pub(in crate::http) async fn enter_silence(
                 new.peer_id.as_deref(),
                 new.chain.as_deref(),
             );
-            let id = silence(conn, what, &new.comment, new.ends_at)?;
-            Ok(Silence { id, ..new })
+            match silence(conn, what, &new.comment, new.ends_at)? {
+                Some(id) => Ok(Silence { id, ..new }),
+                None => Err(QueryError::Full(format!(
+                    "there are {SILENCES_MAX} silences in force, which is the most: end some with DELETE /api/v1/alerts/silences/{{id}}, \
+                     or silence a rule or a chain instead of its nodes"
+                ))),
+            }
         })
         .await?;
     Ok(web::Json(entered))

@@ -1,6 +1,7 @@
 //! Alerts from when they fire until they are resolved, and what is silenced.
 
 use chrono::{DateTime, Utc};
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz};
 
@@ -130,6 +131,49 @@ pub fn fire(conn: &mut PgConnection, alerts: &[NewAlert], now: DateTime<Utc>) ->
     Ok(())
 }
 
+/// Keeps an alert that began and ended while there was no database, and gives its number; none if it is
+/// kept already.
+///
+/// # Errors
+/// If the database cannot be written.
+pub fn keep_past(conn: &mut PgConnection, alert: &AlertRow) -> QueryResult<Option<i64>> {
+    let kept: Option<Number> = diesel::sql_query(
+        "INSERT INTO alerts (rule, key, severity, subject, name, server_id, summary, began_at, fired_at, resolved_at, delivered) \
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 \
+         WHERE NOT EXISTS (SELECT FROM alerts WHERE rule = $1 AND key = $2 AND began_at = $8) RETURNING id",
+    )
+    .bind::<Text, _>(&alert.rule)
+    .bind::<Text, _>(&alert.key)
+    .bind::<Text, _>(&alert.severity)
+    .bind::<Text, _>(&alert.subject)
+    .bind::<Nullable<Text>, _>(&alert.name)
+    .bind::<Nullable<Text>, _>(&alert.server_id)
+    .bind::<Text, _>(&alert.summary)
+    .bind::<Timestamptz, _>(alert.began_at)
+    .bind::<Timestamptz, _>(alert.fired_at)
+    .bind::<Nullable<Timestamptz>, _>(alert.resolved_at)
+    .bind::<Bool, _>(alert.delivered)
+    .get_result(conn)
+    .optional()?;
+    Ok(kept.map(|row| row.id))
+}
+
+/// Until when alerts of a rule that are about no node and no chain are silenced; none if they
+/// are not. Index: `alert_silences_end_idx`.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn silenced_until(conn: &mut PgConnection, rule: &str) -> QueryResult<Option<DateTime<Utc>>> {
+    let last: Option<End> = diesel::sql_query(
+        "SELECT ends_at FROM alert_silences WHERE ends_at > now() AND (rule IS NULL OR rule = $1) \
+         AND peer_id IS NULL AND chain IS NULL ORDER BY ends_at DESC LIMIT 1",
+    )
+    .bind::<Text, _>(rule)
+    .get_result(conn)
+    .optional()?;
+    Ok(last.map(|row| row.ends_at))
+}
+
 /// Alerts are over.
 ///
 /// # Errors
@@ -202,7 +246,10 @@ pub fn purge(conn: &mut PgConnection, cutoff: DateTime<Utc>, rows_max: i64) -> Q
     Ok(alerts.max(silences))
 }
 
-/// Enters a silence; returns its number.
+/// Silences in force; each alert is compared with all of them.
+pub const SILENCES_MAX: i64 = 1_000;
+
+/// Enters a silence; returns its number, and none if there are [`SILENCES_MAX`] in force.
 ///
 /// # Errors
 /// If the database cannot be written.
@@ -211,17 +258,22 @@ pub fn silence(
     what: (Option<&str>, Option<&str>, Option<&str>),
     comment: &str,
     ends_at: DateTime<Utc>,
-) -> QueryResult<i64> {
-    let entered: Number = diesel::sql_query(
-        "INSERT INTO alert_silences (rule, peer_id, chain, comment, ends_at) VALUES ($1, $2, $3, $4, $5) RETURNING id",
+) -> QueryResult<Option<i64>> {
+    // One after the other, or two could take the last place.
+    conn.batch_execute("LOCK TABLE alert_silences IN SHARE ROW EXCLUSIVE MODE")?;
+    let entered: Option<Number> = diesel::sql_query(
+        "INSERT INTO alert_silences (rule, peer_id, chain, comment, ends_at) SELECT $1, $2, $3, $4, $5 \
+         WHERE (SELECT count(*) FROM alert_silences WHERE ends_at > now()) < $6 RETURNING id",
     )
     .bind::<Nullable<Text>, _>(what.0)
     .bind::<Nullable<Text>, _>(what.1)
     .bind::<Nullable<Text>, _>(what.2)
     .bind::<Text, _>(comment)
     .bind::<Timestamptz, _>(ends_at)
-    .get_result(conn)?;
-    Ok(entered.id)
+    .bind::<BigInt, _>(SILENCES_MAX)
+    .get_result(conn)
+    .optional()?;
+    Ok(entered.map(|row| row.id))
 }
 
 /// Ends a silence now; whether there was one.
@@ -235,6 +287,12 @@ pub fn end_silence(conn: &mut PgConnection, id: i64) -> QueryResult<bool> {
     .bind::<BigInt, _>(id)
     .execute(conn)?;
     Ok(ended > 0)
+}
+
+#[derive(QueryableByName)]
+struct End {
+    #[diesel(sql_type = Timestamptz)]
+    ends_at: DateTime<Utc>,
 }
 
 #[derive(QueryableByName)]

@@ -1,6 +1,7 @@
 //! Alerts: what fires, what is delivered of it, and through which faults.
 
 mod deliveries;
+mod faults;
 mod rules;
 
 use serde_json::Value;
@@ -195,6 +196,29 @@ fn a_silence_with_a_mistake_is_refused_with_its_name() {
             answer.body
         );
     }
+}
+
+#[test]
+fn silences_are_bounded_and_the_refusal_says_what_to_do() {
+    let app = TestApp::start();
+    app.db.execute(
+        "INSERT INTO alert_silences (peer_id, comment, ends_at) SELECT 'p' || i, 'c', now() + interval '1 hour' FROM generate_series(1, 999) i; \
+         INSERT INTO alert_silences (comment, ends_at) SELECT 'over', now() FROM generate_series(1, 50)",
+    );
+    let later = (chrono::Utc::now() + chrono::TimeDelta::hours(1)).to_rfc3339();
+    let silence = serde_json::json!({"comment": "x", "rule": "node_late", "ends_at": later});
+    let last = app.post("/api/v1/alerts/silences", &silence);
+    assert_eq!(last.status, 200, "{}", last.body);
+    let refused = app.post("/api/v1/alerts/silences", &silence);
+    assert_eq!(refused.status, 409, "{}", refused.body);
+    let message = refused.json()["error"]["message"].to_string();
+    assert!(
+        message.contains("1000 silences") && message.contains("DELETE"),
+        "{message}"
+    );
+    let id = &last.json()["id"];
+    app.ask("DELETE", &format!("/api/v1/alerts/silences/{id}"), &[], "");
+    assert_eq!(app.post("/api/v1/alerts/silences", &silence).status, 200);
 }
 
 #[test]

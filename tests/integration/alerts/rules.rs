@@ -25,7 +25,7 @@ fn enter(app: &TestApp, peer_id: &str, state: &str, authority: bool) {
 }
 
 /// A server whose nodes are judged by somebody else, who does so now.
-fn judged_elsewhere(app: &TestApp) {
+pub(super) fn judged_elsewhere(app: &TestApp) {
     app.db.execute(
         "INSERT INTO leases SELECT job, 'other', 1000, now(), now() + interval '1 day' FROM unnest(ARRAY['status', 'projection:nodes', 'supervision']) AS job \
          ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, token = leases.token + 1, expires_at = excluded.expires_at; \

@@ -34,7 +34,7 @@ pub(crate) fn wait_judged(db: &TestDb) {
 
 /// Waits until nodes were judged for some time from now on.
 #[track_caller]
-fn wait_judged_on(db: &TestDb) {
+pub(crate) fn wait_judged_on(db: &TestDb) {
     let judged = "SELECT extract(epoch FROM judged_at)::bigint FROM status_progress";
     let until = db.count(judged) + 12;
     wait_until("nodes are judged again and again", || {
@@ -65,13 +65,18 @@ impl Beating {
         Self::go_on(node)
     }
 
-    pub(crate) fn go_on(mut node: FakeNode) -> Self {
+    pub(crate) fn go_on(node: FakeNode) -> Self {
+        Self::follow(node, || 100)
+    }
+
+    /// With the best block of the moment.
+    pub(crate) fn follow(mut node: FakeNode, height: impl Fn() -> u64 + Send + 'static) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let thread = std::thread::spawn({
             let stop = stop.clone();
             move || {
                 while !stop.load(Ordering::Relaxed) {
-                    interval(&mut node, 100);
+                    interval(&mut node, height());
                     std::thread::sleep(Duration::from_millis(200));
                 }
                 node
@@ -88,7 +93,7 @@ impl Beating {
 }
 
 /// The state of a node, as it is kept; empty if there is none.
-fn state(db: &TestDb, peer_id: &str) -> String {
+pub(crate) fn state(db: &TestDb, peer_id: &str) -> String {
     let query = format!("SELECT state AS value FROM node_status WHERE peer_id = '{peer_id}'");
     db.texts(&query).pop().unwrap_or_default()
 }

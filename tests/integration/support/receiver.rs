@@ -72,6 +72,11 @@ impl Receiver {
         receiver
     }
 
+    /// Answers in another way from now on.
+    pub fn answer(&self, rule: impl Fn(&Received, usize) -> Reply + Send + 'static) {
+        *self.rule.lock().unwrap() = Box::new(rule);
+    }
+
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}/hook", self.port)
     }
