@@ -35,6 +35,8 @@ pub enum Job {
     NodeIdentities,
     /// Maintains the projection `software_hours`.
     SoftwareHours,
+    /// Maintains the projection `authorings`.
+    Authorings,
     /// Judges the status of nodes.
     Status,
     /// Keeps alerts.
@@ -43,7 +45,7 @@ pub enum Job {
 
 impl Job {
     /// All jobs.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Retention,
         Self::Supervision,
         Self::Nodes,
@@ -52,6 +54,7 @@ impl Job {
         Self::Blocks,
         Self::NodeIdentities,
         Self::SoftwareHours,
+        Self::Authorings,
         Self::Status,
         Self::Alerts,
     ];
@@ -67,6 +70,7 @@ impl Job {
             Self::Blocks => "projection:blocks",
             Self::NodeIdentities => "projection:node_identities",
             Self::SoftwareHours => "projection:software_hours",
+            Self::Authorings => "projection:authorings",
             Self::Status => "status",
             Self::Alerts => "alerts",
         }

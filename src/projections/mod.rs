@@ -17,6 +17,7 @@
 //! | --- | --- |
 //! | `runner` | the thread that reads the changes, and commits |
 //! | `state` | position and progress of a projection, a row of `projections` |
+//! | `authorings` | the blocks that nodes say they built |
 //! | `blocks` | the blocks of each chain, who saw them first, and when they were finalized |
 //! | `heights` | a chain as most of its nodes see it |
 //! | `histogram` | times in fixed buckets |
@@ -42,6 +43,7 @@ macro_rules! with_columns {
     }};
 }
 
+mod authorings;
 mod blocks;
 mod heights;
 mod histogram;
@@ -180,6 +182,7 @@ pub fn all() -> Vec<Box<dyn Projection>> {
         Box::new(blocks::Blocks::default()),
         Box::new(node_identities::NodeIdentities::default()),
         Box::new(software_hours::SoftwareHours::default()),
+        Box::new(authorings::Authorings::default()),
     ]
 }
 

@@ -17,7 +17,7 @@ pub struct HourTable {
 }
 
 /// All tables of hours.
-pub const HOUR_TABLES: [HourTable; 6] = [
+pub const HOUR_TABLES: [HourTable; 7] = [
     HourTable {
         name: "node_hours",
         time: "hour",
@@ -44,6 +44,11 @@ pub const HOUR_TABLES: [HourTable; 6] = [
         projection: "software_hours",
     },
     HourTable {
+        name: "authorings",
+        time: "at",
+        projection: "authorings",
+    },
+    HourTable {
         name: "blocks",
         time: "first_at",
         projection: "blocks",
@@ -51,7 +56,8 @@ pub const HOUR_TABLES: [HourTable; 6] = [
 ];
 
 /// Rows that wait until the nodes of some sessions are known.
-const WAITING: [&str; 5] = [
+const WAITING: [&str; 6] = [
+    "authorings WHERE peer_id = '' AND genesis_hash = '' AND session_id = ANY($1)",
     "node_identities WHERE peer_id = '' AND session_id = ANY($1)",
     "session_blocks WHERE session_id = ANY($1)",
     "session_values WHERE session_id = ANY($1)",
@@ -66,7 +72,7 @@ struct Name {
 }
 
 /// Deletes what waits for the nodes of sessions that are purged. Index:
-/// `node_identities_pkey`, `session_blocks_pkey`, `session_values_pkey`, `session_hours_pkey`, `span_hours_pkey`.
+/// `authorings_pkey`, `node_identities_pkey`, `session_blocks_pkey`, `session_values_pkey`, `session_hours_pkey`, `span_hours_pkey`.
 ///
 /// # Errors
 /// If the database cannot be written.

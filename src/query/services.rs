@@ -57,13 +57,13 @@ pub struct Service {
 /// # Errors
 /// If the database cannot be read.
 pub fn fetch(conn: &mut PgConnection) -> Result<Vec<Service>, QueryError> {
-    let services = diesel::sql_query(
-        "SELECT service, coalesce(state, 'online') AS state, reason, coalesce(since, first_seen_at) AS since, \
-                interval_s, jitter_s, first_seen_at, last_seen_at, metrics \
-         FROM services ORDER BY service",
-    )
-    .load(conn)?;
-    Ok(services)
+    Ok(find(conn, None)?)
+}
+
+fn find(conn: &mut PgConnection, service: Option<&str>) -> QueryResult<Vec<Service>> {
+    diesel::sql_query(include_str!("services.sql"))
+        .bind::<Nullable<Text>, _>(service)
+        .load(conn)
 }
 
 /// Parameters of heartbeats.
@@ -117,7 +117,7 @@ pub struct KeptHeartbeat {
     pub metrics: Value,
 }
 
-/// The heartbeats of a service, the newest first. Index: `service_heartbeats_pkey`.
+/// The heartbeats of a service, the newest first.
 ///
 /// # Errors
 /// [`QueryError::NotFound`] for an unknown service.
@@ -125,17 +125,14 @@ pub fn heartbeats(
     conn: &mut PgConnection,
     query: &HeartbeatsQuery,
 ) -> Result<Vec<KeptHeartbeat>, QueryError> {
-    let rows: Vec<KeptHeartbeat> = diesel::sql_query(
-        "SELECT created_at, is_down, metrics FROM service_heartbeats \
-         WHERE service = $1 AND ($2::timestamptz IS NULL OR created_at >= $2) AND ($3::timestamptz IS NULL OR created_at < $3) \
-         ORDER BY created_at DESC LIMIT $4",
-    )
-    .bind::<Text, _>(&query.service)
-    .bind::<Nullable<Timestamptz>, _>(query.range.start)
-    .bind::<Nullable<Timestamptz>, _>(query.range.end)
-    .bind::<BigInt, _>(query.limit)
-    .load(conn)?;
-    if rows.is_empty() && !fetch(conn)?.iter().any(|one| one.service == query.service) {
+    let sql = include_str!("service_heartbeats.sql");
+    let rows: Vec<KeptHeartbeat> = diesel::sql_query(sql)
+        .bind::<Text, _>(&query.service)
+        .bind::<Nullable<Timestamptz>, _>(query.range.start)
+        .bind::<Nullable<Timestamptz>, _>(query.range.end)
+        .bind::<BigInt, _>(query.limit)
+        .load(conn)?;
+    if rows.is_empty() && find(conn, Some(&query.service))?.is_empty() {
         return Err(QueryError::NotFound {
             parameter: "service",
         });

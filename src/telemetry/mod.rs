@@ -6,6 +6,7 @@
 //! replaces what PostgreSQL would refuse, and `redact` removes IP addresses for
 //! readers without the right to see them.
 
+mod authoring;
 mod authorities;
 mod decode;
 mod facts;
@@ -17,6 +18,7 @@ mod repair;
 mod scan;
 mod time;
 
+pub use authoring::{Authoring, BlockHash, block_hash};
 pub use authorities::AuthorityId;
 pub use decode::{DecodeError, Fields, Format, Message, decode, write_with_kind};
 pub use facts::{Fact, Formats, HardwareBenchmark, JsonType, NodeFacts};

@@ -7,13 +7,13 @@ use crate::http::access::Caller;
 use crate::http::answer::Answer;
 use crate::http::error::{ErrorBody, ReadErrors};
 use crate::http::{AppError, AppState, paging};
-use crate::query::QueryError;
 use crate::query::chains::{
-    self, Block, BlocksParams, BlocksQuery, Chain, ChainsParams, ChainsQuery, Finality, Fork,
-    ForksQuery, Hardware, OverTimeParams, OverTimeQuery, Propagation, SpanParams, Versions,
-    VersionsQuery,
+    self, Author, AuthoredBlock, AuthoringParams, AuthoringQuery, Block, BlocksParams, BlocksQuery,
+    Chain, ChainsParams, ChainsQuery, Finality, Fork, ForksQuery, Hardware, OverTimeParams,
+    OverTimeQuery, Propagation, SpanParams, Versions, VersionsQuery,
 };
 use crate::query::node_list::{self, ListedNode, NodeListParams, NodeListQuery};
+use crate::query::{QueryError, params};
 
 /// The chains with the most nodes: where they are now, and how their last blocks came.
 ///
@@ -154,6 +154,54 @@ pub(in crate::http) async fn forks(
     let query = ForksQuery::try_from(asked.into_inner())?;
     state
         .answer(move |conn| chains::forks(conn, &chain, &query))
+        .await
+}
+
+/// The nodes of a chain that built blocks, and what became of these: made, and missed (another block of
+/// its height is final, no node took it, or it was given up). Those that missed the most come first.
+///
+/// Nodes tell of blocks that they prepare and seal from level 1 on, at level 0 only of those that they
+/// import. In which slots a validator had to build none of them tells.
+#[utoipa::path(
+    get, operation_id = "list_authors", path = "/api/v1/chains/{genesis_hash}/authors", tag = "chains",
+    params(("genesis_hash" = String, Path, description = "Genesis hash of the chain, or its name."), AuthoringParams),
+    responses(
+        (status = 200, description = "The nodes.", body = [Author]),
+        (status = 404, description = "No node of this chain ever reported a block.", body = ErrorBody),
+        ReadErrors,
+    )
+)]
+pub(in crate::http) async fn authors(
+    state: web::Data<AppState>,
+    chain: web::Path<String>,
+    asked: web::Query<AuthoringParams>,
+) -> Result<Answer, AppError> {
+    let chain = chains::name(&chain)?;
+    let query = AuthoringQuery::try_from(asked.into_inner())?;
+    state
+        .answer(move |conn| chains::authors(conn, &chain, &query))
+        .await
+}
+
+/// The blocks that a node built, the newest first, and what became of each.
+#[utoipa::path(
+    get, operation_id = "list_authored_blocks", path = "/api/v1/nodes/{peer_id}/authored", tag = "nodes",
+    params(("peer_id" = String, Path, description = "libp2p identity of the node."), AuthoringParams),
+    responses(
+        (status = 200, description = "The blocks.", body = [AuthoredBlock]),
+        (status = 404, description = "No node with this peer id ever connected.", body = ErrorBody),
+        ReadErrors,
+    )
+)]
+pub(in crate::http) async fn authored(
+    state: web::Data<AppState>,
+    peer_id: web::Path<String>,
+    asked: web::Query<AuthoringParams>,
+) -> Result<Answer, AppError> {
+    let peer_id = params::peer_id(Some(&peer_id))?;
+    let query = AuthoringQuery::try_from(asked.into_inner())?;
+    state
+        .answer(move |conn| chains::authored(conn, &peer_id, &query))
         .await
 }
 

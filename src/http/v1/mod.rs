@@ -50,6 +50,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .service(only("/api/v1/nodes/log_stats", READ).route(get().to(nodes::log_stats)))
         .service(only("/api/v1/nodes/{peer_id}", READ).route(get().to(nodes::show)))
         .service(only("/api/v1/nodes/{peer_id}/status", READ).route(get().to(status::of_node)))
+        .service(only("/api/v1/nodes/{peer_id}/authored", READ).route(get().to(chains::authored)))
         .service(only("/api/v1/nodes/{peer_id}/telemetry", READ).route(get().to(nodes::telemetry)))
         .service(only("/api/v1/status", READ).route(get().to(status::overview)))
         .service(only("/api/v1/status/changes", READ).route(get().to(status::changes)))
@@ -79,6 +80,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .service(only("/api/v1/chains/{genesis_hash}/propagation", READ).route(get().to(chains::propagation)))
         .service(only("/api/v1/chains/{genesis_hash}/finality", READ).route(get().to(chains::finality)))
         .service(only("/api/v1/chains/{genesis_hash}/forks", READ).route(get().to(chains::forks)))
+        .service(only("/api/v1/chains/{genesis_hash}/authors", READ).route(get().to(chains::authors)))
         .service(only("/api/v1/chains/{genesis_hash}/versions", READ).route(get().to(chains::versions)))
         .service(only("/api/v1/chains/{genesis_hash}/hardware", READ).route(get().to(chains::hardware)))
         .service(only("/api/v1/chains/{genesis_hash}/nodes", READ).route(get().to(chains::nodes)));

@@ -7,7 +7,7 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
-use crate::telemetry::Origin;
+use crate::telemetry::{BlockHash, Origin};
 
 /// Who reports a block later than this after the first one catches up, microseconds;
 /// chains make 6 to 100 blocks in it.
@@ -24,25 +24,7 @@ const ARRIVAL_BYTES: usize = 17;
 pub(super) struct BlockKey {
     pub(super) chain_id: i32,
     pub(super) height: i64,
-    pub(super) hash: Hash,
-}
-
-/// The hash of a block.
-pub(super) type Hash = [u8; 32];
-
-/// A hash as nodes write it: 0x and 64 hexadecimal digits.
-pub(super) fn parse_hash(text: &str) -> Option<Hash> {
-    let digits = text.strip_prefix("0x")?.as_bytes();
-    let mut hash = Hash::default();
-    let (pairs, rest) = digits.as_chunks::<2>();
-    if pairs.len() != hash.len() || !rest.is_empty() {
-        return None;
-    }
-    let value = |digit: u8| char::from(digit).to_digit(16);
-    for (byte, [high, low]) in hash.iter_mut().zip(pairs) {
-        *byte = u8::try_from(value(*high)? << 4 | value(*low)?).ok()?;
-    }
-    Some(hash)
+    pub(super) hash: BlockHash,
 }
 
 /// The first report of a block: the earliest, then the first peer id in alphabetical order.
@@ -285,22 +267,6 @@ mod tests {
         assert_eq!([i64::MIN, -1, 0].map(bucket), [0; 3]);
         assert_eq!([bound(53), i64::MAX].map(bucket), [53; 2]);
         assert_eq!((bound(1), bound(53)), (8, 1 << 16));
-    }
-
-    #[test]
-    fn a_hash_has_32_bytes() {
-        let hash = parse_hash(&format!("0x{}ff0A", "0".repeat(60))).unwrap();
-        assert_eq!(hash.last_chunk(), Some(&[0, 255, 10]));
-        let none = [
-            "",
-            "0x",
-            "0xa",
-            &"a".repeat(66),
-            &format!("0x{}", "g".repeat(64)),
-            &format!("0x{}é", "0".repeat(62)),
-        ];
-        assert!(none.iter().all(|text| parse_hash(text).is_none()));
-        assert_eq!(parse_hash(&format!("0x{}", "0".repeat(66))), None);
     }
 
     #[test]

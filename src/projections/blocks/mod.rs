@@ -36,9 +36,9 @@ use super::{Message, Occasion, Projection};
 use crate::cluster::Job;
 use crate::ids::SessionId;
 use crate::store::SessionRow;
-use crate::telemetry::{self, FinalizedUpTo, Origin, Reading};
+use crate::telemetry::{self, BlockHash, FinalizedUpTo, Origin, Reading, block_hash};
 use admission::{Admission, LeftOut, NodeHeights};
-use block::{Block, BlockKey, Hash, Reporter, Sighting, Taken, node_number, parse_hash};
+use block::{Block, BlockKey, Reporter, Sighting, Taken, node_number};
 use registry::Registry;
 
 /// Longest time until what was read is written.
@@ -64,7 +64,7 @@ const TIDY_INTERVAL: Duration = Duration::from_secs(10);
 struct Report {
     session: SessionId,
     height: i64,
-    hash: Hash,
+    hash: BlockHash,
     /// None if it is finalized.
     origin: Option<Origin>,
 }
@@ -293,7 +293,7 @@ impl Blocks {
     }
 
     fn report(&mut self, message: &Message<'_>, block: &telemetry::Block, origin: Option<Origin>) {
-        let Some(hash) = block.hash.as_deref().and_then(parse_hash) else {
+        let Some(hash) = block.hash.as_deref().and_then(block_hash) else {
             *self.malformed.entry(message.session).or_default() += i64::from(origin.is_some());
             return;
         };

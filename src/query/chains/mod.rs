@@ -1,6 +1,7 @@
 //! Chains: where they are, their blocks, how fast these spread and become final, and the
 //! software and machines of their nodes.
 
+mod authoring;
 mod blocks;
 mod gauges;
 mod over_time;
@@ -15,6 +16,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+pub use authoring::{
+    Author, AuthoredBlock, AuthoringParams, AuthoringQuery, Outcome, authored, authors,
+};
 pub use blocks::{Block, BlocksParams, BlocksQuery, Fork, ForkedBlock, ForksQuery, blocks, forks};
 pub use gauges::{
     Histograms, NamesOf, NodeGauges, NodeGaugesQuery, NodeMetricsParams, histograms, node_gauges,

@@ -48,7 +48,10 @@ WITH chains AS MATERIALIZED (
       AND ($10::timestamptz IS NULL OR (n.session_at, n.session_id) < ($10, $11))
       AND ($15::timestamptz IS NULL OR n.online OR n.last_seen_at >= $15 OR st.state <> 'offline')
       AND ($16::text IS NULL OR strpos(lower(n.name), lower($16)) > 0 OR strpos(lower(n.peer_id), lower($16)) > 0
-           OR (n.peer_id, n.genesis_hash) IN (SELECT i.peer_id, i.genesis_hash FROM node_identities i WHERE strpos(lower(i.authority_id), lower($16)) > 0))
+           OR (n.peer_id, n.genesis_hash) IN (
+               SELECT i.peer_id, i.genesis_hash FROM node_identities i WHERE strpos(lower(i.authority_id), lower($16)) > 0
+               -- The same key as an address of another chain, or in hexadecimal.
+               UNION ALL SELECT i.peer_id, i.genesis_hash FROM node_identities i WHERE authority_key(i.authority_id) = authority_key($16)))
       -- One peer id on several chains is shown as it was last.
       AND NOT EXISTS (
           SELECT FROM nodes other

@@ -43,7 +43,8 @@ pub struct NodeListParams {
     chain: Option<String>,
     /// Only nodes with this name.
     name: Option<String>,
-    /// Only nodes whose name, peer id or authority id contains this; upper and lower case are the same.
+    /// Only nodes whose name, peer id or authority id contains this; upper and lower case are the same. A whole authority id is
+    /// found as an address (SS58) of any chain, and as 0x and 64 hexadecimal digits.
     text: Option<String>,
     /// Only nodes that are connected (`true`), or are not (`false`).
     #[param(value_type = Option<bool>)]

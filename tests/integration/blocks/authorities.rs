@@ -65,6 +65,41 @@ fn authorities_are_known_by_their_nodes() {
 }
 
 #[test]
+fn a_validator_is_found_by_its_key_however_it_is_written() {
+    let app = TestApp::start();
+    let mut node = app.node("/submit");
+    introduce(&mut node, "alice");
+    claim(
+        &mut node,
+        "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY",
+        1,
+    );
+    app.wait_stored(2);
+    app.wait_projected();
+    let found = |text: &str| {
+        app.get(&format!("/api/v1/nodes?text={text}"))
+            .json()
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    for same in [
+        "5grwva",
+        "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY",
+        // With the prefixes of Polkadot and Kusama.
+        "15oF4uVJwmo4TdGW7VfQxNLavjCXviqxT9S1MgbjMNHr6Sp5",
+        "HNZata7iMYWmk5RvZRTiAsSDhV8366zq2YGb3tLH5Upf74F",
+        "0xd43593c715fdd31c61141abd04a99fd6822c8558854ccde39a5684e7a56da27d",
+    ] {
+        assert_eq!(found(same), 1, "{same}");
+    }
+    assert_eq!(
+        found("0xd43593c715fdd31c61141abd04a99fd6822c8558854ccde39a5684e7a56da27e"),
+        0
+    );
+}
+
+#[test]
 fn a_node_that_invents_authorities_has_no_more_than_a_hundred() {
     let app = TestApp::start();
     let mut node = app.node("/submit");

@@ -2,6 +2,7 @@
 //! the others took, and when it was finalized.
 
 mod answers;
+mod authoring;
 mod authorities;
 mod liars;
 pub(crate) mod past;
@@ -102,7 +103,7 @@ pub(crate) fn hash(height: u64, fork: u64) -> String {
     format!("0x{height:032x}{fork:032X}")
 }
 
-fn said(payload: Value) -> String {
+pub(crate) fn said(payload: Value) -> String {
     json!({"id": 1, "ts": "2026-11-21T08:02:05Z", "payload": payload}).to_string()
 }
 

@@ -17,6 +17,8 @@ const BY_PROJECTION: &str = "SELECT concat_ws(' ', genesis_hash, hour, implement
 #[test]
 fn software_is_counted_by_hours_and_relay_chain_nodes_within_others_are_told_apart() {
     let app = TestApp::start();
+    // What a build finds counts from the first partition on.
+    app.wait_projected();
     // Ten nodes over half a day, of which one is a collator with a node of the relay chain in its process, and one is
     // upgraded.
     app.db.execute(

@@ -18,6 +18,18 @@ pub(crate) fn about_chains() -> Vec<Statement> {
             "1, now() - interval '1 day', now(), 100".to_owned(),
         ),
         (
+            "authors of a chain",
+            include_str!("../../../src/query/chains/authors.sql"),
+            "text, timestamptz, timestamptz, bigint".to_owned(),
+            "'chain 1', now() - interval '1 hour', now(), 100".to_owned(),
+        ),
+        (
+            "blocks of an author",
+            include_str!("../../../src/query/chains/authored.sql"),
+            "text, timestamptz, timestamptz, bigint".to_owned(),
+            "'node 7', now() - interval '1 hour', now(), 100".to_owned(),
+        ),
+        (
             "a chain by blocks",
             include_str!("../../../src/query/chains/spans.sql"),
             spans.to_owned(),

@@ -1,6 +1,7 @@
 //! Each statement that reads uses the indexes that its header names.
 
 mod nodes;
+mod services;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -10,6 +11,7 @@ use serde_json::Value;
 use crate::blocks::statements::about_chains;
 use crate::support::TestDb;
 use nodes::about_nodes;
+use services::about_services;
 
 /// Enough rows that an index is the better way: 200 peers with 50 sessions each,
 /// and messages of ten days, most of which are not of the kinds asked for.
@@ -25,8 +27,8 @@ const ROWS: &str = "
     SELECT 'node ' || n, 'chain', date_trunc('hour', now()) - i * interval '1 hour', 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, now(), i FROM generate_series(1, 20) n, generate_series(1, 2000) i;
     INSERT INTO chains (genesis_hash, name) SELECT 'chain ' || i, 'name' FROM generate_series(1, 5) i;
     INSERT INTO block_reporters (peer_id, server_id) SELECT 'node ' || i, 's' FROM generate_series(1, 1000) i;
-    INSERT INTO blocks (height, first_at, chain_id, first_reporter_id, nodes, own, broadcast, other, is_final, hash, delays)
-    SELECT i, now() - (10000 - i) * interval '6 seconds', c.id, r.id, 2, 1, 1, 0, false, decode(md5(i::text) || md5('b'), 'hex'), '{0,1}'
+    INSERT INTO blocks (height, first_at, chain_id, first_reporter_id, author_id, nodes, own, broadcast, other, is_final, hash, delays)
+    SELECT i, now() - (10000 - i) * interval '6 seconds', c.id, r.id, r.id, 2, 1, 1, 0, false, decode(md5(i::text) || md5('b'), 'hex'), '{0,1}'
     FROM chains c, generate_series(1, 10000) i, (SELECT min(id) AS id FROM block_reporters) r;
     INSERT INTO chain_hours (chain_id, hour, is_stale, forks) SELECT c.id, date_trunc('hour', now()) - i * interval '1 hour', i < 2, i % 10 FROM chains c, generate_series(0, 2000) i;
     INSERT INTO ingest_batches (id, last_id, first_at, last_at, transaction_id) SELECT i * 10, i * 10 + 9, now(), now(), i FROM generate_series(1, 20000) i;
@@ -42,6 +44,11 @@ const ROWS: &str = "
     INSERT INTO node_status SELECT peer_id, genesis_hash, CASE WHEN online THEN 'online' ELSE 'offline' END, 'silent', now() - interval '9 days', now() - interval '9 days', 2, 1, now() FROM nodes;
     INSERT INTO status_changes (subject, peer_id, genesis_hash, to_state, reason, since, changed_at, revision, part_of)
     SELECT 'node', 'node ' || i, 'chain', 'late', 'silent', now() - i * interval '1 minute', now() - i * interval '1 minute', 1, CASE WHEN i % 2 = 0 THEN 1 END FROM generate_series(1, 20000) i;
+    INSERT INTO services (service, interval_s, jitter_s, first_seen_at, last_seen_at, is_down, metrics) SELECT 'service ' || i, 60, 0, now(), now(), false, '{}' FROM generate_series(1, 10000) i;
+    INSERT INTO service_heartbeats SELECT 'service ' || i % 20, now() - i * interval '1 minute', false, '{}' FROM generate_series(1, 20000) i;
+    INSERT INTO authorings (peer_id, genesis_hash, session_id, height, prepared_hash, prepared_at, sealed_at, hash)
+    SELECT 'node ' || i % 20, 'chain ' || 1 + i % 5, 0, i, decode(md5(i::text) || md5('p'), 'hex'), now() - (20000 - i) * interval '1 minute', now() - (20000 - i) * interval '1 minute', decode(md5(i::text) || md5('b'), 'hex')
+    FROM generate_series(1, 20000) i;
     ANALYZE;";
 
 #[derive(QueryableByName)]
@@ -106,6 +113,7 @@ pub fn statements() -> Vec<Statement> {
         about_changes(),
         about_chains(),
         about_nodes(),
+        about_services(),
         about_the_rest(),
     ]
     .concat()

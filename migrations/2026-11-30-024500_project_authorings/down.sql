@@ -1,0 +1,3 @@
+DELETE FROM projections WHERE name = 'authorings';
+DROP FUNCTION block_authoring;
+DROP TABLE authorings;
