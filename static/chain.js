@@ -9,6 +9,7 @@ import { h } from "./lib/elements.js";
 import { counted } from "./lib/format.js";
 import { spanPicker } from "./lib/span.js";
 import { showEmpty, showError, showLoading } from "./lib/states.js";
+import { createAuthors } from "./chain-authors.js";
 import { createBlocks } from "./chain-blocks.js";
 import { createDelays } from "./chain-delays.js";
 import { showHardware, showVersions } from "./chain-nodes.js";
@@ -16,6 +17,7 @@ import { showNow } from "./chain-now.js";
 
 const CHAINS_MAX = 1000;
 const BLOCKS_MAX = 200;
+const AUTHORS_MAX = 1000;
 // How often a live page reads again: what is now, and what is over time.
 const NOW_MS = 3000;
 const OVER_TIME_MS = 30_000;
@@ -35,6 +37,7 @@ const around = (moment) => picker.set(new Date(moment - AROUND_MS), new Date(Mat
 const zoom = { zoomed: picker.set, unzoomed: () => picker.reset(), picked: around };
 const propagation = createDelays(place("propagation"), { title: "Propagation of blocks", ...zoom });
 const finality = createDelays(place("finality"), { title: "Finality of blocks", ...zoom });
+const showAuthors = createAuthors(place("authors"));
 const blocks = createBlocks(place("blocks"), go);
 
 function go(changes) {
@@ -99,15 +102,17 @@ async function read(signal) {
   blocks.replace(await get(`${route}/blocks`, { ...within, height, limit: BLOCKS_MAX }, { signal }), chosen);
   show();
   if (Date.now() - overTimeAt < OVER_TIME_MS) return;
-  const [spread, finals, versions, hardware] = await Promise.all([
+  const [spread, finals, versions, hardware, authors] = await Promise.all([
     get(`${route}/propagation`, span, { signal }), get(`${route}/finality`, span, { signal }),
     get(`${route}/versions`, { end_time: span.end_time }, { signal }), get(`${route}/hardware`, {}, { signal }),
+    get(`${route}/authors`, { ...span, limit: AUTHORS_MAX }, { signal }),
   ]);
   overTimeAt = Date.now();
   propagation(spread, { from, to });
   finality(finals, { from, to });
   showVersions(place("versions"), versions);
   showHardware(place("hardware"), hardware);
+  showAuthors(authors);
 }
 
 function show() {

@@ -18,6 +18,7 @@ import { createMessages } from "./node-messages.js";
 import { createPresence } from "./node-presence.js";
 import { Series } from "./node-series.js";
 import { storyOf, within, awayWords } from "./node-sessions.js";
+import { createAuthored } from "./node-authored.js";
 import { createLosses, createStatus } from "./node-status.js";
 import { stateMeaning, stateTone, stateWords } from "./lib/status.js";
 
@@ -36,12 +37,19 @@ const TICKS_IDLE = 5;
 const PAGES = [["to-profiling", "profiling", "tracing.profiling"], ["to-reputation", "reputation", "system.network_state"]];
 // The database may have a session a little later than the feed.
 const SESSION_TRIES = 8;
+// A node that talks is looked for among the sessions so often.
+const CHECK_TRIES = 30;
+const CHECK_MS = 1000;
 
 const peer = readAddress({ peer_id: "" }).peer_id;
 const part = (id) => document.getElementById(id);
 const title = peer ? hashShort(peer) : "Node";
 
 let sessions = [];
+// How often they were asked for, and which of the questions the shown ones answer.
+let sessionTurns = 0;
+let sessionTurn = 0;
+let isChecking = false;
 let story = [];
 let series = new Series();
 // What the server's clock is ahead of ours, ms.
@@ -69,6 +77,7 @@ const showCharts = createCharts(part("charts"), {
 });
 const status = createStatus(part("status"), { peer, changed: () => showState() });
 const loadLosses = createLosses(part("losses"), { peer });
+const loadAuthored = createAuthored(part("authored"), { peer, card: part("authored-card"), link: part("to-authored") });
 const filters = createFilters(part("filters"), { changed: go, paused: (isPaused) => messages.pause(isPaused), clock });
 const messages = createMessages(part("messages"), {
   peer, linkTo: (at) => linkTo({ ...spanParams(...spanMillis()), at }, go), only: (msg) => go({ msg }),
@@ -95,7 +104,11 @@ function go(changes, { push = true } = {}) {
 }
 
 async function readSessions() {
+  const turn = sessionTurns += 1;
   const { body, headers } = await getWithHeaders("api/v1/sessions", { peer_id: peer, limit: SESSIONS_MAX });
+  // An answer that comes after that to a later question is older.
+  if (turn < sessionTurn) return;
+  sessionTurn = turn;
   const told = Date.parse(headers.get("Date")) - Date.now();
   // The header has whole seconds.
   ahead = Math.abs(told) > 2000 ? told : 0;
@@ -155,6 +168,7 @@ async function show() {
     shownSpan = spanName;
     status.load(span.from, span.to, span.live);
     loadLosses(span.from, span.to);
+    loadAuthored(span.from, span.to);
     await readSeries();
   } else paint();
 }
@@ -244,12 +258,32 @@ async function refreshSessions({ event, session }) {
     }
     const found = sessions.find(({ id }) => id === session);
     if (found && found.online === (event === "online")) return;
-    await new Promise((resolve) => { setTimeout(resolve, 1000); });
+    await pause(1000);
   }
 }
 
+/**
+ * A node that talks is there, though its sessions do not say so: it came back before the feed did, and its session was
+ * stored after they were read.
+ */
+async function checkPresence() {
+  if (isChecking) return;
+  isChecking = true;
+  for (let tries = 0; tries < CHECK_TRIES && story.at(-1).kind === "away"; tries += 1) {
+    await pause(CHECK_MS);
+    await readSessions().catch(() => {
+      // Tried again.
+    });
+  }
+  isChecking = false;
+}
+
+const pause = (millis) => new Promise((resolve) => { setTimeout(resolve, millis); });
+
 function hear(arrived) {
   const { live } = picker.get();
+  const last = story.at(-1);
+  if (last?.kind === "away" && arrived.some(({ micros }) => micros / 1000 > last.from)) checkPresence();
   for (const { msg, logs, micros } of arrived) {
     heardAt = Math.max(heardAt ?? 0, micros / 1000);
     if (live && series.hear(msg, logs, micros / 1e6)) isStale = true;

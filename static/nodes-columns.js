@@ -4,6 +4,7 @@
  */
 import { h } from "./lib/elements.js";
 import { age, bytes, bytesPerSecond, count, hashShort, millis, timeLocal, timeUtc, MISSING } from "./lib/format.js";
+import { keyOf } from "./lib/ss58.js";
 import { isSilent, stateMeaning, stateTone, stateWords, whyWords } from "./lib/status.js";
 import { hasTrouble, isClockOff, rankOf, sinceOf, stateChoices, stateOf, TROUBLE_CHOICES } from "./nodes-trouble.js";
 
@@ -120,7 +121,7 @@ export function nodeColumns(clock, bestOf) {
     }),
     { field: "peer_id", title: "Peer id", width: 9, search: true, isHidden: true, className: "mono", text: (row) => hashShort(row.peer_id), hint: (row) => row.peer_id },
     {
-      field: "authority_id", title: "Authority id", help: "With which it introduced itself; what a node says is not proven", width: 9, search: true, isHidden: true,
+      field: "authority_id", title: "Authority id", help: "With which it introduced itself; what a node says is not proven", width: 9, search: true, sameAs: keyOf, isHidden: true,
       className: "mono", text: (row) => hashShort(row.authority_id), hint: (row) => row.authority_id ?? "",
     },
     { field: "best_hash", title: "Best hash", width: 9, isHidden: true, className: "mono", text: (row) => hashShort(row.best_hash), hint: (row) => row.best_hash ?? "" },

@@ -145,7 +145,7 @@ export function followNodes(table, { clock, ahead, withGone, changed }) {
 }
 
 /** A node of the list in the words of the feed. */
-function asRow(node) {
+export function asRow(node) {
   const row = {};
   for (const [field, value] of Object.entries(node)) row[OTHER_NAMES[field] ?? field] = value;
   return row;

@@ -1,5 +1,5 @@
 /*
- * The Nodes page: all nodes, live, what is wrong first.
+ * The Nodes page: all nodes, live, what is wrong first; or as they were at a moment (`at` in the address).
  */
 import { openPage } from "./lib/shell.js";
 import { ROOT } from "./lib/api.js";
@@ -11,6 +11,7 @@ import { showEmpty, showError, showLoading } from "./lib/states.js";
 import { isPast, nodeColumns, nodeAddress, nameOf } from "./nodes-columns.js";
 import { createChainLines } from "./nodes-chains.js";
 import { followNodes } from "./nodes-data.js";
+import { momentMenu, pastMoment, readPast, showMoment } from "./nodes-past.js";
 import { createShares } from "./nodes-shares.js";
 import { bestsOf, countTroubles, isGone, TROUBLES } from "./nodes-trouble.js";
 
@@ -21,7 +22,9 @@ openPage({ page: "nodes" });
 
 // What the server's clock is ahead of ours, ms.
 let ahead = 0;
-const clock = () => Date.now() + ahead;
+// The moment that is shown; null for now.
+const past = pastMoment();
+const clock = () => (past ? past.getTime() : Date.now() + ahead);
 
 let chain = readAddress({ chain: "" }).chain;
 let withGone = readAddress({ gone: "" }).gone !== "";
@@ -40,21 +43,24 @@ const goneButton = h("button", { type: "button", hidden: true, onclick: () => sh
 const table = createTable(place, {
   id: "nodes", label: "Nodes", noun: ["node", "nodes"], key: "peer_id", columns: nodeColumns(clock, (row) => bests.get(chainOf(row))),
   sort: { field: "state", descending: false }, nameOf, isPinnable: true, open: nodeAddress, isShared: true, clock, totals,
-  tools: [sharesButton, goneButton], rowClass: (row) => (isPast(row) ? "past" : ""), empty: (where) => explainEmpty(where),
+  tools: [sharesButton, momentMenu(past), goneButton], rowClass: (row) => (isPast(row) ? "past" : ""), empty: (where) => explainEmpty(where),
 });
 const paintShares = createShares(shares, table);
-const showLines = createChainLines(document.getElementById("lines"));
+// Where the chains are is only known of now.
+const showLines = past ? () => {} : createChainLines(document.getElementById("lines"));
+if (past) showMoment(document.getElementById("moment"), past);
 keepChain();
 if (readAddress({ shares: "" }).shares) showShares(true);
 
-const nodes = followNodes(table, {
-  clock, ahead: (millis) => { ahead = millis; }, withGone: () => withGone,
-  changed(news) {
-    known = { ...news };
-    blocked.hidden = !known.isBlocked;
-    if (known.error) showError(place, known.error, () => location.reload());
-    else table.explain();
-  },
+function changed(news) {
+  known = { ...news };
+  blocked.hidden = !known.isBlocked;
+  if (known.error) showError(place, known.error, () => location.reload());
+  else table.explain();
+}
+
+const nodes = past ? readPast(table, past, changed) : followNodes(table, {
+  clock, ahead: (millis) => { ahead = millis; }, withGone: () => withGone, changed,
 });
 
 onAddress(() => {
@@ -71,7 +77,7 @@ function chainOf(row) {
 const isOnChain = (row) => !chain || chainOf(row) === chain;
 
 function keepChain() {
-  const isKept = (row) => isOnChain(row) && (withGone || !isGone(row, clock()));
+  const isKept = (row) => isOnChain(row) && (withGone || past !== null || !isGone(row, clock()));
   table.setKeep(isKept, ["genesis_hash", "chain", "online", "state", "state_since"]);
   if (lined !== chain) showLines(chain);
   lined = chain;
@@ -195,7 +201,7 @@ let shownTrouble = "";
 /** The line above the table: what is wrong with the nodes of the chain, each a filter. Its elements stay while it says the same. */
 function showTrouble() {
   const rows = [...table.eachRow()].filter((row) => isOnChain(row) && !isGone(row, clock()));
-  goneButton.hidden = !known.isKnown;
+  goneButton.hidden = !known.isKnown || past !== null;
   goneButton.textContent = withGone ? "Hide nodes that left long ago" : "Show nodes that left long ago";
   goneButton.title = "Nodes that left more than a day ago";
   goneButton.setAttribute("aria-pressed", String(withGone));
@@ -227,6 +233,10 @@ function explainEmpty(where) {
   }
   if (table.size > 0 && chain) {
     showEmpty(where, "No nodes of this chain.", h("button", { type: "button", onclick: () => choose("") }, "Show all chains"));
+    return;
+  }
+  if (past) {
+    showEmpty(where, "No node was connected then, or within the day before.");
     return;
   }
   if (table.size > 0 || known.hasOlder) {

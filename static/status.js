@@ -5,8 +5,8 @@
 import { openPage } from "./lib/shell.js";
 import { get, getWithHeaders } from "./lib/api.js";
 import { feed } from "./lib/feed.js";
-import { h, timeElement } from "./lib/elements.js";
-import { age, count, counted, hashShort, timeLocal, toDate } from "./lib/format.js";
+import { h, sinceElement, timeElement } from "./lib/elements.js";
+import { age, count, counted, hashShort, timeLocal } from "./lib/format.js";
 import { showEmpty, showError, showLoading } from "./lib/states.js";
 import { isSilent, stateMeaning, stateTone, stateWords, whyWords } from "./lib/status.js";
 
@@ -96,9 +96,9 @@ function showWrong({ chains }, nodes, hasMore) {
   }
   place.replaceChildren(h("ul", { class: "lines" },
     lost.map((chain) => h("li", {}, stateChip(chain.state), h("span", { class: "name" }, chainLink(chain)),
-      h("span", { class: "why" }, "most of its nodes fell silent at once"), since(chain.since))),
+      h("span", { class: "why" }, "most of its nodes fell silent at once"), sinceElement(chain.since))),
     nodes.map((node) => h("li", {}, stateChip(node.state), h("a", { class: "name", href: nodeAddress(node) }, nameOf(node)),
-      h("span", { class: "why" }, whyOf(node)), since(node.state_since, isSilent(node.state) ? "last message" : "since"),
+      h("span", { class: "why" }, whyOf(node)), sinceElement(node.state_since, isSilent(node.state) ? "last message" : "since"),
       node.chain && h("span", { class: "quiet-text" }, node.chain))),
     hasMore && h("li", {}, h("a", { href: "./?where.trouble=any" }, "All that need attention"))));
 }
@@ -136,7 +136,7 @@ function showServices(services) {
   part("services-card").hidden = services.length === 0;
   const worst = services.toSorted((one, other) => rank(one.state) - rank(other.state) || (one.service < other.service ? -1 : 1));
   part("services").replaceChildren(h("ul", { class: "lines" }, worst.map((one) => h("li", {},
-    stateChip(one.state), h("span", { class: "name" }, one.service), since(one.since, isSilent(one.state) ? "last heartbeat" : "since"),
+    stateChip(one.state), h("span", { class: "name" }, one.service), sinceElement(one.since, isSilent(one.state) ? "last heartbeat" : "since"),
     h("span", { class: "quiet-text" }, `each ${age(one.interval_s)}`),
     h("span", { class: "quiet-text" }, Object.entries(one.metrics).slice(0, METRICS_MAX).map(([name, value]) => `${name} ${typeof value === "object" ? JSON.stringify(value) : value}`).join(", "))))));
 }
@@ -166,13 +166,6 @@ const nameOf = (node) => node.name || hashShort(node.peer_id);
 const nodeAddress = (node) => `node?peer_id=${encodeURIComponent(node.peer_id)}`;
 const idOf = ({ genesis_hash: genesis, chain }) => genesis ?? `name:${chain ?? ""}`;
 const chainLink = (chain) => h("a", { href: `./?chain=${encodeURIComponent(idOf(chain))}` }, chain.chain || hashShort(chain.genesis_hash));
-
-/** "since 12:34:56, 5 min". */
-function since(moment, what = "since") {
-  const date = toDate(moment);
-  if (!date) return null;
-  return h("span", { class: "quiet-text" }, `${what} `, timeElement(date), `, ${age(Math.max(0, Date.now() - date.getTime()) / 1000)}`);
-}
 
 feed.subscribe({ topic: "status" }, {
   data({ status }) {

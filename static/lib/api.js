@@ -42,12 +42,19 @@ export async function getText(path, params = {}, options = {}) {
 }
 
 /** POST of JSON. It is sent once only: what failed may have been done. Sends the token that `setToken` keeps. */
-export async function post(path, body, options = {}) {
-  const headers = { "Content-Type": "application/json" };
+export function post(path, body, options = {}) {
+  return change("POST", path, { ...options, headers: { "Content-Type": "application/json" }, payload: JSON.stringify(body) });
+}
+
+/** DELETE, once only, as `post`. */
+export function remove(path, options = {}) {
+  return change("DELETE", path, { ...options, headers: {} });
+}
+
+async function change(method, path, options) {
   const token = getToken();
-  if (token) headers.Authorization = `Bearer ${token}`;
-  const once = { ...options, method: "POST", headers, payload: JSON.stringify(body), tries: 1 };
-  return (await ask(path, {}, once)).body;
+  if (token) options.headers.Authorization = `Bearer ${token}`;
+  return (await ask(path, {}, { ...options, method, tries: 1 })).body;
 }
 
 /** The token for writing, kept until the tab is closed. */

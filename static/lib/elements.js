@@ -2,7 +2,7 @@
  * Builds elements. What nodes send is never trusted: children become text or are nodes already, so markup in a
  * name stays text. There is no way to give markup or a style as text; the security policy refuses both.
  */
-import { hashShort, timeLocal, timeUtc, MISSING } from "./format.js";
+import { age, hashShort, timeLocal, timeUtc, toDate, MISSING } from "./format.js";
 
 /** `h("button", { class: "quiet", type: "button", onclick }, "Text", node)`; null and false leave out. */
 export function h(tag, attributes = {}, ...children) {
@@ -23,6 +23,13 @@ export function timeElement(moment, { millis = false } = {}) {
   return h("time", { datetime: date.toISOString(), title: timeUtc(date) }, timeLocal(date, millis));
 }
 
+/** "since 12:34:56, 5 min"; null if the moment is not known. */
+export function sinceElement(moment, what = "since") {
+  const date = toDate(moment);
+  if (!date) return null;
+  return h("span", { class: "quiet-text" }, `${what} `, timeElement(date), `, ${age(Math.max(0, Date.now() - date.getTime()) / 1000)}`);
+}
+
 /** A long hash or peer id, shortened; the whole on hover, and to copy. */
 export function hashElement(hash, { copy = true } = {}) {
   if (!hash) return document.createTextNode(MISSING);
@@ -41,14 +48,25 @@ export function copyButton(text, label = "Copy") {
   }, h("span", { class: "copy-mark", "aria-hidden": "true" }));
 }
 
-/** Copies a text, and says whether that worked. */
-export async function copyText(text) {
+/** Copies a text, and says whether that worked; `done`: what is said then. */
+export async function copyText(text, done = "Copied.") {
   try {
     await navigator.clipboard.writeText(text);
-    say("Copied.");
+    say(done);
   } catch {
-    say("This browser does not allow copying here (it does over https). Select the text instead.");
+    say(copyOld(text) ? done : "This browser does not allow copying here (it does over https). Select the text instead.");
   }
+}
+
+/** The way that works without https, in most browsers. */
+function copyOld(text) {
+  const area = h("textarea", { class: "unseen", "aria-hidden": "true", tabindex: -1 });
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  const isCopied = document.execCommand("copy");
+  area.remove();
+  return isCopied;
 }
 
 /** A button with a panel beneath it; closes by Escape and by a click elsewhere. */

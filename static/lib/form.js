@@ -1,9 +1,9 @@
 /*
- * Forms in a dialog that enter something by POST. The server judges what is entered; a refusal is shown beside the
+ * Forms in a dialog that enter something by POST, or end it by DELETE. The server judges what is entered; a refusal is shown beside the
  * field that it names. If a token for writing is needed, the form has a field for it, keeps it until the tab is closed,
  * and never shows it again.
  */
-import { post, setToken } from "./api.js";
+import { post, remove, setToken } from "./api.js";
 import { h } from "./elements.js";
 import { timeLocal, toDate } from "./format.js";
 
@@ -12,12 +12,12 @@ let forms = 0;
 /**
  * Opens a form. `title`; `path`: where it is sent; `fields`: `[{ name, label, kind, hint, isRequired, value, options,
  * suggestions }]`; `toBody(values)`: what is sent, if not the values by name; `verb`: text of the button;
- * `sent(row)`: called with the answer.
+ * `sent(row)`: called with the answer; `isEnd`: it ends what `path` names, and `about` says what that is.
  *
  * Kinds: "text" (default), "number" (a whole one), "time" (local; sent as UTC; `value`: a Date), "json" (an object), and
  * "choice" among `options` `[value, text]`, sent as a number. What is left empty is not sent.
  */
-export function openForm({ title, path, fields, toBody = (values) => values, verb = "Enter", sent }) {
+export function openForm({ title, path, fields, toBody = (values) => values, verb = "Enter", sent, isEnd = false, about = null }) {
   const prefix = `form${++forms}`;
   const known = new Map(fields.map((field) => [field.name, buildField(field, `${prefix}-${field.name}`)]));
   const fault = h("p", { class: "notice bad", role: "alert", hidden: true });
@@ -28,7 +28,7 @@ export function openForm({ title, path, fields, toBody = (values) => values, ver
     [...known.values()].flatMap(({ label, cell }) => [label, cell]), token.element,
     h("div", { class: "row-end bar" }, enter, cancel));
   const dialog = h("dialog", { class: "form-dialog", "aria-labelledby": `${prefix}-title`, onclose: () => dialog.remove() },
-    h("h2", { id: `${prefix}-title` }, title), fault, form);
+    h("h2", { id: `${prefix}-title` }, title), about && h("p", {}, about), fault, form);
 
   const refuse = (name, text) => {
     const field = known.get(name);
@@ -61,7 +61,7 @@ export function openForm({ title, path, fields, toBody = (values) => values, ver
     token.keep();
     enter.disabled = true;
     try {
-      const row = await post(path, toBody(values));
+      const row = await (isEnd ? remove(path) : post(path, toBody(values)));
       dialog.close();
       sent(row);
     } catch (error) {
@@ -76,7 +76,7 @@ export function openForm({ title, path, fields, toBody = (values) => values, ver
   });
   document.body.append(dialog);
   dialog.showModal();
-  form.querySelector("input, select, textarea")?.focus();
+  (form.querySelector("input:not([type=password]), select, textarea") ?? enter).focus();
   return dialog;
 }
 

@@ -13,6 +13,7 @@ import { timeLocal } from "./format.js";
 const PAGES = {
   nodes: ["Nodes", ""],
   status: ["Status", "status"],
+  alerts: ["Alerts", "alerts"],
   chain: ["Chains", "chain"],
   profiling: ["Profiling", "profiling"],
   reputation: ["Reputation", "reputation"],

@@ -19,7 +19,8 @@ export const NARROW = matchMedia("(max-width: 46rem)");
  *   showed last (or null), changed; `hint(row)`: tooltip;
  * - `tone(row, now)`: "good", "warn", "bad", "quiet-text" or nothing;
  * - `filter`: "text" (default), "number", an array of [value, label], or false; `second`: what a second is in a column
- *   of time (1000 for ms), so that `> 5s` can be asked; `search`: whether the free search looks here;
+ *   of time (1000 for ms), so that `> 5s` can be asked; `search`: whether the free search looks here, and
+ *   `sameAs(text)`: the one form of texts that mean the same, or "";
  *   `passes(row, asked)`: decides in place of the value, for choices;
  * - `sortBy(row)`: what is sorted, if not the value;
  * - `descending`: the first click sorts the largest first; `isHidden`: not shown unless chosen; `isWide`: the same in

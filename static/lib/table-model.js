@@ -36,6 +36,8 @@ export class TableModel {
   #keep = null;
   #watched = new Set();
   #searched = new Set();
+  // Columns whose texts are found in other forms, too.
+  #alike;
 
   constructor({ columns, key, pins }) {
     this.pins = pins;
@@ -44,6 +46,7 @@ export class TableModel {
     for (const column of columns) {
       if (column.search) for (const field of column.fields) this.#searched.add(field);
     }
+    this.#alike = columns.filter((column) => column.search && column.sameAs);
   }
 
   get size() {
@@ -107,12 +110,13 @@ export class TableModel {
     this.#sort();
     const pinned = [];
     const rest = [];
-    const search = this.search.trim().toLowerCase();
+    const asked = this.search.trim();
+    const searches = [asked.toLowerCase(), ...this.#alike.map(({ sameAs }) => sameAs(asked)).filter(Boolean)];
     for (const entry of this.#order) {
       if (this.#keep && !this.#keep.keep(entry.row)) continue;
       // Pinned rows stay in sight whatever is searched; another chain is another table.
       if (this.pins.has(entry.key)) pinned.push(entry);
-      else if (passes.every((pass) => pass(entry)) && (!search || this.#haystack(entry).includes(search))) rest.push(entry);
+      else if (passes.every((pass) => pass(entry)) && (!asked || searches.some((search) => this.#haystack(entry).includes(search)))) rest.push(entry);
     }
     this.pinnedCount = pinned.length;
     this.view = pinned.concat(rest);
@@ -155,6 +159,7 @@ export class TableModel {
     if (entry.haystack === null) {
       let text = "";
       for (const field of this.#searched) text += `${entry.row[field] ?? ""}\n`;
+      for (const { sameAs, field } of this.#alike) text += `${sameAs(entry.row[field])}\n`;
       entry.haystack = text.toLowerCase();
     }
     return entry.haystack;

@@ -1,6 +1,7 @@
 // Rows of a table: which are shown, and in which order.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { keyOf } from "../../static/lib/ss58.js";
 import { TableModel } from "../../static/lib/table-model.js";
 
 const column = (field, options) => ({ field, fields: [field], value: (row) => row[field], ...options });
@@ -60,4 +61,19 @@ test("a change makes the view stale only where it is sorted, filtered or searche
   assert.deepEqual(names(model), []);
   model.removeIf((row) => row.height === null);
   assert.equal(model.size, 2);
+});
+
+test("a key is found however it is written", () => {
+  // The same key with the prefix of Polkadot, of Kusama, and the one of nodes.
+  const key = "0xd43593c715fdd31c61141abd04a99fd6822c8558854ccde39a5684e7a56da27d";
+  const forms = ["5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY", "15oF4uVJwmo4TdGW7VfQxNLavjCXviqxT9S1MgbjMNHr6Sp5", "HNZata7iMYWmk5RvZRTiAsSDhV8366zq2YGb3tLH5Upf74F"];
+  for (const form of [key, key.replace("d4", "D4"), ...forms]) assert.equal(keyOf(form), key, form);
+  for (const none of ["", null, undefined, "alice", "0x12", key.slice(0, -1), forms[0].replace("G", "0")]) assert.equal(keyOf(none), "");
+  const model = new TableModel({ columns: [column("authority_id", { search: true, sameAs: keyOf })], key: "id", pins: new Set() });
+  model.merge([{ id: 1, authority_id: forms[0] }, { id: 2, authority_id: null }]);
+  for (const asked of [key, forms[1], forms[2], "5grwva"]) {
+    model.search = asked;
+    model.refresh();
+    assert.deepEqual(model.view.map(({ row }) => row.id), [1], asked);
+  }
 });

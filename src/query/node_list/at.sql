@@ -29,7 +29,7 @@ LEFT JOIN LATERAL (
 ) after ON true
 CROSS JOIN LATERAL (
     SELECT coalesce(before.to_state, after.from_state, CASE WHEN p.disconnected_at IS NULL OR p.disconnected_at > $4 THEN 'online' ELSE 'offline' END) AS state,
-           before.reason, coalesce(before.since, p.created_at) AS since
+           before.reason, coalesce(before.since, CASE WHEN p.disconnected_at <= $4 THEN p.disconnected_at ELSE p.created_at END) AS since
 ) st
 LEFT JOIN LATERAL (
     SELECT * FROM node_hours h

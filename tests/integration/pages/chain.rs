@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::assert_sound;
+use super::{assert_sound, wait_for_column};
 use crate::blocks::GENESIS;
 use crate::blocks::past::Past;
 use crate::support::{Browser, TestApp};
@@ -87,6 +87,18 @@ fn the_page_shows_where_the_chain_is_and_who_saw_its_blocks_first() {
     browser.wait_for_text("#hardware", "AMD EPYC 7B13");
     let row = browser.text("#blocks tbody tr:not(.space)");
     assert!(row.contains("name of alice"), "{row}");
+    // Who missed blocks comes first; a block of eve was lost to a fork.
+    wait_for_column(
+        &browser,
+        "#authors",
+        "Node",
+        &["name of eve", "name of alice"],
+    );
+    wait_for_column(&browser, "#authors", "Missed", &["1", "0"]);
+    browser.click("#authors tbody a");
+    browser.wait_for_text("#authored", "1 block built: 1 missed. 1 lost");
+    browser.wait_for_text("#authored li", "block 1790 lost");
+    assert_eq!(browser.accessibility_faults(), [""; 0]);
 }
 
 #[test]
@@ -102,7 +114,7 @@ fn a_link_leads_to_a_block_and_its_moment() {
     let outcomes = super::column(&browser, "#blocks", "Outcome");
     assert!(outcomes[..2].contains(&"lost".to_owned()), "{outcomes:?}");
     assert!(outcomes[..2].contains(&"final".to_owned()), "{outcomes:?}");
-    browser.click(".table-bar button");
+    browser.click("#blocks .table-bar button");
     browser.wait_until(
         "document.querySelector('#blocks tbody tr:not(.space)').textContent.includes('1800')",
     );

@@ -2,6 +2,7 @@
 //! [`crate::support::Browser`] and [`crate::support::Network`] for what such
 //! tests are made of; each page has a file of its own here.
 
+mod alerts;
 mod benchmarks;
 mod browser;
 mod chain;

@@ -256,6 +256,33 @@ fn the_page_of_a_node_comes_back_after_the_server() {
 }
 
 #[test]
+fn an_answer_about_sessions_that_comes_late_changes_nothing() {
+    let (app, mut network, browser) = start();
+    let peer = network.node(1).peer_id.clone();
+    open(&browser, &app, &peer, "");
+    browser.wait_for_text("#state", "Online for");
+    // The next answer about sessions arrives only when it is let go.
+    browser.run(
+        "const ask = window.fetch;
+         window.fetch = async (...what) => {
+           const answer = await ask(...what);
+           if (String(what[0]).includes('/sessions') && !window.held) await new Promise((go) => { window.held = go; });
+           return answer;
+         };",
+    );
+    network.disconnect(1);
+    browser.wait_until("window.held !== undefined");
+    network.reconnect(1);
+    browser.wait_for_text(".presence-list .away p", "Closed by the node");
+    browser.wait_for_text("#state", "Online for");
+    browser.run("window.held()");
+    network.import(1, 4_711);
+    wait_for_figure(&browser, "Best block", "4711");
+    browser.wait_for_text("#state", "Online for");
+    assert_eq!(browser.console_errors(), [""; 0]);
+}
+
+#[test]
 fn messages_are_filtered_and_paged() {
     let (app, mut network, browser) = start();
     for ready in 0..230 {

@@ -264,7 +264,7 @@ fn what_is_shown_is_exported_and_names_do_no_harm() {
     browser.fill(".table-search", "");
     wait_for_column(&browser, "Name", &names);
     browser.click(".menu:last-child summary");
-    let csv = browser.download(".menu:last-child .menu-panel button:first-child");
+    let csv = browser.download(".menu:last-child .menu-panel button:nth-child(2)");
     assert_eq!(csv.name, "nodes.csv");
     let mut lines = csv.text.split("\r\n");
     let fields: Vec<_> = lines.next().unwrap().split(',').collect();
@@ -286,4 +286,84 @@ fn what_is_shown_is_exported_and_names_do_no_harm() {
     assert_eq!(exported("name"), names);
     assert_eq!(exported("height"), [300, 301, 302]);
     assert_eq!(browser.console_errors(), [""; 0]);
+}
+
+#[test]
+fn the_network_as_it_was_is_shared_by_link_and_says_that_it_is_the_past() {
+    let app = super::trouble::ill(&[]);
+    let browser = Browser::start();
+    let at = |hours: i64| {
+        (chrono::Utc::now() - chrono::TimeDelta::hours(hours))
+            .format("%Y-%m-%dT%H:%M:%SZ")
+            .to_string()
+    };
+    let path = format!("/dashboard/?at={}", at(6));
+    assert_sound(&browser, &app, &path, "#table [role=grid] td");
+    open(&browser, &app, &format!("?at={}", at(6)));
+    browser.wait_for_text("#moment", "The past: the network as it was at");
+    // Of the nodes of today only one was there, and well.
+    wait_for_column(&browser, "Name", &["bob"]);
+    wait_for_column(&browser, "Status", &["online"]);
+    browser.wait_until("document.getElementById('lines').hidden");
+    // An hour on, and to a moment of choice.
+    browser.click("#moment a:nth-child(2)");
+    browser.wait_until(&format!(
+        "location.search.includes('at={}')",
+        at(5).get(..13).unwrap()
+    ));
+    browser.wait_for("#table [role=grid] td");
+    browser.click(".moment-menu summary");
+    browser.run(
+        "const input = document.querySelector('.moment input'); input.value = '2020-01-01T00:00:00'; input.form.requestSubmit()",
+    );
+    browser.wait_for_text("#table", "No node was connected then");
+    browser.click("#moment a:last-child");
+    browser.wait_until("!location.search.includes('at=')");
+    wait_for_column(
+        &browser,
+        "Name",
+        &[
+            "bob", "node 3", "node 5", "node 6", "node 1", "node 2", "node 4",
+        ],
+    );
+    assert_eq!(browser.console_errors(), [""; 0]);
+}
+
+#[test]
+fn shown_rows_are_copied_with_their_peer_ids() {
+    let app = super::trouble::ill(&[]);
+    let browser = Browser::start();
+    open(&browser, &app, "");
+    browser.fill(".table-search", "node ");
+    wait_for_column(
+        &browser,
+        "Name",
+        &["node 3", "node 5", "node 6", "node 1", "node 2", "node 4"],
+    );
+    browser.run("navigator.clipboard.writeText = async (text) => { window.copied = text; }");
+    browser.click(".menu:last-child summary");
+    browser.click(".menu:last-child .menu-panel button:first-child");
+    browser.wait_for_text(".said", "6 nodes with");
+    let copied = browser.run("return window.copied");
+    let copied: Vec<Vec<&str>> = copied
+        .as_str()
+        .unwrap()
+        .lines()
+        .map(|line| line.split('\t').collect())
+        .collect();
+    assert_eq!(copied.len(), 7);
+    assert_eq!((copied[0][0], copied[1][0]), ("name", "node 3"));
+    let peer = copied[0]
+        .iter()
+        .position(|field| *field == "peer_id")
+        .unwrap();
+    assert_eq!(
+        copied[1..].iter().map(|row| row[peer]).collect::<Vec<_>>(),
+        ["p3", "p5", "p6", "p1", "p2", "p4"]
+    );
+    // Without https browsers copy in another way.
+    browser.run("navigator.clipboard.writeText = async () => { throw new Error('refused'); }; document.execCommand = (what) => { window.copied = [what, document.activeElement.value.split('\\n').length]; return true; }");
+    browser.click(".menu:last-child summary");
+    browser.click(".menu:last-child .menu-panel button:first-child");
+    browser.wait_until("JSON.stringify(window.copied) === '[\"copy\",8]'");
 }
