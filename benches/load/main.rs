@@ -1,6 +1,6 @@
 //! The load bench: nodes of our own against the real server and a real PostgreSQL.
 //!
-//! `cargo bench --bench load -- [flat|steady|projections|queries|rollups|chains|purge|feed|crowd|remote|takeover|status|scale|all]` prints tables and writes them to
+//! `cargo bench --bench load -- [flat|steady|projections|queries|rollups|chains|purge|feed|crowd|remote|takeover|status|alerts|scale|all]` prints tables and writes them to
 //! `docs/PERFORMANCE.md`. A lost or doubled message fails the run; a slow one does not.
 //!
 //! | variable | meaning |
@@ -21,6 +21,7 @@ mod generator;
 mod listeners;
 mod measure;
 mod random;
+mod receiver;
 mod report;
 mod scenarios;
 mod scrape;

@@ -11,18 +11,24 @@ use crate::report::{Report, Section, grouped, millis};
 use crate::server::Server;
 use crate::{Options, Outcome};
 
-const SEED: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/benches/load/scenarios/seed_chains.sql"
-);
+/// A file of statements beside this one.
+macro_rules! seed {
+    ($name:literal) => {
+        concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/benches/load/scenarios/",
+            $name
+        )
+    };
+}
 /// A month of ten nodes whose chain makes a block every eight seconds.
 const MESSAGES: u64 = 10_000_000;
 /// Until projections are built.
 const BUILD_MAX: Duration = Duration::from_secs(1_800);
 const POLL_PAUSE: Duration = Duration::from_millis(100);
 
-const LEGEND: &str = "A month of ten nodes of one chain, each of which reports each block as its best, as finalized, and \
-    in between. Milliseconds from the request to the whole answer, one request after the other on one connection, after \
+const LEGEND: &str = "A month of ten nodes of one chain with 10 million messages: each reports each block as its best, as finalized, and \
+    in between; one height in a hundred has two blocks. Milliseconds from the request to the whole answer, one request after the other on one connection, after \
     some requests to warm up; nothing else goes on. The goal is a p99 of 100 ms.";
 const COLUMNS: [&str; 6] = [
     "question",
@@ -37,18 +43,20 @@ const COLUMNS: [&str; 6] = [
 pub(crate) fn run(options: Options, report: &mut Report) -> Outcome<()> {
     let server = Server::start(&[])?;
     let messages = options.scaled(MESSAGES).max(30_000);
+    let of_day = messages / 30;
     server
         .database
-        .run_file(SEED, &[format!("messages={messages}")])?;
+        .run_file(seed!("seed_chains.sql"), &[format!("messages={messages}")])?;
     let seconds = build(&server)?;
+    fill_month(&server)?;
     let blocks: u64 = server.database.value("SELECT count(*) FROM blocks")?;
     let bytes: u64 = server
         .database
         .value("SELECT pg_total_relation_size('blocks')")?;
     println!(
         "blocks of {} messages built in {seconds:.1} s, {} µs a message; {} bytes a block",
-        grouped(messages as f64),
-        grouped(seconds * 1e6 / messages as f64),
+        grouped(of_day as f64),
+        grouped(seconds * 1e6 / of_day as f64),
         bytes / blocks.max(1),
     );
     let mut section = Section::new("Chains", LEGEND, server.database.version()?, &COLUMNS);
@@ -69,12 +77,12 @@ pub(crate) fn run(options: Options, report: &mut Report) -> Outcome<()> {
     Ok(())
 }
 
-/// Has the blocks taken into their projection, and its hours added up; how long the first took, seconds.
+/// Has the blocks of the last day taken into their projection; how long that took, seconds.
 fn build(server: &Server) -> Outcome<f64> {
     let begin = Instant::now();
     server
         .database
-        .run("UPDATE projections SET position = NULL, build_end = NULL, built_until = NULL WHERE name = 'blocks'")?;
+        .run("UPDATE projections SET position = NULL, build_end = NULL, built_until = NULL WHERE name IN ('blocks', 'software_hours')")?;
     let built = "SELECT count(*) FROM projections WHERE position IS NULL";
     while server.database.value::<u32>(built)? > 0 {
         if begin.elapsed() > BUILD_MAX {
@@ -83,17 +91,29 @@ fn build(server: &Server) -> Outcome<f64> {
         thread::sleep(POLL_PAUSE);
     }
     let seconds = begin.elapsed().as_secs_f64();
-    // What the projection does within some minutes, while messages come.
-    server.database.run(
-        "UPDATE chain_hours h SET is_stale = false, blocks = s.blocks, heights = s.heights, forks = s.forks, nodes = s.nodes, \
-         delays = s.delays, finalized = s.finalized, finality = s.finality \
-         FROM chain_hours g CROSS JOIN LATERAL chain_blocks(g.chain_id, g.hour, g.hour + interval '1 hour') AS s \
-         WHERE g.is_stale AND g.hour < date_trunc('hour', now()) AND h.chain_id = g.chain_id AND h.hour = g.hour",
-    )?;
-    server.database.run("VACUUM (ANALYZE) blocks")?;
-    server.database.run("VACUUM (ANALYZE) chain_hours")?;
-    server.database.settle()?;
     Ok(seconds)
+}
+
+/// Puts 29 days before the last one: its messages, on both processors, and what follows from them.
+fn fill_month(server: &Server) -> Outcome<()> {
+    let half = |half: u32| {
+        let database = server.database.clone();
+        thread::spawn(move || {
+            database.run_file(seed!("seed_chains_month.sql"), &[format!("half={half}")])
+        })
+    };
+    for half in [half(0), half(1)] {
+        half.join()
+            .map_err(|_panicked| "a thread that fills the log failed")??;
+    }
+    server
+        .database
+        .run_file(seed!("seed_chains_rows.sql"), &[])?;
+    let messages: u64 = server
+        .database
+        .value("SELECT sum(reltuples)::bigint FROM pg_class WHERE relname LIKE 'telemetry_messages_month_%' AND relkind = 'r'")?;
+    println!("about {} messages are in the log", grouped(messages as f64));
+    server.database.settle()
 }
 
 /// A query.
@@ -124,6 +144,10 @@ fn questions() -> Vec<(&'static str, Path)> {
         (
             "versions of a month",
             range(of("versions?points=30"), month),
+        ),
+        (
+            "authors of a day",
+            range(of("authors?limit=100"), TimeDelta::days(1)),
         ),
         ("hardware", fixed(&of("hardware"))),
         ("metrics of nodes", fixed("/metrics/nodes")),

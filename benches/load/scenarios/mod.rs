@@ -1,5 +1,6 @@
 //! What is tried, one file each, and what they share.
 
+mod alerts;
 mod chains;
 mod crowd;
 mod feed;
@@ -27,7 +28,7 @@ pub(crate) type Scenario = fn(Options, &mut Report) -> Outcome<()>;
 
 /// The scenarios of a name on the command line.
 pub(crate) fn chosen(name: &str) -> Outcome<Vec<Scenario>> {
-    let all: [(&str, Scenario); 13] = [
+    let all: [(&str, Scenario); 14] = [
         ("flat", flat::run),
         ("steady", steady::run),
         ("projections", projections::run),
@@ -40,6 +41,7 @@ pub(crate) fn chosen(name: &str) -> Outcome<Vec<Scenario>> {
         ("remote", remote::run),
         ("takeover", takeover::run),
         ("status", status::run),
+        ("alerts", alerts::run),
         ("scale", scale::run),
     ];
     let chosen: Vec<Scenario> = all

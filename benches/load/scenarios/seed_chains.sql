@@ -1,16 +1,11 @@
--- Fills the log with a month of ten nodes of one chain, as they report their blocks.
+-- Fills the log with the last day of a month of ten nodes of one chain, as they report their blocks.
 --
--- Variables of psql: messages.
-DO $$
-DECLARE
-    day timestamptz;
-BEGIN
-    FOR day IN SELECT generate_series(date_trunc('day', now(), 'UTC') - interval '31 days', date_trunc('day', now(), 'UTC') - interval '1 day', interval '1 day') LOOP
-        EXECUTE format('CREATE TABLE IF NOT EXISTS telemetry_messages_month_%s PARTITION OF telemetry_messages FOR VALUES FROM (%L) TO (%L)',
-            to_char(day, 'YYYYMMDD'), day, day + interval '1 day');
-    END LOOP;
-END
-$$;
+-- Variables of psql: messages (of the month).
+-- Each in a transaction of its own, for the server works on these tables, too.
+SELECT format('CREATE TABLE IF NOT EXISTS telemetry_messages_month_%s PARTITION OF telemetry_messages FOR VALUES FROM (%L) TO (%L)',
+    to_char(day, 'YYYYMMDD'), day, day + interval '1 day')
+FROM generate_series(date_trunc('day', now(), 'UTC') - interval '31 days', date_trunc('day', now(), 'UTC') - interval '1 day', interval '1 day') AS day
+\gexec
 
 SELECT nextval('telemetry_messages_id_seq') AS first_id, nextval('peer_connections_id_seq') AS first_session \gset
 
@@ -23,16 +18,16 @@ FROM generate_series(0, 9) AS node;
 
 -- Each node reports each block three times: as its best, as finalized, and in between.
 INSERT INTO telemetry_messages (id, created_at, peer_connection_id, kind_id, logs)
-SELECT :first_id + block * 30 + node * 3 + said.place,
-    now() - interval '30 days' + block * (interval '30 days' / (:messages / 30)) + said.after + node * node * interval '25 milliseconds' * (0.5 + random()),
-    :first_session + node, k.id, said.logs
-FROM generate_series(0, :messages / 30 - 1) AS block
+SELECT :first_id + (block * 30 + node * 3 + said.place),
+    now() - interval '1 day' + block * (interval '1 day' / (:messages / 900)) + said.after + node * node * interval '25 milliseconds' * (0.5 + random()),
+    :first_session + node, k.id, format(said.logs, :messages / 30 + block, md5(block::text) || md5('h'), CASE node WHEN 0 THEN 'Own' ELSE 'NetworkBroadcast' END)::jsonb
+FROM generate_series(0, :messages / 900 - 1) AS block
 CROSS JOIN generate_series(0, 9) AS node
 CROSS JOIN LATERAL (VALUES
-    (0, 'block.import', interval '0', jsonb_build_object('height', block, 'best', '0x' || md5(block::text) || md5('h'), 'origin', CASE node WHEN 0 THEN 'Own' ELSE 'NetworkBroadcast' END)),
-    (1, 'system.interval', interval '2 seconds', jsonb_build_object('height', block, 'best', '0x' || md5(block::text) || md5('h'), 'txcount', 7)),
-    (2, 'notify.finalized', interval '13 seconds', jsonb_build_object('height', block::text, 'best', '0x' || md5(block::text) || md5('h')))
+    (0, 'block.import', interval '0', '{"height":%1$s,"best":"0x%2$s","origin":"%3$s"}'),
+    (1, 'system.interval', interval '2 seconds', '{"height":%1$s,"best":"0x%2$s","txcount":7}'),
+    (2, 'notify.finalized', interval '13 seconds', '{"height":"%1$s","best":"0x%2$s"}')
 ) AS said (place, msg, after, logs)
 JOIN message_kinds k ON k.msg = said.msg;
 
-VACUUM (ANALYZE) telemetry_messages;
+ANALYZE telemetry_messages;
