@@ -13,18 +13,28 @@ WITH online AS (
            array_agg(best_height ORDER BY best_height DESC) FILTER (WHERE best_height BETWEEN 0 AND 4294967295) AS best,
            array_agg(finalized_height ORDER BY finalized_height DESC) FILTER (WHERE finalized_height BETWEEN 0 AND 4294967295) AS finalized
     FROM online GROUP BY genesis_hash, key
-), fair AS (
+), fair AS MATERIALIZED (
+    -- Computed once: as a part of conditions it would be for each node.
     SELECT c.genesis_hash, c.key, c.chain, c.nodes,
            chain_height(c.best) AS best,
            chain_height(c.finalized) AS finalized
     FROM chains c
+), reached AS (
+    SELECT f.genesis_hash, f.key, min(o.best_at) AS moved_at
+    FROM fair f JOIN online o ON o.genesis_hash = f.genesis_hash AND o.key = f.key AND o.best_height >= f.best
+    GROUP BY f.genesis_hash, f.key
+), seen AS (
+    -- What nobody could see stood still for nobody: the end of the last outage of our own.
+    SELECT s.genesis_hash, s.key, max(coalesce(u.ended_at, now())) AS seen_from
+    FROM (SELECT DISTINCT genesis_hash, key, server_id FROM online) s
+    JOIN status_outages u ON u.server_id = '' OR u.server_id = s.server_id
+    WHERE u.ended_at IS NULL OR u.ended_at > now() - interval '1 day'
+    GROUP BY s.genesis_hash, s.key
 ), moved AS (
-    SELECT f.*, (SELECT min(o.best_at) FROM online o WHERE o.genesis_hash = f.genesis_hash AND o.key = f.key AND o.best_height >= f.best) AS moved_at,
-           -- What nobody could see stood still for nobody: the end of the last outage of our own.
-           (SELECT max(coalesce(u.ended_at, now())) FROM status_outages u
-            WHERE (u.ended_at IS NULL OR u.ended_at > now() - interval '1 day')
-              AND (u.server_id = '' OR u.server_id IN (SELECT o.server_id FROM online o WHERE o.genesis_hash = f.genesis_hash AND o.key = f.key))) AS seen_from
+    SELECT f.*, r.moved_at, s.seen_from
     FROM fair f
+    LEFT JOIN reached r ON r.genesis_hash = f.genesis_hash AND r.key = f.key
+    LEFT JOIN seen s ON s.genesis_hash = f.genesis_hash AND s.key = f.key
 )
 SELECT f.rule, m.genesis_hash || '/' || m.key AS key, 'chain' AS subject, NULL AS peer_id, nullif(m.genesis_hash, '') AS genesis_hash,
        NULL AS name, m.chain, NULL AS server_id, false AS authority, f.summary, f.since, greatest(f.since, m.seen_from) AS held_since

@@ -273,8 +273,8 @@ fn nodes_in_trouble_beyond_the_limit_are_counted() {
     let app = TestApp::start();
     super::rules::judged_elsewhere(&app);
     app.db.execute(
-        "INSERT INTO nodes (peer_id, genesis_hash, name, chain, session_id, session_at, first_session_id, first_seen_at, last_seen_at, online, since) \
-         SELECT 'n' || i, '0xaa', 'n' || i, 'Testnet', i, now(), i, now(), now(), true, now() FROM generate_series(1, 10007) i; \
+        "INSERT INTO nodes (peer_id, genesis_hash, name, chain, session_id, session_at, first_session_id, first_seen_at, last_seen_at, online, since, best_height, best_at, finalized_height) \
+         SELECT 'n' || i, '0xaa', 'n' || i, 'Testnet', i, now(), i, now(), now(), true, now(), 1000 + i % 3, now(), 999 FROM generate_series(1, 10007) i; \
          INSERT INTO node_status SELECT peer_id, genesis_hash, 'missing', 'silent', now(), now(), 1, 1, now() FROM nodes",
     );
     wait_until("those beyond it are counted", || {
