@@ -1,6 +1,6 @@
--- Does: finds what is wrong with chains, projections, and the machines of authorities.
+-- Does: finds what is wrong with chains, projections, jobs of services, and the machines of authorities.
 -- Params: $1 blocks that finality may be behind, $2 rows.
--- Index: nodes_online_idx, peer_connections_pkey; chain_status, projections and status_outages are small.
+-- Index: nodes_online_idx, peer_connections_pkey, job_hours_pkey; chain_status, projections and status_outages are small.
 -- Cost: the nodes that are online.
 -- Order: none.
 WITH online AS (
@@ -62,6 +62,24 @@ WHERE p.position IS NULL OR EXISTS (
     SELECT FROM ingest_batches b WHERE b.transaction_id >= p.position AND b.transaction_id < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
     AND b.last_at < now() - interval '5 minutes'
 )
+UNION ALL
+(SELECT 'job_failing', j.service_id || '/' || j.job_id, 'service', NULL, NULL, j.service_id, NULL, NULL, false,
+        'failed in ' || j.failed || ' of ' || j.runs || ' runs' || coalesce(' of ' || nullif(j.job_id, ''), ''), NULL, NULL
+FROM (
+    SELECT service_id, job_id, sum(failed) AS failed, sum(failed + finished) AS runs FROM job_hours
+    WHERE hour >= date_trunc('hour', now(), 'UTC') - interval '1 hour' GROUP BY service_id, job_id
+) j
+WHERE j.failed >= 3 AND j.failed * 5 >= j.runs
+LIMIT $2)
+UNION ALL
+(SELECT 'job_not_running', j.service_id || '/' || j.job_id, 'service', NULL, NULL, j.service_id, NULL, NULL, false,
+        'has told nothing' || coalesce(' of ' || nullif(j.job_id, ''), '') || ' for two hours', j.last_at, j.last_at
+FROM (
+    SELECT service_id, job_id, count(*) AS hours, max(last_at) AS last_at FROM job_hours
+    WHERE hour >= date_trunc('hour', now(), 'UTC') - interval '1 day' GROUP BY service_id, job_id
+) j
+WHERE j.hours >= 12 AND j.last_at < now() - interval '2 hours'
+LIMIT $2)
 UNION ALL
 (SELECT 'hardware_below_reference', o.peer_id || '/' || o.genesis_hash, 'node', o.peer_id, nullif(o.genesis_hash, ''), o.name, o.chain, NULL, true,
         'scored ' || array_to_string(r.below, ', '), NULL, NULL

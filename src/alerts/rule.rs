@@ -151,6 +151,20 @@ pub const RULES: &[Rule] = &[
         "Run the benchmark of the node again while nothing else runs there; move it to a faster machine.",
     )),
     rule(
+        "job_failing",
+        Severity::Warning,
+        0,
+        "At least three runs of a job of a service failed in this hour and the one before, a fifth of them or more.",
+        "Look at its errors on the Events page.",
+    ),
+    rule(
+        "job_not_running",
+        Severity::Warning,
+        0,
+        "A job of a service that ran in at least twelve of the last 24 hours has told nothing for two: its service, its timer, or the way to this server.",
+        "Look whether the service runs; if the job is no more, silence it: the alert ends within a day.",
+    ),
+    rule(
         "server_lost",
         Severity::Critical,
         10,

@@ -78,6 +78,7 @@ impl Jobs {
             leases: leases.clone(),
             recent,
             awaited: awaited.clone(),
+            event_expiry: config.retention.event_expiry,
         })?;
         let status = Evaluator::start(EvaluatorParts {
             rounds: rounds.clone(),

@@ -35,7 +35,10 @@ pub fn rebuild(
     let mut conn = connect(&url, "rebuild", STATEMENT_TIMEOUT).map_err(failed)?;
     let asked = conn.transaction(|conn| projections::request_rebuild(conn, name, from));
     if !asked.map_err(failed_query)? {
-        let known: Vec<&str> = projections::all().iter().map(|one| one.name()).collect();
+        let known: Vec<&str> = projections::all(Duration::MAX)
+            .iter()
+            .map(|one| one.name())
+            .collect();
         let known = known.join(", ");
         return Err(ApplicationError::Command(format!(
             "there is no projection {name}; there are: {known}"

@@ -37,6 +37,8 @@ pub enum Job {
     SoftwareHours,
     /// Maintains the projection `authorings`.
     Authorings,
+    /// Maintains the projection `events`.
+    Events,
     /// Judges the status of nodes.
     Status,
     /// Keeps alerts.
@@ -45,7 +47,7 @@ pub enum Job {
 
 impl Job {
     /// All jobs.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Retention,
         Self::Supervision,
         Self::Nodes,
@@ -55,6 +57,7 @@ impl Job {
         Self::NodeIdentities,
         Self::SoftwareHours,
         Self::Authorings,
+        Self::Events,
         Self::Status,
         Self::Alerts,
     ];
@@ -71,6 +74,7 @@ impl Job {
             Self::NodeIdentities => "projection:node_identities",
             Self::SoftwareHours => "projection:software_hours",
             Self::Authorings => "projection:authorings",
+            Self::Events => "projection:events",
             Self::Status => "status",
             Self::Alerts => "alerts",
         }

@@ -1,7 +1,6 @@
 //! Access: tokens, networks, chains, proxies, TLS. All of it is parsed here, once;
 //! `docs/ACCESS.md` has the rules that follow from it.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,16 +8,8 @@ use std::sync::Arc;
 
 use actix_web::http::Uri;
 use ipnet::IpNet;
-use sha2::{Digest, Sha256};
-use subtle::{Choice, ConstantTimeEq};
 
-use super::{HostNames, Reader};
-
-/// Characters of the shortest token: 16 hexadecimal digits are 64 bits.
-const TOKEN_CHARS_MIN: usize = 16;
-
-/// Characters of the longest token: it has to fit into a URL.
-const TOKEN_CHARS_MAX: usize = 256;
+use super::{HostNames, Reader, Tokens};
 
 /// Settings of access.
 #[derive(Debug, Clone, Default)]
@@ -59,10 +50,10 @@ pub struct TlsFiles {
 impl AccessConfig {
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         Self {
-            telemetry_tokens: Tokens(reader.list("TELEMETRY_TOKENS")),
-            audit_tokens: Tokens(reader.list("AUDIT_TOKENS")),
-            api_tokens: Tokens(reader.list("API_TOKENS")),
-            read_tokens: Tokens(reader.list("READ_TOKENS")),
+            telemetry_tokens: Tokens::new(reader.list("TELEMETRY_TOKENS")),
+            audit_tokens: Tokens::new(reader.list("AUDIT_TOKENS")),
+            api_tokens: Tokens::new(reader.list("API_TOKENS")),
+            read_tokens: Tokens::new(reader.list("READ_TOKENS")),
             allowed_networks: Networks::read(reader, "ALLOWED_NETWORKS"),
             chains: ChainRules {
                 allowed: reader.list("ALLOWED_CHAINS").into(),
@@ -145,61 +136,6 @@ fn read_tls(reader: &mut Reader<'_>) -> Option<TlsFiles> {
             reader.fault("TLS_CERT_PATH", "TLS_KEY_PATH needs it too".to_owned());
             None
         }
-    }
-}
-
-/// A token, kept only as its hash: nothing in memory or in a log gives it away.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret([u8; 32]);
-
-impl Secret {
-    fn hash(token: &str) -> Self {
-        Self(Sha256::digest(token.as_bytes()).into())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("(secret)")
-    }
-}
-
-impl FromStr for Secret {
-    type Err = String;
-
-    /// The fault never repeats the token.
-    fn from_str(token: &str) -> Result<Self, String> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
-        if !(TOKEN_CHARS_MIN..=TOKEN_CHARS_MAX).contains(&token.len())
-            || !token.chars().all(allowed)
-        {
-            return Err(format!(
-                "each token must have {TOKEN_CHARS_MIN} to {TOKEN_CHARS_MAX} characters of A-Z a-z 0-9 - . _ ~; \
-                 `openssl rand -hex 16` makes one"
-            ));
-        }
-        Ok(Self::hash(token))
-    }
-}
-
-/// Tokens of which each is as good as the others, so that they can be rotated.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tokens(Vec<Secret>);
-
-impl Tokens {
-    /// There are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether `given` is one of them. Takes the same time whether and where it
-    /// differs: the hashes are compared, all of them, each to its end.
-    pub fn admit(&self, given: &str) -> bool {
-        let given = Secret::hash(given);
-        let found = self.0.iter().fold(Choice::from(0), |found, token| {
-            found | token.0.ct_eq(&given.0)
-        });
-        found.into()
     }
 }
 

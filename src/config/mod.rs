@@ -13,13 +13,14 @@ mod reader;
 pub mod settings;
 mod status;
 mod table;
+mod tokens;
 
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use access::{AccessConfig, ChainRules, Networks, Secret, TlsFiles, Tokens};
+pub use access::{AccessConfig, ChainRules, Networks, TlsFiles};
 pub use alerts::{RuleOverride, RuleOverrides, Severity};
 pub use database_url::DatabaseUrl;
 pub use hosts::HostNames;
@@ -29,6 +30,7 @@ pub use notify::{NotifyConfig, TargetUrl, WebhookKey};
 use reader::Reader;
 use settings::SETTINGS;
 pub use status::{NodeRules, StatusConfig};
+pub use tokens::Tokens;
 
 /// All settings, by the room that uses them.
 #[derive(Debug, Clone)]
@@ -157,6 +159,8 @@ pub struct RetentionConfig {
     pub partition_width: Duration,
     /// `ROLLUP_EXPIRY_D`.
     pub rollup_expiry: Duration,
+    /// `EVENT_EXPIRY_H`.
+    pub event_expiry: Duration,
     /// `PURGE_INTERVAL_S`.
     pub interval: Duration,
 }
@@ -263,6 +267,7 @@ impl Config {
                 expiry: Duration::from_secs(expiry_h * 3_600),
                 partition_width: Duration::from_secs(width_h * 3_600),
                 rollup_expiry: Duration::from_secs(reader.integer("ROLLUP_EXPIRY_D") * 86_400),
+                event_expiry: Duration::from_secs(reader.integer("EVENT_EXPIRY_H") * 3_600),
                 interval: reader.seconds("PURGE_INTERVAL_S"),
             },
             feed: FeedConfig {

@@ -44,8 +44,8 @@ pub use node_table::{NodeChanged, NodeState, NodeValues, Parts};
 pub use origin::Origin;
 pub use remote::{RemoteParts, follow_others};
 pub use request::{
-    Interest, MessagesRequest, Request, RequestError, RequestId, Since, StatusRequest, StatusSince,
-    Topic, read_request,
+    EventsRequest, Interest, MessagesRequest, Request, RequestError, RequestId, RowsSince, Since,
+    StatusRequest, Topic, read_request,
 };
 pub use sessions::{Presence, PresenceChange};
 pub use shared::{Form, Shared};

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::client_ip::{X_FORWARDED_FOR, client_ip, parse_hop};
-use super::{AppError, v1};
+use super::{AppError, posting, v1};
 use crate::config::AccessConfig;
 use crate::metrics::RefuseReason;
 
@@ -21,7 +21,7 @@ const READ_CHALLENGES: &[&str] = &[
 
 /// Without `Basic`: browsers attach passwords to requests of other sites as well, so
 /// a password alone must not permit writing.
-const WRITE_CHALLENGES: &[&str] = &["Bearer realm=\"tetcore-analytics\""];
+pub(super) const WRITE_CHALLENGES: &[&str] = &["Bearer realm=\"tetcore-analytics\""];
 
 /// Headers of proxies: behind one, a loopback address is that of the proxy.
 const PROXY_HEADERS: [HeaderName; 6] = [
@@ -89,6 +89,9 @@ pub(super) fn judge(access: &AccessConfig, asked: &Asked<'_>) -> Result<Caller, 
                 challenges: READ_CHALLENGES,
             })
         };
+    }
+    if posting::is_door(asked) {
+        return posting::judge(access, asked, is_local).map(|()| caller);
     }
     if may_write || access.api_tokens.is_empty() && is_local {
         Ok(caller)
@@ -161,13 +164,13 @@ pub(super) fn is_node_door(asked: &Asked<'_>) -> bool {
 }
 
 /// The tokens that a request shows.
-struct Shown<'a> {
-    bearer: Option<&'a str>,
+pub(super) struct Shown<'a> {
+    pub(super) bearer: Option<&'a str>,
     password: Option<String>,
 }
 
 impl<'a> Shown<'a> {
-    fn of(headers: &'a HeaderMap) -> Self {
+    pub(super) fn of(headers: &'a HeaderMap) -> Self {
         let given = headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok())

@@ -6,11 +6,13 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
 use super::AppError;
-use super::feed_status::StatusPart;
+use super::feed_rows::RowPart;
 use crate::feed::{
     Aggregate, Cursor, Filter, Form, Item, Items, NodeChanged, Presence, PresenceChange, RequestId,
     Shared, WindowRow,
 };
+use crate::query::events::Event;
+use crate::query::status::Change;
 use crate::telemetry::hide_addresses;
 
 /// Comings and goings look the same for all.
@@ -107,9 +109,20 @@ impl FeedDialect {
     }
 
     /// Changes of status, and the place after them.
-    pub(super) fn status(self, part: &StatusPart) -> ByteString {
-        let text = json!({"status": part.changes, "cursor": part.number.to_string()});
+    pub(super) fn status(self, part: &RowPart<Change>) -> ByteString {
+        let text = json!({"status": part.rows, "cursor": part.number.to_string()});
         text.to_string().into()
+    }
+
+    /// Events, and the place after them; texts as they were written, for numbers keep all
+    /// their digits.
+    pub(super) fn events(self, part: &RowPart<Event>) -> ByteString {
+        let events = serde_json::to_string(&part.rows).unwrap_or_else(|_never| "[]".to_owned());
+        let events = match self.with_addresses {
+            true => events,
+            false => hide_addresses(&events).into_owned(),
+        };
+        format!("{{\"events\":{events},\"cursor\":\"{}\"}}", part.number).into()
     }
 
     /// Windows that are over.

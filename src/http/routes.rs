@@ -7,7 +7,8 @@ use actix_web::{Resource, Route, web};
 
 use super::{AppError, access, extractors, feed_socket, v1};
 use super::{
-    benchmarks, health, metrics, nodes, openapi, pages, reputation, stats, telemetry_socket,
+    benchmarks, health, metrics, nodes, openapi, pages, posting, reputation, stats,
+    telemetry_socket,
 };
 
 /// Adds all routes, and the answer for everything else.
@@ -32,6 +33,11 @@ pub fn configure(app: &mut web::ServiceConfig) {
         .service(only("/reputation", READ).route(get().to(reputation::all)))
         .service(only("/reputation/logged", READ).route(get().to(reputation::logged)))
         .service(only("/reputation/{peer_id}", READ).route(get().to(reputation::of_peer)));
+
+    // What runtimes and services say
+    app.service(only("/events", ENTER).route(post().to(posting::events::post)))
+        .service(only("/loki/api/v1/push", ENTER).route(post().to(posting::loki::push)))
+        .service(only("/v1/logs", ENTER).route(post().to(posting::otlp::push)));
 
     // What they say now
     app.service(only("/feed", READ).route(upgrade().to(feed_socket::connect)).route(get().to(pages::upgrade_required)));

@@ -8,16 +8,19 @@ use actix::Addr;
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 use serde::Serialize;
+use tokio::sync::Semaphore;
 
 use super::answer::Answer;
-use super::feed_status::StatusFeed;
+use super::feed_rows::RowFeed;
 use super::misdirected::{self, Misdirected};
-use super::{AppError, OwnNames};
+use super::{AppError, OwnNames, posting};
 use crate::config::Config;
 use crate::database::{Pools, ReadFrom};
 use crate::feed::{Hub, HubRequests};
 use crate::ingest::{Ingest, Sampler};
 use crate::metrics::Metrics;
+use crate::query::events::Event;
+use crate::query::status::Change;
 use crate::query::{Limits, Queries, QueryError};
 use crate::server_state::ServerState;
 
@@ -44,7 +47,11 @@ pub struct AppState {
     /// Wrong paths that nodes requested.
     pub(super) misdirected: Misdirected,
     /// Changes of status, for the live feed.
-    pub(super) statuses: StatusFeed,
+    pub(super) statuses: RowFeed<Change>,
+    /// Structured events, for the live feed.
+    pub(super) events: RowFeed<Event>,
+    /// Bodies with events or logs that may be in memory.
+    pub(super) posts: Semaphore,
 }
 
 /// What is there once the database is.
@@ -76,7 +83,9 @@ impl AppState {
             stopping: AtomicBool::new(false),
             refusals: Sampler::default(),
             misdirected: Misdirected::default(),
-            statuses: StatusFeed::default(),
+            statuses: RowFeed::default(),
+            events: RowFeed::default(),
+            posts: Semaphore::new(posting::BODIES_MAX),
         }
     }
 

@@ -217,6 +217,7 @@ impl Batcher {
         match written {
             Ok(Written::Stored { outcome, time }) => {
                 if let Some(sent) = self.dispatch.stored(id, now) {
+                    sent.batches.iter().for_each(|batch| batch.notify_kept());
                     self.count(&sent, &outcome, time);
                     match sent.source {
                         Source::Memory(reservation) => self.budget.release(reservation),
@@ -286,14 +287,16 @@ impl Batcher {
     }
 
     fn spill(&mut self, batch: Arc<Batch>, reservation: Reservation, ctx: &mut Context<Self>) {
+        let spilling = batch.clone();
         let spilled = self
             .spooler
             .send(Spill { batch, reservation })
             .into_actor(self);
-        ctx.spawn(spilled.map(|spilled, batcher, ctx| {
+        ctx.spawn(spilled.map(move |spilled, batcher, ctx| {
             let now = Instant::now();
             match spilled {
                 Ok(Spilled::OnDisk { reservation }) => {
+                    spilling.notify_kept();
                     batcher.budget.release(reservation);
                     batcher.dispatch.spilled();
                 }

@@ -58,6 +58,7 @@ impl Ingest {
                 sessions,
                 audit,
                 received_at: Instant::now(),
+                kept: None,
             },
             introductions: Vec::new(),
         };

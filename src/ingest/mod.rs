@@ -25,6 +25,7 @@ mod limits;
 mod memory_budget;
 mod nodes;
 mod pings;
+mod posted;
 mod queue;
 mod refusals;
 mod sampler;
@@ -36,18 +37,20 @@ mod writer;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use actix::{Addr, Arbiter};
 use tokio::sync::watch;
 
 pub use addresses::{AddressLimits, AddressPermit, Addresses, ConnectionPermit};
+use arrival::Arrivals;
 pub use batcher::{Batcher, DatabaseReady, Drain, UntilFailed};
 use endings::Endings;
 use feed_publisher::FeedPublisher;
 pub use heartbeats::Heartbeats;
 pub use memory_budget::MemoryBudget;
+pub use posted::{PostError, PostedMessage};
 pub use refusals::{Refusal, Refusals};
 pub use sampler::Sampler;
 pub use socket::NodeSocket;
@@ -86,6 +89,7 @@ pub struct Ingest {
     over_limit: Sampler,
     refusals: Refusals,
     heartbeats: Heartbeats,
+    post_arrivals: Mutex<Arrivals>,
 }
 
 /// What the pipeline needs from outside.
@@ -176,6 +180,7 @@ impl Ingest {
             over_limit: Sampler::default(),
             refusals: Refusals::default(),
             heartbeats: Heartbeats::default(),
+            post_arrivals: Mutex::default(),
         })
     }
 

@@ -143,6 +143,7 @@ mod tests {
             sessions: Vec::new(),
             audit: false,
             received_at,
+            kept: None,
         }
     }
 

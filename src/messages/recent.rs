@@ -4,8 +4,9 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::MessageRow;
+use super::{MessageRow, StreamedMessage, Wanted};
 use crate::store::{Batch, StoredBatch};
+use crate::telemetry::events::may_hold_event;
 
 /// Bytes of messages that are kept: about six seconds of 10,000 nodes.
 const BYTES_MAX: usize = 16 << 20;
@@ -52,8 +53,12 @@ impl Recent {
     }
 
     /// Takes the messages of a batch, if they are here and read as they do from the
-    /// database; fields only of `kinds`.
-    pub(super) fn take(&self, stored: &StoredBatch, kinds: &[i16]) -> Option<Vec<MessageRow>> {
+    /// database; fields only of those that are `wanted`.
+    pub(super) fn take(
+        &self,
+        stored: &StoredBatch,
+        wanted: Wanted<'_>,
+    ) -> Option<Vec<StreamedMessage>> {
         let found = {
             let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let ids = (stored.id, stored.last_id);
@@ -63,27 +68,30 @@ impl Recent {
             found
         };
         let mut rows = Vec::with_capacity(found.batch.rows());
-        for (row, _) in found
-            .batch
-            .groups
-            .iter()
-            .flat_map(|group| group.rows.views())
-        {
-            let logs = match kinds.contains(&row.kind_id) {
-                true => {
-                    let text = std::str::from_utf8(row.logs).ok()?;
-                    Some(is_plain(text).then(|| text.to_owned())?)
-                }
-                false => None,
-            };
-            rows.push(MessageRow {
-                id: row.id.0,
-                created_at: row.created_at,
-                peer_connection_id: row.session.0,
-                kind_id: row.kind_id,
-                target: row.target.map(str::to_owned),
-                logs,
-            });
+        for group in &found.batch.groups {
+            for (row, _) in group.rows.views() {
+                let is_wanted = wanted.kinds.contains(&row.kind_id)
+                    || wanted.events && may_hold_event(row.logs);
+                let logs = match is_wanted {
+                    true => {
+                        let text = std::str::from_utf8(row.logs).ok()?;
+                        Some(is_plain(text).then(|| text.to_owned())?)
+                    }
+                    false => None,
+                };
+                rows.push(StreamedMessage {
+                    message: MessageRow {
+                        id: row.id.0,
+                        created_at: row.created_at,
+                        peer_connection_id: row.session.0,
+                        kind_id: row.kind_id,
+                        target: row.target.map(str::to_owned),
+                        logs,
+                    },
+                    node_ts: row.node_time.at(row.created_at),
+                    audit: group.audit,
+                });
+            }
         }
         Some(rows)
     }

@@ -11,6 +11,29 @@ use crate::store::{StoredBatch, partitions};
 /// Increment of `telemetry_messages_id_seq`.
 const ID_BLOCK_LENGTH: i64 = 1 << 20;
 
+/// A message of a stream.
+#[derive(Debug, QueryableByName)]
+pub struct StreamedMessage {
+    /// The message.
+    #[diesel(embed)]
+    pub message: MessageRow,
+    /// What the node claimed to be the time.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub node_ts: Option<DateTime<Utc>>,
+    /// From `/audit`.
+    #[diesel(sql_type = Bool)]
+    pub audit: bool,
+}
+
+/// Of which messages a stream has the fields.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Those of these kinds.
+    pub kinds: &'a [i16],
+    /// Those that may hold an event.
+    pub events: bool,
+}
+
 /// Consecutive numbers of messages, and the span of their arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Run {
@@ -30,21 +53,21 @@ struct Here {
     has_messages: bool,
 }
 
-/// The messages of some batches, from memory where they still are; fields only of
-/// `kinds`. Index: `telemetry_messages_time_idx`.
+/// The messages of some batches, from memory where they still are; fields only of those
+/// that are `wanted`. Index: `telemetry_messages_time_idx`.
 ///
 /// # Errors
 /// If the database cannot be read.
 pub fn of_batches(
     conn: &mut PgConnection,
     batches: &[StoredBatch],
-    kinds: &[i16],
+    wanted: Wanted<'_>,
     recent: &Recent,
-) -> QueryResult<Vec<MessageRow>> {
+) -> QueryResult<Vec<StreamedMessage>> {
     let mut rows = Vec::new();
     let mut others = Vec::new();
     for batch in batches {
-        match recent.take(batch, kinds) {
+        match recent.take(batch, wanted) {
             Some(taken) => rows.extend(taken),
             None => others.push(batch.clone()),
         }
@@ -53,12 +76,13 @@ pub fn of_batches(
         let ids = |id: fn(&Run) -> i64| together.iter().map(id).collect::<Vec<i64>>();
         let from = together.iter().map(|run| run.arrival.0).min();
         let until = together.iter().map(|run| run.arrival.1).max();
-        let found: Vec<MessageRow> = diesel::sql_query(include_str!("of_batches.sql"))
+        let found: Vec<StreamedMessage> = diesel::sql_query(include_str!("of_batches.sql"))
             .bind::<Array<BigInt>, _>(ids(|run| run.ids.0))
             .bind::<Array<BigInt>, _>(ids(|run| run.ids.1))
             .bind::<Nullable<Timestamptz>, _>(from)
             .bind::<Nullable<Timestamptz>, _>(until)
-            .bind::<Array<SmallInt>, _>(kinds)
+            .bind::<Array<SmallInt>, _>(wanted.kinds)
+            .bind::<Bool, _>(wanted.events)
             .load(conn)?;
         rows.extend(found);
     }
@@ -66,7 +90,7 @@ pub fn of_batches(
 }
 
 /// The messages that arrived in a span of time, up to but without its end; fields
-/// only of `kinds`. Index: `telemetry_messages_time_idx`.
+/// only of those that are `wanted`. Index: `telemetry_messages_time_idx`.
 ///
 /// # Errors
 /// If the database cannot be read.
@@ -74,12 +98,13 @@ pub fn of_span(
     conn: &mut PgConnection,
     from: DateTime<Utc>,
     until: DateTime<Utc>,
-    kinds: &[i16],
-) -> QueryResult<Vec<MessageRow>> {
+    wanted: Wanted<'_>,
+) -> QueryResult<Vec<StreamedMessage>> {
     diesel::sql_query(include_str!("of_span.sql"))
         .bind::<Timestamptz, _>(from)
         .bind::<Timestamptz, _>(until)
-        .bind::<Array<SmallInt>, _>(kinds)
+        .bind::<Array<SmallInt>, _>(wanted.kinds)
+        .bind::<Bool, _>(wanted.events)
         .load(conn)
 }
 

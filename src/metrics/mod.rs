@@ -9,6 +9,7 @@
 mod alerts;
 mod cluster;
 mod disk;
+mod events;
 mod feed;
 mod host;
 mod http;
@@ -26,6 +27,7 @@ use prometheus::{
 
 pub use alerts::{AlertMetrics, DeliveryResult};
 pub use cluster::ClusterMetrics;
+pub use events::{EventMetrics, EventOutcome};
 pub use feed::{FeedMetrics, MissReason};
 pub use http::HttpMetrics;
 pub use labels::{ChainCounts, ChainPlace, KindCounts};
@@ -66,6 +68,8 @@ pub struct Metrics {
     pub cluster: ClusterMetrics,
     /// Projections.
     pub projections: ProjectionMetrics,
+    /// Structured events.
+    pub events: EventMetrics,
     /// Alerts and their deliveries.
     pub alerts: AlertMetrics,
     /// The status of nodes.
@@ -277,6 +281,7 @@ impl Metrics {
             feed: FeedMetrics::new(&make)?,
             cluster: ClusterMetrics::new(&make)?,
             projections: ProjectionMetrics::new(&make)?,
+            events: EventMetrics::new(&make)?,
             alerts: AlertMetrics::new(&make)?,
             status: StatusMetrics::new(&make)?,
             connections: make.gauge("ingest_connections", "Telemetry connections that are open.")?,

@@ -19,6 +19,7 @@
 //! | `state` | position and progress of a projection, a row of `projections` |
 //! | `authorings` | the blocks that nodes say they built |
 //! | `blocks` | the blocks of each chain, who saw them first, and when they were finalized |
+//! | `events` | structured events that were found in messages, each once |
 //! | `heights` | a chain as most of its nodes see it |
 //! | `histogram` | times in fixed buckets |
 //! | `hours` | which hours of a table are built anew |
@@ -45,6 +46,7 @@ macro_rules! with_columns {
 
 mod authorings;
 mod blocks;
+mod events;
 mod heights;
 mod histogram;
 mod hours;
@@ -75,6 +77,7 @@ pub use state::{Covered, Progress, contains, covered, covers, progress, request_
 
 use crate::cluster::Job;
 use crate::ids::SessionId;
+use crate::metrics::Metrics;
 use crate::store::SessionRow;
 use crate::telemetry::Reading;
 
@@ -91,8 +94,12 @@ pub struct Message<'a> {
     pub kind: &'a str,
     /// Field `target`.
     pub target: Option<&'a str>,
-    /// Fields as JSON; empty for other kinds.
+    /// Fields as JSON; empty for other kinds, unless they may hold an event.
     pub fields: &'a str,
+    /// What the node claimed to be the time.
+    pub node_ts: Option<DateTime<Utc>>,
+    /// From `/audit`.
+    pub audit: bool,
     /// What the node reported of itself in it.
     pub reading: Option<&'a Reading>,
 }
@@ -128,6 +135,11 @@ pub trait Projection: Send {
     /// `msg` of the messages whose kind and fields it needs.
     fn kinds(&self) -> &'static [&'static str];
 
+    /// Whether it needs the fields of messages that may hold an event, of whatever kind.
+    fn wants_events(&self) -> bool {
+        false
+    }
+
     /// Longest time until what was read is written. What is written less often costs
     /// less: the same row takes in more messages at once.
     fn interval_max(&self) -> Duration;
@@ -149,6 +161,9 @@ pub trait Projection: Send {
     /// # Errors
     /// If the database cannot be written; nothing is committed then.
     fn write(&mut self, conn: &mut PgConnection) -> QueryResult<()>;
+
+    /// What was written last is committed.
+    fn written(&mut self, _metrics: &Metrics) {}
 
     /// Forgets what was folded, and what is remembered of the tables.
     fn reset(&mut self);
@@ -173,8 +188,8 @@ pub trait Projection: Send {
     fn clear(&self, conn: &mut PgConnection, start: Option<DateTime<Utc>>) -> QueryResult<()>;
 }
 
-/// All projections.
-pub fn all() -> Vec<Box<dyn Projection>> {
+/// All projections; events that arrived longer ago than `event_expiry` are left out.
+pub fn all(event_expiry: Duration) -> Vec<Box<dyn Projection>> {
     vec![
         Box::new(nodes::Nodes::default()),
         Box::new(node_hours::NodeHours::default()),
@@ -183,6 +198,7 @@ pub fn all() -> Vec<Box<dyn Projection>> {
         Box::new(node_identities::NodeIdentities::default()),
         Box::new(software_hours::SoftwareHours::default()),
         Box::new(authorings::Authorings::default()),
+        Box::new(events::Events::new(event_expiry)),
     ]
 }
 

@@ -12,7 +12,7 @@ use super::Message;
 use crate::changes::{self, Changes, Position};
 use crate::database::Connection;
 use crate::ids::SessionId;
-use crate::messages::{self, MessageRow, Recent};
+use crate::messages::{self, Recent, StreamedMessage, Wanted};
 use crate::store::partitions;
 use crate::telemetry::Reading;
 
@@ -29,31 +29,43 @@ pub(super) struct Read {
 /// A stored message, and what it means.
 #[derive(Debug)]
 pub(super) struct ReadMessage {
-    row: MessageRow,
+    streamed: StreamedMessage,
     kind: &'static str,
     reading: Option<Reading>,
 }
 
 impl ReadMessage {
     /// Reads the fields of messages of some kinds, by number.
-    pub(super) fn all(rows: Vec<MessageRow>, kinds: &HashMap<i16, &'static str>) -> Vec<Self> {
-        let rows = rows.into_iter().map(|row| {
+    pub(super) fn all(rows: Vec<StreamedMessage>, kinds: &HashMap<i16, &'static str>) -> Vec<Self> {
+        let rows = rows.into_iter().map(|streamed| {
+            let row = &streamed.message;
             let kind = kinds.get(&row.kind_id).copied().unwrap_or_default();
             let reading = Reading::from_fields(kind, row.fields().as_bytes());
-            Self { row, kind, reading }
+            Self {
+                streamed,
+                kind,
+                reading,
+            }
         });
         rows.collect()
     }
 
     /// As a projection sees it.
     pub(super) fn message(&self) -> Message<'_> {
+        let StreamedMessage {
+            message: row,
+            node_ts,
+            audit,
+        } = &self.streamed;
         Message {
-            id: self.row.id,
-            created_at: self.row.created_at,
-            session: SessionId(self.row.peer_connection_id),
+            id: row.id,
+            created_at: row.created_at,
+            session: SessionId(row.peer_connection_id),
             kind: self.kind,
-            target: self.row.target.as_deref(),
-            fields: self.row.fields(),
+            target: row.target.as_deref(),
+            fields: row.fields(),
+            node_ts: *node_ts,
+            audit: *audit,
             reading: self.reading.as_ref(),
         }
     }
@@ -121,8 +133,12 @@ impl Reader {
                 if self.numbers.len() < self.kinds.len() {
                     self.numbers = messages::numbers(conn, &self.kinds)?;
                 }
-                let numbers: Vec<i16> = self.numbers.keys().copied().collect();
-                messages::of_batches(conn, &changes.batches, &numbers, &self.recent)
+                let kinds: Vec<i16> = self.numbers.keys().copied().collect();
+                let wanted = Wanted {
+                    kinds: &kinds,
+                    events: true,
+                };
+                messages::of_batches(conn, &changes.batches, wanted, &self.recent)
             })?;
             messages = ReadMessage::all(rows, &self.numbers);
         }

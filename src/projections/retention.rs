@@ -17,7 +17,7 @@ pub struct HourTable {
 }
 
 /// All tables of hours.
-pub const HOUR_TABLES: [HourTable; 7] = [
+pub const HOUR_TABLES: [HourTable; 8] = [
     HourTable {
         name: "node_hours",
         time: "hour",
@@ -47,6 +47,11 @@ pub const HOUR_TABLES: [HourTable; 7] = [
         name: "authorings",
         time: "at",
         projection: "authorings",
+    },
+    HourTable {
+        name: "job_hours",
+        time: "hour",
+        projection: "events",
     },
     HourTable {
         name: "blocks",

@@ -14,7 +14,8 @@ use super::{Message, Occasion, Projection, all};
 use crate::changes::{self, Awaited, Position};
 use crate::cluster::{Lease, LeaseError, Leases};
 use crate::database::{Connection, Connector, Round, Rounds, RoundsParts};
-use crate::messages::{self, Recent};
+use crate::messages::{self, Recent, Wanted};
+use crate::metrics::Metrics;
 
 /// Pause between looks for changes: a tenth of the longest time until they are written,
 /// within this range.
@@ -66,6 +67,8 @@ pub struct RunnerParts {
     pub recent: Arc<Recent>,
     /// For what somebody in this server waits.
     pub awaited: Arc<Awaited>,
+    /// How long events are kept, `EVENT_EXPIRY_H`.
+    pub event_expiry: Duration,
 }
 
 /// The running thread.
@@ -81,7 +84,11 @@ impl Runner {
         let (rounds, statement_max) = (parts.rounds.clone(), parts.statement_max);
         let parts = Arc::new(parts);
         let make = move |connector| {
-            let followers: Vec<Follower> = all().into_iter().map(Follower::new).collect();
+            let followers = all(parts.event_expiry).into_iter();
+            let metrics = &parts.rounds.metrics;
+            let followers: Vec<Follower> = followers
+                .map(|projection| Follower::new(projection, metrics.clone()))
+                .collect();
             let kinds = followers.iter().map(|one| one.projection.kinds());
             let reader = Reader::new(kinds.flatten().copied().collect(), parts.recent.clone());
             Following {
@@ -163,6 +170,7 @@ impl Following {
 /// One projection, and how far this server has read for it.
 struct Follower {
     projection: Box<dyn Projection>,
+    metrics: Arc<Metrics>,
     /// As it is in the database; none before it was looked up.
     written: Option<Progress>,
     /// Read, and perhaps not written yet.
@@ -175,9 +183,10 @@ struct Follower {
 }
 
 impl Follower {
-    fn new(projection: Box<dyn Projection>) -> Self {
+    fn new(projection: Box<dyn Projection>, metrics: Arc<Metrics>) -> Self {
         Self {
             projection,
+            metrics,
             written: None,
             read: Position(0),
             has_read: false,
@@ -306,7 +315,11 @@ impl Follower {
         let (kinds, rows, later) = conn.transaction(|conn| {
             let kinds = messages::numbers(conn, self.projection.kinds())?;
             let numbers: Vec<i16> = kinds.keys().copied().collect();
-            let rows = messages::of_span(conn, from, until, &numbers)?;
+            let wanted = Wanted {
+                kinds: &numbers,
+                events: self.projection.wants_events(),
+            };
+            let rows = messages::of_span(conn, from, until, wanted)?;
             // After the messages: a batch is visible with them, or before.
             let later = changes::visible_from(conn, Position(build_end))?;
             QueryResult::Ok((kinds, rows, later))
@@ -388,6 +401,7 @@ impl Follower {
             state::advance(conn, projection.name(), lease, before, &after)?;
             Ok(projection.write(conn)?)
         })?;
+        projection.written(&self.metrics);
         self.written_at = Instant::now();
         self.has_read = false;
         self.written = Some(after);

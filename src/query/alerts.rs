@@ -104,7 +104,7 @@ pub struct Alert {
     #[diesel(sql_type = Text)]
     #[schema(value_type = SeverityName)]
     pub severity: String,
-    /// What it is about: `node`, `chain`, `server` or `projection`.
+    /// What it is about: `node`, `chain`, `server`, `projection` or `service`.
     #[diesel(sql_type = Text)]
     #[schema(example = "node")]
     pub subject: String,

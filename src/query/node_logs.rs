@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::params::{self, TimeRange};
 use super::time_windows::{self, Session, SessionWindow, TimeWindows};
 use super::{Limits, Page, PageCursor, QueryError};
+use crate::ids::SessionId;
 use crate::messages::{self, KindFilter, MessageRow, Newest};
 
 /// Rows of a page.
@@ -165,8 +166,11 @@ fn read_window(
     window: &SessionWindow,
     (rows, bytes): (usize, usize),
 ) -> QueryResult<Vec<MessageRow>> {
+    // Lines that were posted about the node stand beside what it says itself.
+    let posted = SessionId::of_posts(&query.peer_id).0;
+    let sessions: Vec<i64> = window.sessions.iter().copied().chain([posted]).collect();
     let page = Newest {
-        sessions: &window.sessions,
+        sessions: &sessions,
         window: window.span,
         before: query.cursor.map(|cursor| (cursor.created_at, cursor.id)),
         kind,

@@ -1,9 +1,8 @@
 //! What is expired, and which partitions are needed. Pure: time is passed in.
 
-use std::time::Duration;
-
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::config::RetentionConfig;
 use crate::store::partitions::{Partition, PartitionBounds, gaps};
 
 /// How far ahead of now partitions reach, in widths: a server whose database
@@ -23,16 +22,18 @@ pub(super) const BATCH_MEMORY: TimeDelta = TimeDelta::days(30);
 pub(super) struct Policy {
     expiry: TimeDelta,
     rollup_expiry: TimeDelta,
+    event_expiry: TimeDelta,
     width: TimeDelta,
 }
 
 impl Policy {
-    pub(super) fn new(expiry: Duration, rollup_expiry: Duration, width: Duration) -> Self {
+    pub(super) fn new(config: &RetentionConfig) -> Self {
         let delta = |duration| TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
         Self {
-            expiry: delta(expiry),
-            rollup_expiry: delta(rollup_expiry),
-            width: delta(width),
+            expiry: delta(config.expiry),
+            rollup_expiry: delta(config.rollup_expiry),
+            event_expiry: delta(config.event_expiry),
+            width: delta(config.partition_width),
         }
     }
 
@@ -44,6 +45,11 @@ impl Policy {
     /// Hours of projections that begin before this moment are expired.
     pub(super) fn rollup_cutoff(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         now.checked_sub_signed(self.rollup_expiry)
+    }
+
+    /// Events that arrived before this moment are expired.
+    pub(super) fn event_cutoff(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        now.checked_sub_signed(self.event_expiry)
     }
 
     /// Partitions of which everything is expired.
@@ -99,6 +105,8 @@ impl Policy {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn at(text: &str) -> DateTime<Utc> {
@@ -109,8 +117,18 @@ mod tests {
         Duration::from_secs(hours * 3_600)
     }
 
+    fn config(expiry: Duration, width_h: u64) -> RetentionConfig {
+        RetentionConfig {
+            expiry,
+            rollup_expiry: expiry,
+            event_expiry: expiry,
+            partition_width: hours(width_h),
+            interval: Duration::ZERO,
+        }
+    }
+
     fn policy(width_h: u64) -> Policy {
-        Policy::new(hours(72), hours(720), hours(width_h))
+        Policy::new(&config(hours(72), width_h))
     }
 
     fn partition(start: &str, end: &str, audit: bool) -> Partition {
@@ -141,7 +159,7 @@ mod tests {
 
     #[test]
     fn an_expiry_longer_than_all_time_expires_nothing() {
-        let eternal = Policy::new(Duration::MAX, Duration::MAX, hours(24));
+        let eternal = Policy::new(&config(Duration::MAX, 24));
         let old = [partition(
             "2000-01-01T00:00:00Z",
             "2000-01-02T00:00:00Z",
@@ -150,6 +168,7 @@ mod tests {
         assert!(eternal.expired(&old, at("2026-11-21T00:00:00Z")).is_empty());
         assert_eq!(eternal.session_cutoff(at("2026-11-21T00:00:00Z")), None);
         assert_eq!(eternal.rollup_cutoff(at("2026-11-21T00:00:00Z")), None);
+        assert_eq!(eternal.event_cutoff(at("2026-11-21T00:00:00Z")), None);
     }
 
     #[test]

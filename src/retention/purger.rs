@@ -16,7 +16,7 @@ use crate::database::{Connection, Connector, DatabaseError, Round, Rounds, Round
 use crate::metrics::Metrics;
 use crate::projections;
 use crate::store::expired;
-use crate::store::{alerts, partitions, purge_heartbeats, purge_losses, status};
+use crate::store::{alerts, events, partitions, purge_heartbeats, purge_losses, status};
 
 /// Rows of one slice: some tens of milliseconds of work.
 const SLICE_ROWS: i64 = 10_000;
@@ -148,12 +148,7 @@ pub fn prepare_partitions(
 }
 
 fn policy(config: &Config) -> Policy {
-    let retention = &config.retention;
-    Policy::new(
-        retention.expiry,
-        retention.rollup_expiry,
-        retention.partition_width,
-    )
+    Policy::new(&config.retention)
 }
 
 fn purge(
@@ -239,6 +234,15 @@ fn purge_alone(
         in_slices(|| steps.step(|conn| status::purge_changes(conn, cutoff, SLICE_ROWS)))?;
         in_slices(|| steps.step(|conn| alerts::purge(conn, cutoff, SLICE_ROWS)))?;
         in_slices(|| steps.step(|conn| purge_losses(conn, cutoff, SLICE_ROWS)))?;
+    }
+    if let Some(cutoff) = policy.event_cutoff(now) {
+        for day in steps.step(|conn| events::days_before(conn, cutoff))? {
+            steps.step(|conn| events::drop_day(conn, &day))?;
+            log::info!("purged {day}: its events are older than EVENT_EXPIRY_H");
+        }
+        for table in events::PURGED {
+            in_slices(|| steps.step(|conn| events::purge(conn, table, cutoff, SLICE_ROWS)))?;
+        }
     }
     in_slices(|| steps.step(|conn| forget_batches(conn, now - BATCH_MEMORY)))?;
     metrics

@@ -1,11 +1,13 @@
 //! A batch: messages and sessions that are stored in one transaction.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Timestamptz};
+use tokio::sync::Notify;
 
 use super::{IdBlocks, RowBuffer, SessionRow};
 use crate::ids::{KindIndex, MessageId, SessionId};
@@ -23,6 +25,8 @@ pub struct Group {
     pub audit: bool,
     /// When the messages were read.
     pub received_at: Instant,
+    /// Notified when the messages are in the database or on disk, for one who waits for that.
+    pub kept: Option<Arc<Notify>>,
 }
 
 /// What is stored in one transaction.
@@ -110,6 +114,12 @@ impl Batch {
     /// Bytes of the messages.
     pub fn bytes(&self) -> usize {
         self.groups.iter().map(|group| group.rows.len()).sum()
+    }
+
+    /// Tells those who wait that the messages are in the database or on disk.
+    pub fn notify_kept(&self) {
+        let waiting = self.groups.iter().filter_map(|group| group.kept.as_ref());
+        waiting.for_each(|kept| kept.notify_one());
     }
 
     /// Ends sessions that are still open in a batch of an earlier run: the end

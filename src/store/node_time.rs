@@ -1,6 +1,6 @@
 //! What a node claims to be the time, kept as the difference from arrival where it fits.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 /// What a node claimed to be the time of a message, relative to its arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,15 @@ impl NodeTime {
         };
         let delta_us = claimed.timestamp_micros() - created_at.timestamp_micros();
         i32::try_from(delta_us).map_or(Self::Full(claimed), Self::Delta)
+    }
+
+    /// The claimed time of a message that arrived at `created_at`, if there is one.
+    pub fn at(self, created_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Unknown => None,
+            Self::Delta(delta_us) => Some(created_at + TimeDelta::microseconds(delta_us.into())),
+            Self::Full(claimed) => Some(claimed),
+        }
     }
 }
 

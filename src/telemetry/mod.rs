@@ -2,16 +2,18 @@
 //!
 //! [`decode`] understands one frame, in both formats that nodes have ever used;
 //! `facts` is the table of the facts of a node, `reading` has what it reports while it
-//! runs, `time` reads times; `scan` is the JSON reader beneath, `repair`
+//! runs, `time` reads times, `events` finds structured events in messages; `scan` is the JSON reader beneath, `repair`
 //! replaces what PostgreSQL would refuse, and `redact` removes IP addresses for
 //! readers without the right to see them.
 
 mod authoring;
 mod authorities;
 mod decode;
+pub mod events;
 mod facts;
 mod heartbeat;
 mod known_kinds;
+pub mod otlp;
 mod reading;
 mod redact;
 mod repair;

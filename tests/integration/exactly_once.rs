@@ -51,6 +51,7 @@ fn batch_of(
         sessions: Vec::new(),
         audit: false,
         received_at: Instant::now(),
+        kept: None,
     }]))
 }
 

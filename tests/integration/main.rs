@@ -34,6 +34,7 @@ mod disk;
 mod documents;
 mod embedded;
 mod endings;
+mod events;
 mod exactly_once;
 mod facts;
 mod faults;

@@ -6,8 +6,8 @@ use crate::config::settings::{DefaultValue, Setting};
 pub(super) const SETTINGS: &[Setting] = &[
     secret(
         "TELEMETRY_TOKENS",
-        "tokens of 16 to 256 characters A-Z a-z 0-9 - . _ ~, separated by commas",
-        "Nodes connect to /t/<token>/submit with one of these; without, they are refused. Not set: every node may connect.",
+        "tokens of 16 to 256 characters A-Z a-z 0-9 - . _ ~, each with a name before it if you like (relayer:TOKEN), separated by commas",
+        "Nodes connect to /t/<token>/submit with one of these; without, they are refused. Not set: every node may connect. Programs that post events or logs send one too (Authorization: Bearer), and the name of it is their source.",
     ),
     secret(
         "AUDIT_TOKENS",

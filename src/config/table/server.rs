@@ -293,6 +293,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Age at which the hours in node_hours, span_hours, chain_hours and software_hours, blocks, and authorings are purged. They outlive their messages, so charts of years need no old messages; an hour of a node takes about 600 bytes, a year of it 5 MB, and a block less than 400 bytes, a year of a chain with one each 6 s 2 GB. Charts of the time before come from the messages that are left.",
     ),
     number(
+        "EVENT_EXPIRY_H",
+        "2160",
+        (1, 1_000_000),
+        "h",
+        "Age at which structured events are purged, in whole days; 2160 is 90 days. Within it an event that is sent again is found. Events from /audit are never purged.",
+    ),
+    number(
         "PURGE_INTERVAL_S",
         "600",
         (1, 86_400),

@@ -85,7 +85,8 @@ fn add_security(api: &mut Value) {
     let schemes = json!({
         "token": {
             "type": "http", "scheme": "bearer",
-            "description": "One of `READ_TOKENS` for reading, one of `API_TOKENS` for reading and writing. Not needed \
+            "description": "One of `READ_TOKENS` for reading, one of `API_TOKENS` for reading and writing, \
+                one of `TELEMETRY_TOKENS` for posting events. Not needed \
                 while the server has no such setting.",
         },
         "password": {

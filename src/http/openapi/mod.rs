@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 
 use super::{
-    AppError, AppState, benchmarks, health, metrics, misdirected, nodes, pages, refusals,
+    AppError, AppState, benchmarks, health, metrics, misdirected, nodes, pages, posting, refusals,
     reputation, stats, v1,
 };
 
@@ -36,6 +36,7 @@ use super::{
         (name = "telemetry", description = "Where nodes connect."),
         (name = "nodes", description = "Who there is, and what they said."),
         (name = "alerts", description = "What is wrong for long enough, and who is told."),
+        (name = "events", description = "What runtimes and services said in a structured form."),
         (name = "chains", description = "Where chains are, how their blocks spread and become final, and what their nodes run."),
         (name = "profiling", description = "How long spans took in nodes that measure it."),
         (name = "feed", description = "What nodes say, as they say it."),
@@ -49,6 +50,7 @@ use super::{
         nodes::list, nodes::logs, nodes::log_stats, v1::nodes::list, v1::nodes::show, v1::nodes::telemetry, v1::nodes::log_stats,
         v1::status::overview, v1::status::changes, v1::status::flapping, v1::status::of_node,
         v1::alerts::list, v1::alerts::rules, v1::alerts::silences, v1::alerts::enter_silence, v1::alerts::end, v1::alerts::targets,
+        v1::events::list, v1::events::show, v1::events::stats, v1::events::jobs, v1::events::malformed, posting::events::post, v1::events::post, posting::loki::push, posting::otlp::push,
         v1::services::list, v1::services::heartbeats, v1::services::beat, v1::services::delete,
         v1::series::sessions, v1::series::series,
         v1::chains::list, v1::chains::show, v1::chains::blocks, v1::chains::propagation, v1::chains::finality,

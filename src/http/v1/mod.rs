@@ -14,6 +14,7 @@ use super::{health, metrics, misdirected, pages, refusals, stats};
 pub(super) mod alerts;
 pub(super) mod benchmarks;
 pub(super) mod chains;
+pub(super) mod events;
 pub(super) mod feed;
 pub(super) mod nodes;
 pub(super) mod profiling;
@@ -73,6 +74,14 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .service(only("/api/v1/alerts/targets", READ).route(get().to(alerts::targets)))
         .service(only("/api/v1/alerts/silences", READ_AND_ENTER).route(get().to(alerts::silences)).route(post().to(alerts::enter_silence)))
         .service(only("/api/v1/alerts/silences/{id}", DELETE).route(delete().to(alerts::end)));
+
+    // What runtimes and services say
+    app.service(only("/api/v1/events", READ_AND_ENTER).route(get().to(events::list)).route(post().to(events::post)))
+        .service(only("/api/v1/events/stats", READ).route(get().to(events::stats)))
+        .service(only("/api/v1/events/jobs", READ).route(get().to(events::jobs)))
+        .service(only("/api/v1/events/malformed", READ).route(get().to(events::malformed)))
+        .service(only("/api/v1/events/{id}", READ).route(get().to(events::show)));
+
     // Chains
     app.service(only("/api/v1/chains", READ).route(get().to(chains::list)))
         .service(only("/api/v1/chains/{genesis_hash}", READ).route(get().to(chains::show)))

@@ -140,6 +140,7 @@ impl World {
             sessions: Vec::new(),
             audit: false,
             received_at: self.now,
+            kept: None,
         };
         let reservation = Reservation {
             rows: count,

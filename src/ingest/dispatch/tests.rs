@@ -32,6 +32,7 @@ fn group(received_at: Instant) -> Group {
         sessions: Vec::new(),
         audit: false,
         received_at,
+        kept: None,
     }
 }
 

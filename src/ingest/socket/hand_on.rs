@@ -70,6 +70,7 @@ impl NodeSocket {
                 sessions,
                 audit: self.audit,
                 received_at,
+                kept: None,
             },
             introductions,
         })

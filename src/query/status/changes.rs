@@ -166,6 +166,14 @@ pub fn changes(conn: &mut PgConnection, query: &ChangesQuery) -> Result<Page<Cha
 /// Changes that one look brings to those who follow them.
 pub const FOLLOWED_MAX: usize = 1_000;
 
+impl Change {
+    /// Whether it is of this chain or its nodes, by name or genesis hash; of none, of all.
+    pub fn is_on(&self, chain: Option<&str>) -> bool {
+        let names = [&self.chain, &self.genesis_hash].map(Option::as_deref);
+        chain.is_none_or(|chain| names.contains(&Some(chain)))
+    }
+}
+
 /// All changes after a number, parts of larger ones too, the oldest first; at most [`FOLLOWED_MAX`].
 ///
 /// # Errors

@@ -85,6 +85,7 @@ fn golden_batch(kinds: &Kinds, third: NodeTime) -> Batch {
         sessions,
         audit,
         received_at: Instant::now(),
+        kept: None,
     };
     Batch::new(vec![
         group(rows, vec![session(7), ended], false),

@@ -194,6 +194,7 @@ impl Contents<'_> {
                 sessions: self.sessions,
                 audit: false,
                 received_at: Instant::now(),
+                kept: None,
             }),
         }
         Batch { groups }
@@ -219,6 +220,7 @@ impl Messages<'_> {
             sessions: Vec::new(),
             audit: self.audit,
             received_at: Instant::now(),
+            kept: None,
         }
     }
 }

@@ -37,6 +37,7 @@ fn batch_of(kinds: &Kinds, ids: std::ops::Range<i64>, fields: &[u8]) -> Batch {
         sessions: Vec::new(),
         audit: true,
         received_at: Instant::now(),
+        kept: None,
     }])
 }
 

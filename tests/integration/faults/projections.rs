@@ -3,6 +3,7 @@
 use diesel::connection::SimpleConnection;
 use serde_json::json;
 
+use crate::events;
 use crate::projections::{assert_rebuilt_alike, assert_true, interval, introduce};
 use crate::span_hours::{self, span};
 use crate::support::{TestApp, wait_until};
@@ -27,6 +28,8 @@ fn kill_in_the_middle(times: usize) {
     let first = TestApp::start();
     let second = TestApp::builder().env("DATABASE_URL", first.db.url());
     let mut apps = vec![second.start(), first];
+    // A transaction of the events waits for their table, not for the day of it.
+    apps[1].db.execute("SELECT make_events_day(now())");
     let names = "SELECT name AS value FROM projections ORDER BY name";
     let names = apps[1].db.texts(names);
     assert!(names.len() >= 2, "{names:?}");
@@ -48,6 +51,13 @@ fn kill_in_the_middle(times: usize) {
                 let name = ["on_initialize", "on_finalize"][usize::from(height % 3 == 0)];
                 node.send_text(&span("pallet", name, (round + 1) * (height + 1)));
                 node.send_text(&import(round * INTERVALS + height));
+                events::send(
+                    node,
+                    &events::line(&format!(
+                        r#"{{"_e":1,"_id":{}}}"#,
+                        round * INTERVALS + height
+                    )),
+                );
             }
         }
         lock.wait_for_transaction(&apps[1]);
@@ -66,6 +76,12 @@ fn kill_in_the_middle(times: usize) {
     assert_rebuilt_alike(&apps[1]);
     span_hours::assert_true(&apps[1]);
     span_hours::assert_rebuilt_alike(&apps[1]);
+    let sent = 2 * u64::try_from(names.len() * times).unwrap() * INTERVALS;
+    assert_eq!(
+        apps[1].db.count("SELECT count(*) FROM events"),
+        i64::try_from(sent).unwrap()
+    );
+    events::assert_rebuilt_alike(&apps[1]);
 }
 
 /// A block of its own that a node says to have made.

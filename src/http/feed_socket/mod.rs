@@ -4,6 +4,8 @@
 //! never decides what a slow one misses: the hub does, by its bounded mailbox.
 //! Once it took a request it takes no other until the hub knows of it.
 
+mod rows;
+
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,7 +26,6 @@ use super::access::Caller;
 use super::feed_deflate::{self, Deflated};
 use super::feed_dialect::{FeedDialect, Words};
 use super::feed_requests::FeedRequests;
-use super::feed_status::StatusView;
 use super::subscription::Subscription;
 use super::{AppError, AppState, feed_history};
 use crate::database::ReadFrom;
@@ -95,6 +96,7 @@ pub(super) fn open(
         subscriptions: HashMap::new(),
         next: 0,
         status: None,
+        events: None,
         histories: Rc::new(()),
         heard_at: Instant::now(),
         beat_at: Instant::now(),
@@ -119,6 +121,8 @@ struct FeedSocket {
     next: u64,
     /// The next part of the changes of status, while they are wanted.
     status: Option<SpawnHandle>,
+    /// The next part of the events, while they are wanted.
+    events: Option<SpawnHandle>,
     /// Shared by the histories that are being read, also those of subscriptions
     /// that have ended since.
     histories: Rc<()>,
@@ -149,12 +153,18 @@ impl FeedSocket {
             }
             (Interest::Subscribe, Topic::Status(request)) => {
                 self.acknowledge(id.as_ref(), ctx);
-                let view = StatusView::open(&self.state, request);
-                return self.follow_status(view, ctx);
+                return self.subscribe_status(request, ctx);
             }
             (Interest::Unsubscribe, Topic::Status(_)) => {
                 self.acknowledge(id.as_ref(), ctx);
-                return self.leave_status(ctx);
+                return rows::leave(&mut self.status, ctx);
+            }
+            (Interest::Subscribe, Topic::Events(request)) => {
+                return self.subscribe_events(request, id.as_ref(), ctx);
+            }
+            (Interest::Unsubscribe, Topic::Events(_)) => {
+                self.acknowledge(id.as_ref(), ctx);
+                return rows::leave(&mut self.events, ctx);
             }
             (Interest::Subscribe, Topic::Nodes(chain)) => Wish::Nodes(chain),
             (Interest::Unsubscribe, Topic::Nodes(_)) => Wish::NoNodes,
@@ -326,24 +336,6 @@ impl FeedSocket {
             ctx.text(self.dialect.without_history(error, &known.filter));
         }
         self.ask(Wish::Sync { subscription }, ctx);
-    }
-
-    /// Sends the changes of status, part by part, in place of those that it sent before.
-    fn follow_status(&mut self, view: StatusView, ctx: &mut Context) {
-        self.leave_status(ctx);
-        let state = self.state.clone();
-        let next = async move { view.next(&state).await }.into_actor(self);
-        self.status = Some(ctx.spawn(next.map(|(view, part), socket, ctx| {
-            ctx.text(socket.dialect.status(&part));
-            socket.status = None;
-            socket.follow_status(view, ctx);
-        })));
-    }
-
-    fn leave_status(&mut self, ctx: &mut Context) {
-        if let Some(following) = self.status.take() {
-            ctx.cancel_future(following);
-        }
     }
 
     fn update(&mut self, update: Update, ctx: &mut Context) {

@@ -1,14 +1,18 @@
 //! Requests of subscribers, as JSON; each refusal says what is allowed.
 
+mod rows;
+
 use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::cursor::{CURSOR_BYTES_MAX, Cursor, is_plausible};
-use super::filter::Filter;
-use super::windows::{Aggregate, AggregateKind};
+pub use rows::{EventsRequest, RowsSince, StatusRequest};
+
+use crate::feed::cursor::{CURSOR_BYTES_MAX, Cursor, CursorError, is_plausible};
+use crate::feed::filter::Filter;
+use crate::feed::windows::{Aggregate, AggregateKind};
 use crate::telemetry::parse_time;
 
 /// Longest text of a field, bytes.
@@ -50,26 +54,8 @@ pub enum Topic {
     Presence(Option<String>),
     /// Changes of status.
     Status(StatusRequest),
-}
-
-/// Which changes of status.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StatusRequest {
-    /// Of one chain and its nodes, by name or genesis hash.
-    pub chain: Option<String>,
-    /// From when on.
-    pub since: StatusSince,
-}
-
-/// Where changes of status begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StatusSince {
-    /// Now.
-    Now,
-    /// At a time.
-    Time(DateTime<Utc>),
-    /// After the change with this number.
-    Number(i64),
+    /// Structured events.
+    Events(EventsRequest),
 }
 
 /// Which messages.
@@ -140,6 +126,16 @@ struct Fields {
     aggregate_interval: Value,
     #[serde(default)]
     aggregate_key: Value,
+    #[serde(default)]
+    source: Value,
+    #[serde(default)]
+    name: Value,
+    #[serde(default)]
+    severity: Value,
+    #[serde(default)]
+    r#where: Value,
+    #[serde(default)]
+    text: Value,
 }
 
 /// Reads a request. The id comes back with refusals too.
@@ -203,19 +199,15 @@ fn check(fields: &Fields) -> Result<Request, RequestError> {
     let chain = text("chain", &fields.chain)?;
     let topic = match text("topic", &fields.topic)?.as_deref() {
         None | Some("messages") => Topic::Messages(messages(fields, chain)?),
-        Some("status") => {
-            refuse_others(fields, "status", &[])?;
-            Topic::Status(StatusRequest {
-                chain,
-                since: status_since(fields)?,
-            })
-        }
+        Some("status") => Topic::Status(StatusRequest::read(fields, chain)?),
+        Some("events") => Topic::Events(EventsRequest::read(fields)?),
         Some(name @ ("nodes" | "presence")) => {
             let places = [
                 ("start_time", &fields.start_time),
                 ("cursor", &fields.cursor),
             ];
             refuse_others(fields, name, &places)?;
+            refuse(rows::of_events(fields).iter(), name)?;
             match name {
                 "nodes" => Topic::Nodes(chain),
                 _ => Topic::Presence(chain),
@@ -224,7 +216,7 @@ fn check(fields: &Fields) -> Result<Request, RequestError> {
         Some(_) => {
             return Err(RequestError::field(
                 "topic",
-                "must be messages, nodes, presence or status",
+                "must be messages, nodes, presence, status or events",
             ));
         }
     };
@@ -244,7 +236,13 @@ fn refuse_others(
         ("aggregate_interval", &fields.aggregate_interval),
         ("aggregate_key", &fields.aggregate_key),
     ];
-    let mut others = others.iter().chain(more);
+    refuse(others.iter().chain(more), topic)
+}
+
+fn refuse<'a>(
+    mut others: impl Iterator<Item = &'a (&'a str, &'a Value)>,
+    topic: &str,
+) -> Result<(), RequestError> {
     match others.find(|(_, value)| !value.is_null()) {
         Some((name, _)) => {
             let problem = format!("does not go with the topic {topic}");
@@ -255,6 +253,7 @@ fn refuse_others(
 }
 
 fn messages(fields: &Fields, chain: Option<String>) -> Result<MessagesRequest, RequestError> {
+    refuse(rows::of_events(fields).iter(), "messages")?;
     let filter = Filter {
         peer_id: text("peer_id", &fields.peer_id)?,
         chain,
@@ -276,24 +275,7 @@ fn since(fields: &Fields) -> Result<Since, RequestError> {
         (None, Some(cursor)) => cursor
             .parse()
             .map(Since::Cursor)
-            .map_err(|error: super::cursor::CursorError| RequestError(error.to_string())),
-        (Some(_), Some(_)) => Err(both_places()),
-    }
-}
-
-fn status_since(fields: &Fields) -> Result<StatusSince, RequestError> {
-    let time = limited("start_time", &fields.start_time, TEXT_BYTES_MAX)?;
-    let cursor = limited("cursor", &fields.cursor, CURSOR_BYTES_MAX)?;
-    match (time, cursor) {
-        (None, None) => Ok(StatusSince::Now),
-        (Some(time), None) => start_time(&time).map(StatusSince::Time),
-        (None, Some(cursor)) => {
-            let number = cursor.parse().ok().filter(|number| *number >= 0);
-            let problem = "must be the number of a change, as this feed gave it";
-            number
-                .map(StatusSince::Number)
-                .ok_or_else(|| RequestError::field("cursor", problem))
-        }
+            .map_err(|error: CursorError| RequestError(error.to_string())),
         (Some(_), Some(_)) => Err(both_places()),
     }
 }
