@@ -3,7 +3,7 @@
  *
  *   import { feed } from "./lib/feed.js";
  *   const subscription = feed.subscribe({ peer_id, msg: "block.import" }, {
- *     data(message, text) {}, // as the server sent it: data, cursor; or nodes; presence; status, cursor; and the text of that
+ *     data(message, text) {}, // as the server sent it: data, cursor; or nodes; presence; status, cursor; events, cursor; and the text of that
  *     begin() {},           // requested (again): after a reconnect a table of nodes starts afresh
  *     lagged(count) {},     // this many messages were skipped, for the page read too slowly
  *     problem(text) {},     // the history could not be read; what comes now is shown all the same
@@ -25,7 +25,7 @@ const ANSWER_MS = 10_000;
 // A connection that held this long begins anew with short waits.
 const STEADY_MS = 10_000;
 // Topics whose messages carry their name.
-const TOPICS = ["nodes", "presence", "status"];
+const TOPICS = ["nodes", "presence", "status", "events"];
 
 /** The feed of a server. Pages share the one that is exported as `feed`. */
 export class Feed extends EventTarget {

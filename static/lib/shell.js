@@ -14,6 +14,7 @@ const PAGES = {
   nodes: ["Nodes", ""],
   status: ["Status", "status"],
   alerts: ["Alerts", "alerts"],
+  events: ["Events", "events"],
   chain: ["Chains", "chain"],
   profiling: ["Profiling", "profiling"],
   reputation: ["Reputation", "reputation"],

@@ -6,6 +6,7 @@ mod alerts;
 mod benchmarks;
 mod browser;
 mod chain;
+mod events;
 mod load;
 mod network;
 mod node;
