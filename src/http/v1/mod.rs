@@ -79,8 +79,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
     app.service(only("/api/v1/events", READ_AND_ENTER).route(get().to(events::list)).route(post().to(events::post)))
         .service(only("/api/v1/events/stats", READ).route(get().to(events::stats)))
         .service(only("/api/v1/events/jobs", READ).route(get().to(events::jobs)))
-        .service(only("/api/v1/events/malformed", READ).route(get().to(events::malformed)))
-        .service(only("/api/v1/events/{id}", READ).route(get().to(events::show)));
+        .service(only("/api/v1/events/malformed", READ).route(get().to(events::malformed)));
 
     // Chains
     app.service(only("/api/v1/chains", READ).route(get().to(chains::list)))
@@ -116,4 +115,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .service(only("/api/v1/health", READ).route(get().to(health::all)))
         .service(only("/api/v1/health/live", READ).route(get().to(health::live)))
         .service(only("/api/v1/health/ready", READ).route(get().to(health::ready)));
+
+    // After all routes beneath it that have a name.
+    app.service(only("/api/v1/events/{id}", READ).route(get().to(events::show)));
 }

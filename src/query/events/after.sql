@@ -1,6 +1,6 @@
 -- Does: finds the events after a number.
 -- Params: $1 number, $2 rows, $3 earliest and $4 latest arrival of these.
--- Index: event_identities_id_idx, events_pkey.
+-- Index: event_identities_id_idx, events_id_idx.
 -- Cost: the rows of the answer.
 -- Order: by number.
 SELECT e.id, e.event_id, e.source, e.peer_id, e.genesis_hash, e.chain, e.name, e.severity, e."time", e.received_at AS created_at, e.data

@@ -247,7 +247,7 @@ pub fn list(
     }))
 }
 
-/// One event. Index: `event_identities_id_idx`, `events_pkey`.
+/// One event. Index: `event_identities_id_idx`, `events_id_idx`.
 ///
 /// # Errors
 /// [`QueryError::NotFound`] if there is none, or it is purged.

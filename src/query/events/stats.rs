@@ -48,7 +48,7 @@ pub struct StatsParams {
     #[param(example = "reason")]
     group_by: Option<String>,
     /// What is measured: `count`, or `sum`, `mean`, `min`, `max` or `p99` of `field`.
-    #[param(inline, value_type = Option<Measure>, default = "count")]
+    #[param(pattern = "^(count|sum|mean|min|max|p99)$", default = "count")]
     measure: Option<String>,
     /// The field that is measured: a number, or a text that is one. Events without it count for nothing.
     #[param(example = "duration_ms")]
@@ -76,19 +76,6 @@ pub struct StatsParams {
     start_time: Option<String>,
     /// Only events that arrived before this time; now if it is not given.
     end_time: Option<String>,
-}
-
-/// The names of measures, for the description.
-#[derive(Debug, ToSchema)]
-#[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "only describes")]
-enum Measure {
-    Count,
-    Sum,
-    Mean,
-    Min,
-    Max,
-    P99,
 }
 
 /// A query of statistics that needs no check again.

@@ -76,10 +76,11 @@ fn kill_in_the_middle(times: usize) {
     assert_rebuilt_alike(&apps[1]);
     span_hours::assert_true(&apps[1]);
     span_hours::assert_rebuilt_alike(&apps[1]);
-    let sent = 2 * u64::try_from(names.len() * times).unwrap() * INTERVALS;
+    // What was in the memory of a killed server is lost; what is stored is extracted once.
+    let said = "SELECT count(*) FROM (SELECT DISTINCT peer_id, logs FROM telemetry_logs WHERE msg = 'log') AS said";
     assert_eq!(
         apps[1].db.count("SELECT count(*) FROM events"),
-        i64::try_from(sent).unwrap()
+        apps[1].db.count(said)
     );
     events::assert_rebuilt_alike(&apps[1]);
 }
