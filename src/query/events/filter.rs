@@ -1,8 +1,12 @@
 //! Which events.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use diesel::pg::Pg;
 use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
 use diesel::sql_types::{Array, Nullable, Text};
+use serde_json::value::RawValue;
 
 use crate::query::{QueryError, params};
 use crate::telemetry::events::Severity;
@@ -99,25 +103,36 @@ impl EventFilter {
             && is(&self.peer_id, event.peer_id.as_deref())
             && is(&self.name, event.name.as_deref())
             && self.severities.contains(&event.severity.as_str())
-            && self.fields.is_empty() | self.has_values(event.data.0.get())
+            && self.has_values(event.data.0.get())
             && self.text.as_ref().is_none_or(contains)
     }
 
     fn has_values(&self, data: &str) -> bool {
-        let Ok(data) = serde_json::from_str::<serde_json::Value>(data) else {
-            return false;
-        };
-        self.fields.iter().zip(&self.values).all(|(field, value)| {
-            let found = field.split('.').try_fold(&data, |data, name| match data {
-                serde_json::Value::Array(list) => list.get(name.parse::<usize>().ok()?),
-                other => other.get(name),
-            });
-            match found {
-                Some(serde_json::Value::String(text)) => text == value,
-                Some(serde_json::Value::Null) | None => false,
-                Some(other) => other.to_string() == *value,
+        let mut wanted = self.fields.iter().zip(&self.values);
+        wanted.all(|(field, value)| value_of(data, field).as_ref() == Some(value))
+    }
+}
+
+/// The value of a field as a text, as `#>>` has it: numbers as they are written.
+fn value_of(data: &str, field: &str) -> Option<String> {
+    let mut json = data;
+    for name in field.split('.') {
+        json = match json.as_bytes().first()? {
+            b'{' => {
+                let object: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(json).ok()?;
+                object.get(name).copied()?.get()
             }
-        })
+            b'[' => {
+                let list: Vec<&RawValue> = serde_json::from_str(json).ok()?;
+                list.get(name.parse::<usize>().ok()?).copied()?.get()
+            }
+            _ => return None,
+        };
+    }
+    match json.as_bytes().first()? {
+        b'"' => serde_json::from_str(json).ok(),
+        b'n' => None,
+        _ => Some(json.to_owned()),
     }
 }
 
@@ -160,6 +175,22 @@ fn conditions_of(text: &str) -> Result<(Vec<String>, Vec<String>), QueryError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_are_compared_as_they_are_written() {
+        let data = r#"{"a":1.50,"b":{"c":[{"d":"x"},true]},"n":null,"t":"1"}"#;
+        for (field, value) in [
+            ("a", Some("1.50")),
+            ("b.c.0.d", Some("x")),
+            ("b.c.1", Some("true")),
+            ("t", Some("1")),
+            ("n", None),
+            ("b.c.2", None),
+            ("a.b", None),
+        ] {
+            assert_eq!(value_of(data, field).as_deref(), value, "{field}");
+        }
+    }
 
     #[test]
     fn conditions_stand_between_commas() {
