@@ -11,17 +11,19 @@
 use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{SecondsFormat, Utc};
 use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
 use log::LevelFilter;
 use tetcore_analytics::alerts;
 use tetcore_analytics::application::log_output::{self, LogOutput};
-use tetcore_analytics::application::{self, health_check};
-use tetcore_analytics::config::args::{Args, Command};
+use tetcore_analytics::application::{self, health_check, log_transport};
+use tetcore_analytics::config::args::{Args, Command, EventsCommand};
 use tetcore_analytics::config::{Config, Place, effective, misspelt};
 use tetcore_analytics::demo;
+use tetcore_analytics::notify::Replayed;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -96,9 +98,11 @@ fn main() -> ExitCode {
         .filter_module("actix_http::h1::dispatcher", LevelFilter::Off)
         .parse_filters(&config.log_filter)
         .format(|line, record| {
-            let time = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+            let now = Utc::now();
+            let time = now.to_rfc3339_opts(SecondsFormat::Millis, true);
             let (level, target) = (record.level(), record.target());
             let text = harmless(&record.args().to_string());
+            log_transport::offer(now, level, target, &text);
             writeln!(line, "{time} {level:<5} {target}: {text}")
         })
         .init();
@@ -112,6 +116,7 @@ fn main() -> ExitCode {
     if let Err(error) = &ended {
         log::error!("{error}");
     }
+    log_transport::finish();
     log_output::finish();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -125,6 +130,22 @@ fn run_command(command: &Command, config: &Config) -> Result<(), Box<dyn Error>>
     match command {
         Command::Rebuild { name, from } => application::rebuild(config, name, *from, show)?,
         Command::Kinds { merge } => application::kinds(config, merge, show)?,
+        Command::Events {
+            command:
+                EventsCommand::Replay {
+                    transport,
+                    from,
+                    to,
+                    after,
+                },
+        } => {
+            let mut progress = ReplayProgress::new();
+            let to = to.unwrap_or_else(Utc::now);
+            application::replay(config, *transport, (*from, to), *after, |replayed| {
+                progress.show(replayed);
+            })?;
+            progress.end();
+        }
         Command::Demo {
             url,
             nodes,
@@ -136,6 +157,70 @@ fn run_command(command: &Command, config: &Config) -> Result<(), Box<dyn Error>>
         }
     }
     Ok(())
+}
+
+/// Shows the progress of a replay on standard error: a bar on a terminal, elsewhere a line now and then.
+struct ReplayProgress {
+    bar: ProgressBar,
+    said_at: Option<Instant>,
+    last: Replayed,
+}
+
+impl ReplayProgress {
+    const SAY_INTERVAL: Duration = Duration::from_secs(5);
+
+    fn new() -> Self {
+        let style = ProgressStyle::with_template(
+            "{wide_bar} {pos}/{len} events, {per_sec}, {eta} left {msg}",
+        );
+        // The template is right, and without it the bar has its own.
+        let bar = ProgressBar::new(0);
+        if let Ok(style) = style {
+            bar.set_style(style);
+        }
+        Self {
+            bar,
+            said_at: None,
+            last: Replayed::default(),
+        }
+    }
+
+    fn show(&mut self, replayed: &Replayed) {
+        let count = |events: i64| u64::try_from(events).unwrap_or(0);
+        self.bar.set_length(count(replayed.all));
+        self.bar
+            .set_position(count(replayed.sent + replayed.refused));
+        self.bar
+            .set_message(replayed.error.clone().unwrap_or_default());
+        self.last = replayed.clone();
+        let is_due = self
+            .said_at
+            .is_none_or(|at| at.elapsed() >= Self::SAY_INTERVAL);
+        if self.bar.is_hidden() && is_due {
+            self.said_at = Some(Instant::now());
+            self.say();
+        }
+    }
+
+    fn say(&self) {
+        let Replayed {
+            all,
+            sent,
+            refused,
+            error,
+            ..
+        } = &self.last;
+        let error = error.as_ref().map(|error| format!(": {error}"));
+        eprintln!(
+            "{sent} of {all} events sent, {refused} refused{}",
+            error.unwrap_or_default()
+        );
+    }
+
+    fn end(&self) {
+        self.bar.finish_and_clear();
+        self.say();
+    }
 }
 
 /// Warnings about names in `.env` and in the environment that are no settings.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::log_output::say;
+use super::standard_output::say;
 use crate::config::AccessConfig;
 
 /// The server listens; what is open stands in one line.

@@ -11,13 +11,15 @@ use super::disk;
 use super::heartbeats;
 use super::losses;
 use super::outage::{self, OutageParts};
+use super::standard_output;
 use crate::alerts::{self, Keeper, KeeperParts, TargetKind};
 use crate::changes::Awaited;
-use crate::cluster::{Activity, Member, MemberParts};
+use crate::cluster::{Activity, Job, Leases, Member, MemberParts};
+use crate::config::Config;
 use crate::database::{LostThreads, RoundsParts};
 use crate::http::AppState;
 use crate::messages::Recent;
-use crate::notify::{Workers, WorkersParts, target_names};
+use crate::notify::{Console, Transports, TransportsParts, Workers, WorkersParts, target_names};
 use crate::projections::{Runner, RunnerParts};
 use crate::retention::{Purger, PurgerParts};
 use crate::status::{Evaluator, EvaluatorParts};
@@ -33,6 +35,7 @@ pub(super) struct Jobs {
     status: Evaluator,
     alerts: Keeper,
     notify: Workers,
+    transports: Transports,
     purger: Purger,
 }
 
@@ -69,6 +72,10 @@ impl Jobs {
                     .filter(|days| days.is_finite()),
             }),
             end_sessions: |conn: &mut PgConnection, servers: &[String]| end_sessions(conn, servers),
+            jobs: Job::ALL
+                .into_iter()
+                .chain(Transports::jobs(&config.transports))
+                .collect(),
         })?;
         let leases = member.leases();
         let awaited = Arc::new(Awaited::default());
@@ -105,6 +112,7 @@ impl Jobs {
             config: config.notify.clone(),
             alertmanager: alerts::payload::alertmanager,
         })?;
+        let transports = start_transports(config, rounds.clone(), leases)?;
         let purger = Purger::start(PurgerParts {
             rounds,
             config: config.clone(),
@@ -139,6 +147,7 @@ impl Jobs {
             status,
             alerts,
             notify,
+            transports,
             purger,
         })
     }
@@ -147,6 +156,7 @@ impl Jobs {
     pub(super) async fn stop(self) {
         let stopped = tokio::task::spawn_blocking(move || {
             self.notify.stop();
+            self.transports.stop();
             self.alerts.stop();
             self.purger.stop();
             self.status.stop();
@@ -158,4 +168,20 @@ impl Jobs {
             log::error!("the jobs of this server did not stop: {error}");
         }
     }
+}
+
+/// Starts the transports of events, which may write to standard output.
+fn start_transports(
+    config: &Config,
+    rounds: RoundsParts,
+    leases: &Leases,
+) -> std::io::Result<Transports> {
+    let write_max = config.notify.timeout;
+    Transports::start(&TransportsParts {
+        rounds,
+        leases: leases.clone(),
+        config: config.transports.clone(),
+        notify: config.notify.clone(),
+        console: Console::new(move |lines| standard_output::write(lines, write_max)),
+    })
 }

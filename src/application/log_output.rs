@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use prometheus::IntCounter;
 
+use super::standard_output;
+
 /// Lines that may wait to be written.
 const WAITING_MAX: usize = 1_024;
 
@@ -31,8 +33,6 @@ static OUTPUT: OnceLock<LogOutput> = OnceLock::new();
 enum Line {
     /// A line for the log; answers when it is written, if that is waited for.
     Log(Vec<u8>, Option<SyncSender<()>>),
-    /// A line for standard output.
-    Say(String),
     /// Answers when all lines before are written.
     Written(Sender<()>),
 }
@@ -125,17 +125,11 @@ pub(super) fn count_in(counter: IntCounter) {
     }
 }
 
-/// Writes a line to standard output, for a person who starts the server.
-pub(super) fn say(line: String) {
-    if let Some(output) = OUTPUT.get() {
-        output.hand_over(Line::Say(line));
-    }
-}
-
 /// Waits until all lines are written, for a second at most: before the process ends.
 pub fn finish() {
     let (answer, written) = channel();
     let deadline = Instant::now() + PATIENCE;
+    standard_output::finish(PATIENCE);
     let Some(output) = OUTPUT.get() else {
         return;
     };
@@ -169,13 +163,6 @@ fn write_all(mut log: impl Write, lines: &Receiver<Line>, state: &State) {
                 state.hangs.store(false, Ordering::Relaxed);
                 // The waiter may have given up.
                 answer.map(|answer| answer.send(()));
-            }
-            Line::Say(line) => {
-                let mut output = io::stdout();
-                // It may have no reader.
-                writeln!(output, "{line}")
-                    .and_then(|()| output.flush())
-                    .ok();
             }
             // The waiter may have given up.
             Line::Written(answer) => drop(answer.send(())),

@@ -14,10 +14,13 @@ mod jobs;
 mod kinds;
 mod listen;
 pub mod log_output;
+pub mod log_transport;
 mod losses;
 mod outage;
 mod panics;
 mod rebuild;
+mod replay;
+mod standard_output;
 mod stop;
 mod tls;
 
@@ -46,6 +49,7 @@ use identity::Identity;
 use jobs::Jobs;
 pub use kinds::kinds;
 pub use rebuild::rebuild;
+pub use replay::replay;
 use stop::Stopped;
 
 /// Why the application could not start, or did not end well.
@@ -111,6 +115,7 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
     log_output::count_in(metrics.log_lines_lost.clone());
     panics::install(metrics.clone());
     let identity = Identity::take(&config.store.data_dir)?;
+    log_transport::start(&config, &identity.server_id, &metrics)?;
     let kinds = Arc::new(Kinds::new(config.store.kinds_max, metrics.clone()));
     let (ids, recent) = (Arc::new(IdBlocks::default()), Arc::new(Recent::default()));
     let server_state = Arc::new(ServerState::new(limits.telemetry, limits.feed));

@@ -1,5 +1,6 @@
 //! The right to do a job, for a while.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Double, Text};
 
+use crate::config::TransportName;
 use crate::database::{Connection, DatabaseError};
 
 /// How long a lease lasts unless it is renewed: three heartbeats.
@@ -43,10 +45,12 @@ pub enum Job {
     Status,
     /// Keeps alerts.
     Alerts,
+    /// Sends events by a transport.
+    Transport(TransportName),
 }
 
 impl Job {
-    /// All jobs.
+    /// The jobs of every server; transports are those of its settings.
     pub const ALL: [Self; 12] = [
         Self::Retention,
         Self::Supervision,
@@ -63,8 +67,8 @@ impl Job {
     ];
 
     /// Name of its lease, and label in metrics.
-    pub fn name(self) -> &'static str {
-        match self {
+    pub fn name(self) -> Cow<'static, str> {
+        let name = match self {
             Self::Retention => "retention",
             Self::Supervision => "supervision",
             Self::Nodes => "projection:nodes",
@@ -77,7 +81,9 @@ impl Job {
             Self::Events => "projection:events",
             Self::Status => "status",
             Self::Alerts => "alerts",
-        }
+            Self::Transport(name) => return Cow::Owned(format!("transport:{name}")),
+        };
+        Cow::Borrowed(name)
     }
 }
 
@@ -86,7 +92,7 @@ impl Job {
 pub enum LeaseError {
     /// Another server has it, or it ends too soon. Nothing was committed.
     #[error("the lease of {0} was lost")]
-    Lost(&'static str),
+    Lost(Cow<'static, str>),
     /// The database failed. Nothing was committed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -164,7 +170,7 @@ impl Lease {
     /// the idle transaction by then.
     fn confirm(&self, conn: &mut PgConnection) -> Result<(), LeaseError> {
         let found: Option<IsValid> = diesel::sql_query(include_str!("confirm.sql"))
-            .bind::<Text, _>(self.job.name())
+            .bind::<Text, _>(&*self.job.name())
             .bind::<Text, _>(&*self.holder)
             .bind::<BigInt, _>(self.token)
             .bind::<Double, _>(COMMIT_MAX.as_secs_f64())

@@ -60,6 +60,8 @@ pub struct MemberParts {
     pub activity: Box<dyn Fn() -> Activity + Send + Sync>,
     /// Ends the sessions of lost servers.
     pub end_sessions: EndSessions,
+    /// What this server does when it has the lease for it.
+    pub jobs: Vec<Job>,
 }
 
 /// This server, as a member of the cluster.
@@ -153,13 +155,13 @@ impl Heartbeat {
             self.conn = None;
             self.observation.interrupt();
         }
-        for job in Job::ALL {
+        for &job in &self.parts.jobs {
             let is_held = self.leases.held(job).is_some();
             self.parts
                 .rounds
                 .metrics
                 .cluster
-                .show_lease(job.name(), is_held);
+                .show_lease(&job.name(), is_held);
         }
     }
 
@@ -194,9 +196,15 @@ impl Heartbeat {
                 .bind::<Nullable<Double>, _>(activity.disk_full_in_days)
                 .execute(conn)?;
             let asked_at = Instant::now();
+            let jobs: Vec<String> = self
+                .parts
+                .jobs
+                .iter()
+                .map(|job| job.name().into())
+                .collect();
             let acquired: Vec<Acquired> = diesel::sql_query(include_str!("acquire.sql"))
                 .bind::<Text, _>(&*server_id)
-                .bind::<Array<Text>, _>(Job::ALL.map(Job::name).as_slice())
+                .bind::<Array<Text>, _>(jobs)
                 .bind::<Double, _>(lease::DURATION.as_secs_f64())
                 .load(conn)?;
             let others: Vec<Other> = diesel::sql_query(include_str!("others.sql"))
@@ -207,7 +215,8 @@ impl Heartbeat {
         self.parts.server.set_database_answered(Instant::now());
         self.counted = Some((activity.messages, now));
         self.leases.replace(acquired.into_iter().filter_map(|row| {
-            let job = Job::ALL.into_iter().find(|job| job.name() == row.name)?;
+            let mut jobs = self.parts.jobs.iter().copied();
+            let job = jobs.find(|job| job.name() == row.name)?;
             Some(Lease::new(job, server_id.clone(), row.token, asked_at))
         }));
         self.supervise(&mut conn, others, now)?;

@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 
+use super::TransportName;
+
 /// Command line of the program.
 #[derive(Debug, Parser)]
 #[command(
@@ -40,6 +42,13 @@ pub enum Command {
         from: Option<DateTime<Utc>>,
     },
 
+    /// What is done with stored events.
+    Events {
+        /// What to do.
+        #[command(subcommand)]
+        command: EventsCommand,
+    },
+
     /// Send telemetry of a small fleet of made-up nodes to a running server, until
     /// Ctrl-C: to try it without nodes.
     Demo {
@@ -64,5 +73,29 @@ pub enum Command {
         /// kinds are never merged.
         #[arg(long, value_name = "NAME", num_args = 1..)]
         merge: Vec<String>,
+    },
+}
+
+/// What is done with stored events.
+#[derive(Debug, Subcommand)]
+pub enum EventsCommand {
+    /// Send events again by a transport, with the identities that they had, beside running
+    /// servers, whose own sending goes on unchanged. The filter of the transport counts.
+    Replay {
+        /// Name of the transport in `EVENT_TRANSPORTS`, for instance webhook.
+        #[arg(long, value_name = "NAME")]
+        transport: TransportName,
+
+        /// Events that arrived from this time on (RFC 3339).
+        #[arg(long, value_name = "TIME")]
+        from: DateTime<Utc>,
+
+        /// Events that arrived before this time; now if it is not given.
+        #[arg(long, value_name = "TIME")]
+        to: Option<DateTime<Utc>>,
+
+        /// Leave out events up to this number: where an earlier replay was broken off.
+        #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+        after: i64,
     },
 }

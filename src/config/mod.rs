@@ -5,6 +5,7 @@ mod alerts;
 pub mod args;
 mod consistency;
 mod database_url;
+mod event_filter;
 mod hosts;
 mod lines;
 mod misspelt;
@@ -14,7 +15,9 @@ pub mod settings;
 mod status;
 mod table;
 mod tokens;
+mod transports;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -23,6 +26,7 @@ use std::time::Duration;
 pub use access::{AccessConfig, ChainRules, Networks, TlsFiles};
 pub use alerts::{RuleOverride, RuleOverrides, Severity};
 pub use database_url::DatabaseUrl;
+pub use event_filter::{EVENT_SEVERITIES, EventFilter, Patterns};
 pub use hosts::HostNames;
 pub use lines::Ipv6Prefix;
 pub use misspelt::{Place, misspelt};
@@ -31,6 +35,10 @@ use reader::Reader;
 use settings::SETTINGS;
 pub use status::{NodeRules, StatusConfig};
 pub use tokens::Tokens;
+pub use transports::{
+    BatchLimits, Endpoint, Guarantee, SecretText, TransportConfig, TransportKind, TransportName,
+    TransportsConfig,
+};
 
 /// All settings, by the room that uses them.
 #[derive(Debug, Clone)]
@@ -49,6 +57,8 @@ pub struct Config {
     pub status: StatusConfig,
     /// What goes outwards.
     pub notify: NotifyConfig,
+    /// By what events and the log leave.
+    pub transports: TransportsConfig,
     /// Who may do what.
     pub access: AccessConfig,
     /// `RUST_LOG`.
@@ -183,7 +193,7 @@ pub struct FeedConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// Name of the setting.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What is wrong with it, with the allowed range.
     pub problem: String,
 }
@@ -278,6 +288,7 @@ impl Config {
             },
             status: StatusConfig::read(&mut reader),
             notify: NotifyConfig::read(&mut reader),
+            transports: TransportsConfig::read(&mut reader),
             access: AccessConfig::read(&mut reader),
             log_filter: reader.text("RUST_LOG").unwrap_or_default(),
             shutdown_timeout: reader.seconds("SHUTDOWN_TIMEOUT_S"),
@@ -294,7 +305,7 @@ impl Config {
 /// through the same `lookup`.
 pub fn effective(config: &Config, lookup: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
     let mut reader = Reader::new(lookup);
-    SETTINGS
+    let mut shown: Vec<String> = SETTINGS
         .iter()
         .map(|setting| {
             let value = match reader.text(setting.name) {
@@ -309,7 +320,16 @@ pub fn effective(config: &Config, lookup: &dyn Fn(&str) -> Option<String>) -> Ve
             };
             format!("{}={value}", setting.name)
         })
-        .collect()
+        .collect();
+    for (name, described) in config.transports.numbered() {
+        let is_secret = settings::find(described).is_some_and(|setting| setting.secret);
+        let value = match reader.text_of(&name, described) {
+            Some(_) if is_secret => "(secret)".to_owned(),
+            value => value.unwrap_or_else(|| "(not set)".to_owned()),
+        };
+        shown.push(format!("{name}={value}"));
+    }
+    shown
 }
 
 /// What is wrong with a TOML file, with its line.

@@ -1,6 +1,7 @@
 //! Reading of one setting: the value that was given, or its default, within its range;
 //! faults are collected, so that all are reported at once.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,11 +30,18 @@ impl<'a> Reader<'a> {
 
     /// The text given, or the default; an empty text counts as not given.
     pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
+        self.text_of(name, name)
+    }
+
+    /// The text given under a name, or the default of the setting that describes it.
+    pub(super) fn text_of(&mut self, name: &str, described: &'static str) -> Option<String> {
         let given = (self.lookup)(name).map(|value| value.trim().to_owned());
         given.filter(|value| !value.is_empty()).or_else(|| {
-            match settings::find(name).map(|setting| setting.default) {
+            match settings::find(described).map(|setting| setting.default) {
                 Some(DefaultValue::Text(value)) => Some(value.to_owned()),
-                Some(DefaultValue::Cpus(times)) => Some(within(name, cpus() * times).to_string()),
+                Some(DefaultValue::Cpus(times)) => {
+                    Some(within(described, cpus() * times).to_string())
+                }
                 Some(DefaultValue::SameAs(other)) => self.text(other),
                 Some(DefaultValue::Unset) | None => None,
             }
@@ -122,7 +130,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn fault(&mut self, name: &'static str, problem: String) {
+    pub(super) fn fault(&mut self, name: impl Into<Cow<'static, str>>, problem: String) {
+        let name = name.into();
         self.faults.push(Fault { name, problem });
     }
 }

@@ -42,9 +42,10 @@ pub struct Setting {
 
 pub use super::table::SETTINGS;
 
-/// The setting of that name.
+/// The setting of that name; of a numbered transport that of the first of its kind.
 pub fn find(name: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|setting| setting.name == name)
+    let of = |name: &str| SETTINGS.iter().find(|setting| setting.name == name);
+    of(name).or_else(|| of(&super::transports::first_of_kind(name)?))
 }
 
 impl Setting {

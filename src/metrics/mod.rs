@@ -17,6 +17,7 @@ mod labels;
 mod projections;
 mod reasons;
 mod status;
+mod transports;
 
 use std::sync::Mutex;
 
@@ -34,9 +35,10 @@ pub use labels::{ChainCounts, ChainPlace, KindCounts};
 pub use projections::ProjectionMetrics;
 pub use reasons::{
     CutReason, DisconnectReason, DropReason, FlushReason, NodeState, RefuseReason, RejectReason,
-    StatusReason,
+    ShippedLine, StatusReason, UnsentReason,
 };
 pub use status::StatusMetrics;
+pub use transports::TransportMetrics;
 
 use crate::telemetry::{DecodeError, Format};
 use disk::DiskMetrics;
@@ -72,6 +74,8 @@ pub struct Metrics {
     pub events: EventMetrics,
     /// Alerts and their deliveries.
     pub alerts: AlertMetrics,
+    /// Transports of events and of the log.
+    pub transports: TransportMetrics,
     /// The status of nodes.
     pub status: StatusMetrics,
 
@@ -283,6 +287,7 @@ impl Metrics {
             projections: ProjectionMetrics::new(&make)?,
             events: EventMetrics::new(&make)?,
             alerts: AlertMetrics::new(&make)?,
+            transports: TransportMetrics::new(&make)?,
             status: StatusMetrics::new(&make)?,
             connections: make.gauge("ingest_connections", "Telemetry connections that are open.")?,
             connections_opened: make.counter("ingest_connections_opened_total", "Telemetry connections that were opened.")?,

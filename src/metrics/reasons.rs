@@ -196,3 +196,27 @@ reasons! {
         Announced => "announced",
     }
 }
+
+reasons! {
+    /// Why an event is not sent by a transport.
+    UnsentReason {
+        /// The backlog had more than `EVENT_BACKLOG_MAX_BYTES`.
+        BacklogFull => "backlog_full",
+        /// It expired (`EVENT_EXPIRY_H`) before the receiver was there again.
+        Expired => "expired",
+        /// Delivery is at most once, and the attempt failed.
+        Failed => "failed",
+    }
+}
+
+reasons! {
+    /// What came of a line of the log.
+    ShippedLine {
+        /// The receiver took it.
+        Sent => "sent",
+        /// Too many waited.
+        Lost => "lost",
+        /// The receiver refused it.
+        Refused => "refused",
+    }
+}

@@ -1,5 +1,6 @@
 //! Sends over HTTP, and only to where it may.
 
+use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -8,8 +9,10 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Error};
 
+use super::retry;
+
 /// What is read of an answer that says why it failed, bytes.
-const ANSWER_MAX: u64 = 1_024;
+const REASON_BYTES_MAX: u64 = 1_024;
 
 /// What is kept of it, characters.
 const REASON_MAX: usize = 200;
@@ -18,10 +21,22 @@ const REASON_MAX: usize = 200;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// `Retry-After`, if it is a number of seconds.
+    /// `Retry-After`.
     pub(super) retry_after: Option<Duration>,
-    /// The beginning of its text.
+    /// The beginning of its text, if it is no success.
     pub(super) text: String,
+    /// Its body, if it is a success whose body was asked for.
+    pub(super) body: Vec<u8>,
+}
+
+/// What is posted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Post<'a> {
+    pub(super) url: &'a str,
+    pub(super) headers: &'a [(&'a str, &'a str)],
+    pub(super) body: &'a [u8],
+    /// Longest body of a success that is read, bytes; 0 reads none.
+    pub(super) answer_max: u64,
 }
 
 impl Answer {
@@ -72,32 +87,60 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Answer, String> {
-        let mut request = self.0.post(url).header("content-type", "application/json");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let mut response = request.send(body).map_err(|error| reason(&error))?;
-        let status = response.status().as_u16();
-        let retry_after = response.headers().get("retry-after");
-        let retry_after = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        let text = match status {
-            200..=299 => String::new(),
-            _ => {
-                let body = response.body_mut().with_config().limit(ANSWER_MAX);
-                let text = body.lossy_utf8(true).read_to_string().unwrap_or_default();
-                let text = text
-                    .trim()
-                    .chars()
-                    .map(|c| if c.is_control() { ' ' } else { c });
-                text.take(REASON_MAX).collect()
-            }
-        };
-        Ok(Answer {
-            status,
-            retry_after: retry_after.map(Duration::from_secs),
-            text,
+        let json = [("content-type", "application/json")];
+        self.send(Post {
+            url,
+            headers: &[json.as_slice(), headers].concat(),
+            body,
+            answer_max: 0,
         })
     }
+
+    /// Posts something.
+    ///
+    /// # Errors
+    /// Why there was no answer, without the address.
+    pub(super) fn send(&self, post: Post<'_>) -> Result<Answer, String> {
+        let mut request = self.0.post(post.url);
+        for (name, value) in post.headers {
+            request = request.header(*name, *value);
+        }
+        let mut response = request.send(post.body).map_err(|error| reason(&error))?;
+        let status = response.status().as_u16();
+        let retry_after = response.headers().get("retry-after");
+        let retry_after = retry_after.and_then(|value| retry::after(value.to_str().ok()?));
+        let (mut text, mut body) = (String::new(), Vec::new());
+        match status {
+            200..=299 if post.answer_max == 0 => {}
+            200..=299 => {
+                let answer = response.body_mut().with_config().limit(post.answer_max);
+                body = answer.read_to_vec().map_err(|error| reason(&error))?;
+            }
+            _ => text = beginning(response.body_mut()),
+        }
+        Ok(Answer {
+            status,
+            retry_after,
+            text,
+            body,
+        })
+    }
+}
+
+/// The beginning of an answer, however long it is.
+fn beginning(body: &mut ureq::Body) -> String {
+    let mut bytes = Vec::new();
+    // What has come says enough if the rest does not come.
+    body.as_reader()
+        .take(REASON_BYTES_MAX)
+        .read_to_end(&mut bytes)
+        .ok();
+    let text = String::from_utf8_lossy(&bytes);
+    let text = text
+        .trim()
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c });
+    text.take(REASON_MAX).collect()
 }
 
 /// Errors of the client repeat addresses, which may carry secrets.
@@ -113,6 +156,7 @@ fn reason(error: &Error) -> String {
         Error::Tls(problem) => format!("TLS: {problem}"),
         Error::Rustls(error) => format!("TLS: {error}"),
         Error::Protocol(_) => "its answer is no HTTP".to_owned(),
+        Error::BodyExceedsLimit(bytes) => format!("its answer has more than {bytes} bytes"),
         _ => "the request failed".to_owned(),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
@@ -47,6 +49,16 @@ pub(super) fn asked(wait: Duration, retry_after: Option<Duration>) -> Duration {
     wait.max(retry_after.unwrap_or_default().min(RETRY_AFTER_MAX))
 }
 
+/// The wait that `Retry-After` asks for: a number of seconds, or a time.
+pub(super) fn after(value: &str) -> Option<Duration> {
+    let value = value.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let time = DateTime::parse_from_rfc2822(value).ok()?;
+    Some((time.to_utc() - Utc::now()).to_std().unwrap_or_default())
+}
+
 /// A number from 0 to 1.
 pub(super) fn random() -> f64 {
     let mut bytes = [0; 4];
@@ -88,5 +100,10 @@ mod tests {
         assert_eq!(asked(second, None), second);
         assert_eq!(asked(second, Some(second * 30)), second * 30);
         assert_eq!(asked(second, Some(Duration::MAX)), RETRY_AFTER_MAX);
+        assert_eq!(after(" 7 "), Some(second * 7));
+        assert_eq!(after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        let later = (Utc::now() + chrono::TimeDelta::hours(1)).to_rfc2822();
+        assert!(after(&later) > Some(second * 3_500));
+        assert_eq!(after("soon"), None);
     }
 }

@@ -7,14 +7,14 @@ use chrono::Utc;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::client::Client;
+use super::client::{Answer, Client};
 use super::receiver::{Receiver, Verdict, accepted};
 use super::retry;
 use crate::config::{TargetUrl, WebhookKey};
 use crate::store::outbox::Delivery;
 
 /// The receiver is gone, and wants nothing more.
-const GONE: u16 = 410;
+pub(super) const GONE: u16 = 410;
 
 /// A webhook.
 #[derive(Debug)]
@@ -38,17 +38,7 @@ impl Receiver for Webhook {
 
 impl Webhook {
     fn attempt(&self, client: &Client, delivery: &Delivery) -> Verdict {
-        let timestamp = Utc::now().timestamp().to_string();
-        let body = delivery.payload.as_bytes();
-        let headers = [
-            ("webhook-id", delivery.message_id.as_str()),
-            ("webhook-timestamp", timestamp.as_str()),
-            (
-                "webhook-signature",
-                &self.signatures(&delivery.message_id, &timestamp, body),
-            ),
-        ];
-        let answer = client.post(self.url.url().as_str(), &headers, body);
+        let answer = self.post(client, &delivery.message_id, delivery.payload.as_bytes());
         let (error, retry_after) = match answer {
             Ok(answer) if accepted(&answer) => return Verdict::Delivered,
             Ok(answer) if answer.status == GONE => return Verdict::Gone(answer.reason()),
@@ -62,6 +52,17 @@ impl Webhook {
             },
             None => Verdict::Dead(error),
         }
+    }
+
+    /// Posts a message with its identity, signed.
+    pub(super) fn post(&self, client: &Client, id: &str, body: &[u8]) -> Result<Answer, String> {
+        let timestamp = Utc::now().timestamp().to_string();
+        let headers = [
+            ("webhook-id", id),
+            ("webhook-timestamp", timestamp.as_str()),
+            ("webhook-signature", &self.signatures(id, &timestamp, body)),
+        ];
+        client.post(self.url.url().as_str(), &headers, body)
     }
 
     /// One by each key, with spaces between.

@@ -4,18 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use diesel::PgConnection;
-use diesel::result::QueryResult;
-use sha2::{Digest, Sha256};
 
 use super::alertmanager::Alertmanager;
 use super::client::Client;
+use super::outlet::{Outlet, address_hash};
 use super::receiver::{Receiver, Verdict};
 use super::webhook::Webhook;
 use crate::cluster::{Job, Leases};
 use crate::config::{NotifyConfig, TargetUrl};
 use crate::database::{Connection, Connector, DatabaseError, Round, Rounds, RoundsParts};
-use crate::metrics::{DeliveryResult, Metrics};
+use crate::metrics::Metrics;
 use crate::store::alerts::{self, AlertRow};
 use crate::store::outbox::{self, Delivery};
 
@@ -27,9 +25,6 @@ const RETRY_WAIT: Duration = Duration::from_secs(1);
 
 /// Limit of each statement.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A claim is longer than the attempts that it is for by this time.
-const CLAIM_MARGIN: Duration = Duration::from_secs(15);
 
 /// How often the backlog is looked up.
 const BACKLOG_INTERVAL: Duration = Duration::from_secs(5);
@@ -89,15 +84,18 @@ impl Workers {
     pub fn start(parts: &WorkersParts) -> std::io::Result<Self> {
         let config = &parts.config;
         let workers = receivers(config).into_iter().map(|(name, url, receiver)| {
+            let metrics = parts.rounds.metrics.clone();
             let target = Arc::new(Target {
-                address_hash: hash(&url),
-                name,
-                receiver,
-                client: Client::new(config.timeout, config.allow_private),
-                timeout: config.timeout,
+                outlet: Outlet {
+                    name,
+                    address_hash: address_hash(&url),
+                    receiver,
+                    client: Client::new(config.timeout, config.allow_private),
+                    timeout: config.timeout,
+                },
                 leases: parts.leases.clone(),
                 alertmanager: parts.alertmanager,
-                metrics: parts.rounds.metrics.clone(),
+                metrics,
             });
             let make = move |connector| Worker {
                 target: target.clone(),
@@ -124,11 +122,7 @@ impl Workers {
 
 /// A target, and what its worker needs.
 struct Target {
-    name: String,
-    address_hash: String,
-    receiver: Arc<dyn Receiver>,
-    client: Client,
-    timeout: Duration,
+    outlet: Outlet,
     leases: Leases,
     alertmanager: fn(&AlertRow) -> serde_json::Value,
     metrics: Arc<Metrics>,
@@ -151,7 +145,7 @@ impl Round for Worker {
             Ok(true) => Duration::ZERO,
             Ok(false) => POLL_INTERVAL,
             Err(error) => {
-                log::debug!("{}: {error}", self.target.name);
+                log::debug!("{}: {error}", self.target.outlet.name);
                 self.conn = None;
                 RETRY_WAIT
             }
@@ -163,13 +157,12 @@ impl Worker {
     /// Delivers what is due; whether there was anything.
     fn deliver(&mut self) -> Result<bool, DatabaseError> {
         let target = self.target.clone();
+        let outlet = &target.outlet;
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
             None => {
                 let mut conn = self.connector.connect()?;
-                let disabled = conn.transaction(|conn| outbox::disabled(conn, &target.name))?;
-                self.is_gone =
-                    disabled.is_some_and(|known| known.address_hash == target.address_hash);
+                self.is_gone = outlet.is_gone(&mut conn)?;
                 conn
             }
         };
@@ -177,82 +170,31 @@ impl Worker {
             .backlog_at
             .is_none_or(|at| at.elapsed() >= BACKLOG_INTERVAL)
         {
-            let backlog = conn.transaction(|conn| outbox::backlog(conn, &target.name))?;
+            let backlog = conn.transaction(|conn| outbox::backlog(conn, &outlet.name))?;
             let metrics = &target.metrics.alerts;
-            metrics.show_backlog(&target.name, backlog.pending, backlog.oldest_s);
+            metrics.show_backlog(&outlet.name, backlog.pending, backlog.oldest_s);
             self.backlog_at = Some(Instant::now());
         }
         if self.is_gone {
             let reason = "the receiver answered that it is gone (410)";
-            conn.transaction(|conn| outbox::give_up(conn, &target.name, reason))?;
+            conn.transaction(|conn| outbox::give_up(conn, &outlet.name, reason))?;
             self.conn = Some(conn);
             return Ok(false);
         }
         self.resend(&mut conn)?;
-        let most = target.receiver.batch_max();
-        // A receiver that takes many at once takes them in one attempt.
-        let attempts = u32::try_from(most).unwrap_or(1).min(8);
-        let claimed_for = target.timeout * attempts + CLAIM_MARGIN;
-        let due = conn.transaction(|conn| outbox::claim(conn, &target.name, claimed_for, most))?;
-        if !due.is_empty() {
-            let verdicts = target.receiver.send(&target.client, &due);
-            for (delivery, verdict) in due.iter().zip(verdicts) {
-                conn.transaction(|conn| self.note(conn, delivery, verdict))?;
-            }
-        }
+        let attempted = outlet.deliver_due(&mut conn, |_, result| {
+            target.metrics.alerts.attempted(result);
+            Ok(())
+        })?;
+        self.is_gone = attempted.is_gone;
         self.conn = Some(conn);
-        Ok(!due.is_empty())
-    }
-
-    fn note(
-        &mut self,
-        conn: &mut PgConnection,
-        delivery: &Delivery,
-        verdict: Verdict,
-    ) -> QueryResult<()> {
-        let result = match verdict {
-            Verdict::Delivered => {
-                outbox::finish(conn, delivery, None)?;
-                DeliveryResult::Delivered
-            }
-            Verdict::Retry { wait, error } => {
-                log::info!(
-                    "{} did not take {}: {error}; the next try is in {} s",
-                    self.target.name,
-                    delivery.message_id,
-                    wait.as_secs()
-                );
-                outbox::put_off(conn, delivery, wait, &error)?;
-                DeliveryResult::Failed
-            }
-            Verdict::Dead(error) => {
-                log::warn!(
-                    "{} did not take {} in {} tries, and it is given up: {error}",
-                    self.target.name,
-                    delivery.message_id,
-                    delivery.attempts
-                );
-                outbox::finish(conn, delivery, Some(&error))?;
-                DeliveryResult::Dead
-            }
-            Verdict::Gone(error) => {
-                log::warn!(
-                    "{} is gone, and nothing is sent to it any more: {error}",
-                    self.target.name
-                );
-                outbox::disable(conn, &self.target.name, &self.target.address_hash, &error)?;
-                outbox::finish(conn, delivery, Some(&error))?;
-                self.is_gone = true;
-                DeliveryResult::Dead
-            }
-        };
-        self.target.metrics.alerts.attempted(result);
-        Ok(())
+        Ok(attempted.deliveries > 0)
     }
 
     /// Sends what is open again, if the receiver needs that; what fails is sent the next time.
     fn resend(&mut self, conn: &mut Connection) -> Result<(), DatabaseError> {
-        let Some(interval) = self.target.receiver.resend_interval() else {
+        let outlet = &self.target.outlet;
+        let Some(interval) = outlet.receiver.resend_interval() else {
             return Ok(());
         };
         let is_due = self.resent_at.is_none_or(|at| at.elapsed() >= interval);
@@ -272,12 +214,11 @@ impl Worker {
                 attempts: 1,
             })
             .collect();
-        let size = usize::try_from(self.target.receiver.batch_max()).unwrap_or(1);
+        let size = usize::try_from(outlet.receiver.batch_max()).unwrap_or(1);
         for part in open.chunks(size) {
-            if self
-                .target
+            if outlet
                 .receiver
-                .send(&self.target.client, part)
+                .send(&outlet.client, part)
                 .iter()
                 .any(|verdict| *verdict != Verdict::Delivered)
             {
@@ -286,9 +227,4 @@ impl Worker {
         }
         Ok(())
     }
-}
-
-fn hash(url: &TargetUrl) -> String {
-    let digest = Sha256::digest(url.url().as_str().as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

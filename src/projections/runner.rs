@@ -229,7 +229,7 @@ impl Follower {
         }
         let cluster_id = reader.cluster_id(conn)?;
         let found = conn.transaction(|conn| state::progress(conn, name))?;
-        let found = found.ok_or(LeaseError::Lost(name))?;
+        let found = found.ok_or(LeaseError::Lost(name.into()))?;
         if self.written.as_ref() != Some(&found) {
             self.forget();
             self.written = Some(found.clone());

@@ -187,6 +187,6 @@ pub(super) fn advance(
         .execute(conn)?;
     match moved {
         1 => Ok(()),
-        _ => Err(LeaseError::Lost(name)),
+        _ => Err(LeaseError::Lost(name.into())),
     }
 }

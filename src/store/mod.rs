@@ -2,7 +2,7 @@
 //!
 //! `rows`, `batch` and `write` take messages into the database; `id_blocks` and
 //! `kinds` hand out the numbers that they carry; `sessions` stores the
-//! sessions that sent them; `status` keeps that of nodes, `alerts` what follows from it, `outbox` what is to be delivered of that; `spool` keeps on disk what
+//! sessions that sent them; `status` keeps that of nodes, `alerts` what follows from it, `outbox` what is to be delivered of that, `event_transports` how far events are sent on; `spool` keeps on disk what
 //! cannot be stored just now; `partitions`, `expired` and `events` carry out retention; `growth` is
 //! how fast the messages grow on disk.
 
@@ -10,6 +10,7 @@ pub mod alerts;
 mod audit_months;
 mod batch;
 pub mod benchmarks;
+pub mod event_transports;
 pub mod events;
 pub mod expired;
 mod growth;

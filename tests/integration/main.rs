@@ -66,3 +66,4 @@ mod stats_health_openapi;
 mod status;
 mod suite;
 mod tidy;
+mod transports;

@@ -15,6 +15,7 @@ mod scale;
 mod status;
 mod steady;
 mod takeover;
+mod transports;
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +29,7 @@ pub(crate) type Scenario = fn(Options, &mut Report) -> Outcome<()>;
 
 /// The scenarios of a name on the command line.
 pub(crate) fn chosen(name: &str) -> Outcome<Vec<Scenario>> {
-    let all: [(&str, Scenario); 14] = [
+    let all: [(&str, Scenario); 15] = [
         ("flat", flat::run),
         ("steady", steady::run),
         ("projections", projections::run),
@@ -42,6 +43,7 @@ pub(crate) fn chosen(name: &str) -> Outcome<Vec<Scenario>> {
         ("takeover", takeover::run),
         ("status", status::run),
         ("alerts", alerts::run),
+        ("transports", transports::run),
         ("scale", scale::run),
     ];
     let chosen: Vec<Scenario> = all

@@ -3,6 +3,7 @@
 mod access;
 mod server;
 mod status;
+mod transports;
 
 use super::settings::{Allowed, DefaultValue, Setting};
 
@@ -64,14 +65,19 @@ const fn secret(name: &'static str, allowed: &'static str, meaning: &'static str
 
 /// All settings, in the order in which they are documented.
 pub const SETTINGS: &[Setting] = {
-    const PARTS: [&[Setting]; 3] = [server::SETTINGS, status::SETTINGS, access::SETTINGS];
-    const COUNT: usize = PARTS[0].len() + PARTS[1].len() + PARTS[2].len();
+    const PARTS: [&[Setting]; 4] = [
+        server::SETTINGS,
+        status::SETTINGS,
+        transports::SETTINGS,
+        access::SETTINGS,
+    ];
+    const COUNT: usize = PARTS[0].len() + PARTS[1].len() + PARTS[2].len() + PARTS[3].len();
     &joined::<COUNT>(PARTS)
 };
 
 /// Parts of the table in one.
 #[expect(clippy::indexing_slicing, reason = "the compiler evaluates it")]
-const fn joined<const COUNT: usize>(parts: [&[Setting]; 3]) -> [Setting; COUNT] {
+const fn joined<const COUNT: usize>(parts: [&[Setting]; 4]) -> [Setting; COUNT] {
     let mut all = [parts[0][0]; COUNT];
     let (mut part, mut place, mut count) = (0, 0, 0);
     while part < parts.len() {

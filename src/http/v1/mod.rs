@@ -23,6 +23,7 @@ pub(super) mod series;
 pub(super) mod servers;
 pub(super) mod services;
 pub(super) mod status;
+pub(super) mod transports;
 
 /// All routes of this module are under this path.
 pub(super) const PREFIX: &str = "/api/v1";
@@ -79,7 +80,8 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
     app.service(only("/api/v1/events", READ_AND_ENTER).route(get().to(events::list)).route(post().to(events::post)))
         .service(only("/api/v1/events/stats", READ).route(get().to(events::stats)))
         .service(only("/api/v1/events/jobs", READ).route(get().to(events::jobs)))
-        .service(only("/api/v1/events/malformed", READ).route(get().to(events::malformed)));
+        .service(only("/api/v1/events/malformed", READ).route(get().to(events::malformed)))
+        .service(only("/api/v1/events/transports", READ).route(get().to(transports::list)));
 
     // Chains
     app.service(only("/api/v1/chains", READ).route(get().to(chains::list)))

@@ -81,6 +81,49 @@ pub fn enter(conn: &mut PgConnection, deliveries: &[NewDelivery]) -> QueryResult
     Ok(())
 }
 
+/// What a receiver refused, when it was first sent to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Stable identity.
+    pub message_id: String,
+    /// What was sent, as JSON.
+    pub payload: String,
+    /// Why it was refused.
+    pub error: String,
+    /// Time until it is tried again; none if it is given up.
+    pub wait: Option<Duration>,
+}
+
+/// Enters what a target refused: to be tried again, or as given up.
+///
+/// # Errors
+/// If the database cannot be written.
+pub fn enter_refused(
+    conn: &mut PgConnection,
+    target: &str,
+    refused: &[Refused],
+) -> QueryResult<()> {
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let of = |text: fn(&Refused) -> &str| refused.iter().map(text).collect::<Vec<_>>();
+    let waits = refused
+        .iter()
+        .map(|one| one.wait.map(|wait| wait.as_secs_f64()));
+    diesel::sql_query(
+        "INSERT INTO outbox (target, message_id, payload, error, attempts, due_at, done_at) \
+         SELECT $1, r.message_id, r.payload, r.error, 1, now() + make_interval(secs => coalesce(r.wait_s, 0)), CASE WHEN r.wait_s IS NULL THEN now() END \
+         FROM unnest($2, $3, $4, $5) AS r (message_id, payload, error, wait_s)",
+    )
+    .bind::<Text, _>(target)
+    .bind::<Array<Text>, _>(of(|one| &one.message_id))
+    .bind::<Array<Text>, _>(of(|one| &one.payload))
+    .bind::<Array<Text>, _>(of(|one| &one.error))
+    .bind::<Array<Nullable<Double>>, _>(waits.collect::<Vec<_>>())
+    .execute(conn)?;
+    Ok(())
+}
+
 /// Claims deliveries of a target that are due, for a while.
 ///
 /// # Errors
@@ -244,5 +287,16 @@ pub fn disable(
     .bind::<Text, _>(address_hash)
     .bind::<Text, _>(reason)
     .execute(conn)?;
+    Ok(())
+}
+
+/// A target has another address, and counts as gone no more.
+///
+/// # Errors
+/// If the database cannot be written.
+pub fn enable(conn: &mut PgConnection, target: &str) -> QueryResult<()> {
+    diesel::sql_query("DELETE FROM notify_targets WHERE name = $1")
+        .bind::<Text, _>(target)
+        .execute(conn)?;
     Ok(())
 }

@@ -15,7 +15,10 @@ use super::wait_until;
 pub struct Received {
     pub path: String,
     pub headers: HashMap<String, String>,
+    /// The body as text; what is no text is lost in it.
     pub body: String,
+    /// The body, not compressed any more.
+    pub bytes: Vec<u8>,
 }
 
 impl Received {
@@ -33,6 +36,10 @@ impl Received {
 pub enum Reply {
     /// With this status and these headers.
     Status(u16, &'static str),
+    /// With this status and this body.
+    Body(u16, Vec<u8>),
+    /// With this status, and so many bytes that never end well.
+    Flood(u16, usize),
     /// Not at all: the connection stays open.
     Hang,
     /// It cuts the connection once it has the request.
@@ -112,6 +119,31 @@ fn serve(mut stream: TcpStream, received: &Mutex<Vec<Received>>, rule: &Mutex<Ru
                     return;
                 }
             }
+            Reply::Body(status, body) => {
+                let head = format!(
+                    "HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n",
+                    body.len()
+                );
+                if stream
+                    .write_all(&[head.into_bytes(), body].concat())
+                    .is_err()
+                {
+                    return;
+                }
+            }
+            Reply::Flood(status, bytes) => {
+                let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {bytes}\r\n\r\n");
+                let part = [b'x'; 65_536];
+                let parts = std::iter::once(head.as_bytes())
+                    .chain(std::iter::repeat_n(part.as_slice(), bytes / part.len()));
+                // Who does not read it all has closed the connection.
+                for part in parts {
+                    if stream.write_all(part).is_err() {
+                        break;
+                    }
+                }
+                return;
+            }
             Reply::Cut => return,
             Reply::Hang => {
                 stream
@@ -142,9 +174,20 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Received> {
         .and_then(|length| length.parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body).ok()?;
+    let mut bytes = body;
+    if headers
+        .get("content-encoding")
+        .is_some_and(|name| name == "gzip")
+    {
+        let mut plain = Vec::new();
+        let mut decoder = flate2::read::GzDecoder::new(bytes.as_slice());
+        decoder.read_to_end(&mut plain).unwrap();
+        bytes = plain;
+    }
     Some(Received {
         path,
         headers,
-        body: String::from_utf8(body).unwrap(),
+        body: String::from_utf8_lossy(&bytes).into_owned(),
+        bytes,
     })
 }

@@ -370,6 +370,13 @@ impl TestApp {
         self.again().start()
     }
 
+    /// As [`TestApp::start_again`], with other settings.
+    pub fn start_again_with(self, settings: &[(&str, &str)]) -> Self {
+        let again = self.again();
+        let set = |app: TestAppBuilder, (name, value): &(&str, &str)| app.env(name, value);
+        settings.iter().fold(again, set).start()
+    }
+
     /// As [`TestApp::start_again`], but waits only until it listens.
     pub fn start_again_listening(self) -> Self {
         self.again().start_listening()
