@@ -1,11 +1,18 @@
 -- Fills the log with the last day of a month of ten nodes of one chain, as they report their blocks.
 --
 -- Variables of psql: messages (of the month).
--- Each in a transaction of its own, for the server works on these tables, too.
+-- The server works on these tables, too: what waits for it is tried again, each in a transaction of its own.
+CREATE TEMPORARY VIEW partitions AS
 SELECT format('CREATE TABLE IF NOT EXISTS telemetry_messages_month_%s PARTITION OF telemetry_messages FOR VALUES FROM (%L) TO (%L)',
-    to_char(day, 'YYYYMMDD'), day, day + interval '1 day')
-FROM generate_series(date_trunc('day', now(), 'UTC') - interval '31 days', date_trunc('day', now(), 'UTC') - interval '1 day', interval '1 day') AS day
-\gexec
+    to_char(day, 'YYYYMMDD'), day, day + interval '1 day') AS statement
+FROM generate_series(date_trunc('day', now(), 'UTC') - interval '31 days', date_trunc('day', now(), 'UTC') - interval '1 day', interval '1 day') AS day;
+SET lock_timeout = '500ms';
+\set ON_ERROR_STOP off
+SELECT statement FROM partitions \gexec
+SELECT pg_sleep(3) \g /dev/null
+SELECT statement FROM partitions \gexec
+\set ON_ERROR_STOP on
+RESET lock_timeout;
 
 SELECT nextval('telemetry_messages_id_seq') AS first_id, nextval('peer_connections_id_seq') AS first_session \gset
 
