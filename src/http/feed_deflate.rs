@@ -115,7 +115,9 @@ fn compress(frames: Bytes) -> Result<Bytes, ProtocolError> {
         let start = compressed.len();
         let message = message(&mut deflate, &payload)?;
         Parser::write_message(&mut compressed, message, opcode, is_last, false);
-        compressed[start] |= RSV1;
+        if let Some(first) = compressed.get_mut(start) {
+            *first |= RSV1;
+        }
     }
     Ok(compressed.freeze())
 }
@@ -125,7 +127,8 @@ fn message(deflate: &mut Compress, text: &[u8]) -> io::Result<Vec<u8>> {
     let mut message = Vec::with_capacity(text.len() / 4 + BYTES_MIN);
     loop {
         let done = usize::try_from(deflate.total_in()).unwrap_or(text.len());
-        deflate.compress_vec(&text[done..], &mut message, FlushCompress::Sync)?;
+        let rest = text.get(done..).unwrap_or_default();
+        deflate.compress_vec(rest, &mut message, FlushCompress::Sync)?;
         // A flush is over when it leaves room.
         if message.len() < message.capacity() {
             break;
@@ -274,7 +277,7 @@ mod tests {
         })
         .take(300_000)
         .collect();
-        let compressed = compress(frames(&[random.clone()])).unwrap();
+        let compressed = compress(frames(std::slice::from_ref(&random))).unwrap();
         assert_eq!(texts(&compressed), [(random, true)]);
     }
 
