@@ -92,20 +92,7 @@ impl Jobs {
             leases: leases.clone(),
             config: config.status.clone(),
         })?;
-        let (webhooks, alertmanagers) = target_names(&config.notify);
-        let of = |names: Vec<String>, kind: TargetKind| {
-            names.into_iter().map(move |name| (name, kind.clone()))
-        };
-        let targets = of(webhooks, TargetKind::Webhook);
-        let alerts = Keeper::start(KeeperParts {
-            rounds: rounds.clone(),
-            leases: leases.clone(),
-            status: config.status.clone(),
-            notify: config.notify.clone(),
-            targets: targets
-                .chain(of(alertmanagers, TargetKind::Alertmanager))
-                .collect(),
-        })?;
+        let alerts = start_alerts(config, rounds.clone(), leases)?;
         let notify = Workers::start(&WorkersParts {
             rounds: rounds.clone(),
             leases: leases.clone(),
@@ -168,6 +155,24 @@ impl Jobs {
             log::error!("the jobs of this server did not stop: {error}");
         }
     }
+}
+
+/// Starts what keeps alerts, with the names of all targets.
+fn start_alerts(config: &Config, rounds: RoundsParts, leases: &Leases) -> std::io::Result<Keeper> {
+    let (webhooks, alertmanagers) = target_names(&config.notify);
+    let of = |names: Vec<String>, kind: TargetKind| {
+        names.into_iter().map(move |name| (name, kind.clone()))
+    };
+    let targets = of(webhooks, TargetKind::Webhook);
+    Keeper::start(KeeperParts {
+        rounds,
+        leases: leases.clone(),
+        status: config.status.clone(),
+        notify: config.notify.clone(),
+        targets: targets
+            .chain(of(alertmanagers, TargetKind::Alertmanager))
+            .collect(),
+    })
 }
 
 /// Starts the transports of events, which may write to standard output.
