@@ -14,6 +14,7 @@ import { spanPicker } from "./lib/span.js";
 import { eventItem } from "./events-item.js";
 import { createMeasures } from "./events-chart.js";
 import { showJobs } from "./events-jobs.js";
+import { showTransports } from "./events-transports.js";
 
 const PAGE = 100;
 const LIVE_MAX = 500;
@@ -184,6 +185,7 @@ async function draw() {
   const { measure: what, field, group_by: group } = measure();
   await measures.draw({ filters: filters(), span: picker.get(), measure: what, field, group: group === "-" ? "" : group });
   showJobs(part("jobs-card"), part("jobs"), picker.get());
+  showTransports(part("transports-card"), part("transports"));
   showMalformed();
 }
 

@@ -9,7 +9,9 @@ use crate::support::{Browser, TestApp, wait_until};
 
 #[test]
 fn the_events_page_has_stream_chart_jobs_and_what_was_said_around_an_event() {
-    let app = TestApp::start();
+    let app = TestApp::builder()
+        .env("EVENT_TRANSPORTS", "console")
+        .start();
     let browser = Browser::start();
     browser.open(&app.url("/dashboard/events"));
     browser.wait_for_text("#state", "No events in this time range.");
@@ -32,6 +34,7 @@ fn the_events_page_has_stream_chart_jobs_and_what_was_said_around_an_event() {
     assert_eq!(browser.texts("nav [aria-current=page]"), ["Events"]);
     browser.wait_for_text("#jobs", "relayer");
     browser.wait_for_text("#malformed", "is no JSON");
+    browser.wait_for_text("#transports", "console");
     browser.wait_for_text("#chart", "job.finished");
 
     browser.open(&app.url("/dashboard/events?severity=error"));
