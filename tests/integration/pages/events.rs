@@ -55,6 +55,7 @@ fn the_events_page_has_stream_chart_jobs_and_what_was_said_around_an_event() {
 
     browser.open(&app.url("/dashboard/events?measure=sum&field=duration_ms&group_by=service_id"));
     browser.wait_for_text("#chart", "Sum of duration_ms by service_id");
+    browser.run("document.querySelector('#chart details').open = true");
     wait_until("the sum is drawn", || {
         browser.texts("#chart td").iter().any(|cell| cell == "100")
     });
