@@ -217,9 +217,10 @@ fn connections_fall_silent(times: u64, timeout_s: u64) {
     app.db.allow_connections();
     let load = Load::start(app.port(), 0, 1_000);
     wait_long(&app, "all have fallen silent", || proxy.cuts().0 == times);
-    // Some of them were for heartbeats, projections and the status of nodes, which commit too.
-    wait_long(&app, "their writers are given up", || {
-        app.metric("store_writers_abandoned_total") >= (times / 2) as f64
+    // Some of them were for heartbeats, projections, alerts and events, which commit too.
+    wait_long(&app, "their writers and other threads are given up", || {
+        let writers = app.metric("store_writers_abandoned_total");
+        writers > 0.0 && writers + app.metric("database_threads_lost_total") >= (times / 2) as f64
     });
     let sent = load.stop();
     let (_, after_commit) = proxy.cuts();

@@ -16,7 +16,7 @@ const TICK: Duration = Duration::from_millis(10);
 pub struct Load {
     sent: Arc<AtomicU32>,
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Sent>,
+    thread: Option<JoinHandle<Sent>>,
 }
 
 /// What a node has sent.
@@ -50,7 +50,11 @@ impl Load {
                 }
             }
         });
-        Self { sent, stop, thread }
+        Self {
+            sent,
+            stop,
+            thread: Some(thread),
+        }
     }
 
     /// The number of the next message.
@@ -66,9 +70,16 @@ impl Load {
     }
 
     /// What was sent until the connection broke, or until now.
-    pub fn end(self) -> Sent {
+    pub fn end(mut self) -> Sent {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap()
+        self.thread.take().unwrap().join().unwrap()
+    }
+}
+
+/// A test that fails leaves nothing that sends on.
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
     }
 }
 
