@@ -101,9 +101,19 @@ fn batches_are_taken_together_up_to_a_number_of_bytes() {
     let metrics = Arc::new(Metrics::new().unwrap());
     let mut spool = Spool::open(dir.path(), u64::MAX, kinds(&metrics), metrics).unwrap();
     let kinds = spool.kinds.clone();
-    let fields = format!("{{\"a\":\"{}\"}}", "x".repeat(1_500_000));
-    for id in 1..4 {
-        let batch = batch_of(&kinds, id..id + 1, fields.as_bytes());
+    let batch = |length: usize| {
+        let fields = format!("{{\"a\":\"{}\"}}", "x".repeat(length));
+        batch_of(&kinds, 1..2, fields.as_bytes())
+    };
+    let [bytes_max, overhead] =
+        [TAKEN_BYTES_MAX, FILE_OVERHEAD].map(|bytes| usize::try_from(bytes).unwrap());
+    let size = |batch: &Batch| record::encode(batch, &kinds).len() + overhead;
+    // The first two are as many bytes as there may be.
+    let first = batch(1_500_000);
+    let around = size(&first) - 1_500_000;
+    let second = batch(bytes_max - size(&first) - around);
+    assert_eq!(size(&first) + size(&second), bytes_max);
+    for batch in [first, second, batch(1)] {
         spool.push(&batch).unwrap();
     }
     assert_eq!(spool.load(9, &[]).unwrap().len(), 2);
