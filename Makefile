@@ -22,6 +22,7 @@ demo: ## Send telemetry of made-up nodes to the server of `make run`, until Ctrl
 	@cargo build --quiet --release
 	@exec $(built)/release/tetcore-analytics demo $(ARGS)
 
+# Two tests at once for each processor, for those of faults mostly wait.
 test: ## Run all tests on a real PostgreSQL of their own
 	@.ci/install test
 	@if command -v node >/dev/null; then \
@@ -32,6 +33,7 @@ test: ## Run all tests on a real PostgreSQL of their own
 	cargo build --quiet --example with_postgres
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		.ci/find-browser >/dev/null || export NEXTEST_PROFILE=without-browser; \
+		export NEXTEST_TEST_THREADS=$${NEXTEST_TEST_THREADS:-$$((2 * $$(nproc)))}; \
 		exec $(built)/debug/examples/with_postgres cargo nextest run --no-fail-fast $(ARGS); \
 	else \
 		.ci/find-browser >/dev/null || left_out='-- --skip pages::'; \

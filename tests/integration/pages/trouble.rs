@@ -129,7 +129,7 @@ fn trouble_comes_first_and_is_a_filter_by_click() {
     click_trouble(&browser, "All that need attention");
 
     browser.wait_for_text(".table-bar", "Show nodes that left long ago");
-    browser.run("[...document.querySelectorAll('.table-bar button')].find((one) => one.textContent.startsWith('Show')).click()");
+    browser.run("[...document.querySelectorAll('.table-bar button')].find((one) => one.textContent.startsWith('Show nodes that left')).click()");
     wait_until("carol is shown", || {
         column(&browser, TABLE, "Name")
             .last()
