@@ -72,6 +72,7 @@ pub struct Versions {
 
 /// How many nodes of a chain ran a version in a span of time.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ChainVersion)]
 pub struct Version {
     /// Start of the span.
     pub created_at: DateTime<Utc>,
