@@ -23,8 +23,10 @@ const POLL_INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Dur
 const POLL_SHARE: u32 = 10;
 
 /// After a round comes a pause of so many times its length, up to the longest: during
-/// a flood projections lag, and leave the processors to ingestion.
+/// a flood projections lag, and leave the processors to ingestion. A build takes long, and
+/// somebody waits for its answers.
 const PAUSE_SHARE: u32 = 3;
+const PAUSE_SHARE_OF_BUILD: u32 = 1;
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// Pause after a failure.
@@ -50,8 +52,8 @@ const BUILD_PAST_NOW: TimeDelta = TimeDelta::hours(1);
 const SPAN_FIRST: TimeDelta = TimeDelta::seconds(10);
 const SPAN_MAX: TimeDelta = TimeDelta::days(1);
 
-/// A span of a build with more messages is followed by a shorter one, with fewer
-/// than a quarter by a longer one.
+/// A span of a build with more messages is followed by one half as long, with fewer
+/// than an eighth by one four times as long.
 const SPAN_MESSAGES: usize = 100_000;
 
 /// What the runner needs from outside.
@@ -122,7 +124,13 @@ impl Round for Following {
     fn round(&mut self) -> Duration {
         let started_at = Instant::now();
         match self.follow() {
-            Ok(pause) => pause.max((started_at.elapsed() * PAUSE_SHARE).min(PAUSE_MAX)),
+            Ok(pause) => {
+                let share = match self.followers.iter().any(Follower::is_building) {
+                    true => PAUSE_SHARE_OF_BUILD,
+                    false => PAUSE_SHARE,
+                };
+                pause.max((started_at.elapsed() * share).min(PAUSE_MAX))
+            }
             Err(error) => {
                 log::debug!("projections: {error}");
                 self.conn = None;
@@ -194,6 +202,12 @@ impl Follower {
             span: SPAN_FIRST,
             lag_shown_at: None,
         }
+    }
+
+    /// Whether its tables are being built from the stored messages.
+    fn is_building(&self) -> bool {
+        let written = self.written.as_ref();
+        written.is_some_and(|written| written.position.is_none())
     }
 
     /// How long after the last write the next one is due.
@@ -340,8 +354,8 @@ impl Follower {
         });
         if count > SPAN_MESSAGES {
             self.span = (self.span / 2).max(TimeDelta::milliseconds(100));
-        } else if count < SPAN_MESSAGES / 4 {
-            self.span = (self.span * 2).min(SPAN_MAX);
+        } else if count < SPAN_MESSAGES / 8 {
+            self.span = (self.span * 4).min(SPAN_MAX);
         }
         // A log with long gaps is built as quickly as one without.
         let built_until = match count {

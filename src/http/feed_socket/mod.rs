@@ -4,8 +4,10 @@
 //! never decides what a slow one misses: the hub does, by its bounded mailbox.
 //! Once it took a request it takes no other until the hub knows of it.
 
+mod outgoing;
 mod rows;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -36,6 +38,7 @@ use crate::feed::{
 use crate::metrics::MissReason;
 use crate::query::history::History;
 use crate::server_state::Permit;
+use outgoing::Outgoing;
 
 /// Updates that wait for a subscriber, whatever their bytes: those of 100 subscriptions
 /// for ten seconds.
@@ -84,6 +87,7 @@ pub(super) fn open(
     }
     let caller = request.extensions().get::<Caller>().copied();
     let with_addresses = caller.is_some_and(|caller| caller.sees_addresses);
+    let taken_at = Rc::new(Cell::new(Instant::now()));
     let socket = FeedSocket {
         state,
         requests: Some(FeedRequests::new(payload, deflates)),
@@ -99,14 +103,14 @@ pub(super) fn open(
         events: None,
         histories: Rc::new(()),
         heard_at: Instant::now(),
-        beat_at: Instant::now(),
+        taken_at: taken_at.clone(),
     };
     // The actor reads its payload itself, one request at a time.
     let nothing = stream::pending::<Result<web::Bytes, PayloadError>>();
     let frames = ws::WebsocketContext::create(socket, nothing);
     Ok(match deflates {
-        true => response.streaming(Deflated::new(frames)),
-        false => response.streaming(frames),
+        true => response.streaming(Outgoing::new(Deflated::new(frames), taken_at)),
+        false => response.streaming(Outgoing::new(frames, taken_at)),
     })
 }
 
@@ -127,7 +131,8 @@ struct FeedSocket {
     /// that have ended since.
     histories: Rc<()>,
     heard_at: Instant,
-    beat_at: Instant,
+    /// When its connection last took data.
+    taken_at: Rc<Cell<Instant>>,
 }
 
 /// A history that is being read, counted in [`FeedSocket::histories`].
@@ -404,14 +409,11 @@ impl FeedSocket {
     }
 
     /// Pings the client, and closes a connection without an answer.
-    fn heartbeat(&mut self, ctx: &mut Context) {
-        // While the client reads nothing this actor sleeps, and gets its pongs afterwards.
-        let config = &self.state.config.ingest;
-        if self.beat_at.elapsed() > config.heartbeat_interval * 2 {
-            self.heard_at = Instant::now();
-        }
-        self.beat_at = Instant::now();
-        if self.heard_at.elapsed() >= config.client_timeout {
+    fn heartbeat(&self, ctx: &mut Context) {
+        // A ping waits behind the data that were taken before it, which TCP's user timeout
+        // bounds.
+        let heard_at = self.heard_at.max(self.taken_at.get());
+        if heard_at.elapsed() >= self.state.config.ingest.client_timeout {
             log::debug!("a subscriber of the live feed does not answer");
             ctx.stop();
         } else {

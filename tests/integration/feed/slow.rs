@@ -1,7 +1,7 @@
 //! A subscriber that stalls gets the number of messages that it missed, or is disconnected;
 //! others are not affected.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use socket2::SockRef;
@@ -85,6 +85,52 @@ fn a_slow_reader_is_told_what_it_missed_and_others_miss_nothing() {
     }
     assert!(lagged >= 10);
     assert_eq!(got + lagged, sent);
+}
+
+/// A ping waits behind all that was sent before it, so a slow link answers late.
+#[test]
+fn a_reader_on_a_slow_link_is_not_taken_for_dead() {
+    let app = TestApp::builder()
+        .env("CACHE_UPDATE_INTERVAL_MS", 40)
+        .env("NODE_BYTES_PER_S_MAX", 0)
+        .env("HEARTBEAT_INTERVAL", 1)
+        .env("CLIENT_TIMEOUT_S", 2)
+        .start();
+    let mut node = app.node("/submit");
+    introduce(&mut node, 1, "peer", "chain");
+    let mut slow = FeedClient::connect(&app);
+    SockRef::from(slow.stream())
+        .set_recv_buffer_size(RECEIVE_BYTES)
+        .unwrap();
+    slow.send(SUBSCRIBE);
+    slow.next();
+    let text = "x".repeat(BLOB_BYTES);
+    let missed = || app.metric_with("feed_messages_missed_total", "slow_reader");
+    let mut sent = 0;
+    while missed() < 1.0 {
+        say(
+            &mut node,
+            1,
+            json!({"msg": "blob", "n": sent, "text": text}),
+        );
+        sent += 1;
+        assert!(sent < 5_000);
+    }
+    // What is on its way now takes it several times CLIENT_TIMEOUT_S.
+    let since = Instant::now();
+    let mut got = 0;
+    while since.elapsed() < Duration::from_secs(8) {
+        got += usize::from(slow.next_within(Duration::from_secs(1)).is_some());
+        std::thread::sleep(Duration::from_millis(700));
+        if got > 2 {
+            say(
+                &mut node,
+                1,
+                json!({"msg": "blob", "n": sent, "text": text}),
+            );
+        }
+    }
+    assert!(app.metric("feed_subscribers") == 1.0);
 }
 
 #[test]

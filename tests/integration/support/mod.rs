@@ -36,7 +36,7 @@ pub use test_app::{Answer, TestApp, TestAppBuilder};
 pub use test_db::{TestDb, rename_database};
 
 /// How long any condition may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(150);
 
 /// A port without a listener, for a server that comes back where it was.
 pub fn free_port() -> u16 {
