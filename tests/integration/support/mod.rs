@@ -38,6 +38,10 @@ pub use test_db::{TestDb, rename_database};
 /// How long any condition may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(150);
 
+/// How often a condition is looked at.
+const POLL_MIN: Duration = Duration::from_millis(5);
+const POLL_MAX: Duration = Duration::from_millis(50);
+
 /// A port without a listener, for a server that comes back where it was.
 pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -47,9 +51,11 @@ pub fn free_port() -> u16 {
 /// Waits until `condition` holds; `what` is named if it never does.
 #[track_caller]
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let started_at = Instant::now();
     while !condition() {
-        assert!(Instant::now() < deadline, "waited in vain for: {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        let waited = started_at.elapsed();
+        assert!(waited < PATIENCE, "waited in vain for: {what}");
+        // Looking costs what others need: the longer it takes, the more rarely.
+        std::thread::sleep((waited / 20).clamp(POLL_MIN, POLL_MAX));
     }
 }

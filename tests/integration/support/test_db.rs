@@ -1,5 +1,6 @@
 //! A database for each test, cloned from a template that has all migrations.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use diesel::connection::SimpleConnection;
@@ -18,6 +19,8 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 /// A database that is dropped with this value.
 pub struct TestDb {
     name: String,
+    /// For questions, which come by the hundred while a test waits.
+    asking: Mutex<Option<PgConnection>>,
 }
 
 #[derive(QueryableByName)]
@@ -45,7 +48,10 @@ impl TestDb {
         admin
             .batch_execute(&format!("CREATE DATABASE {name} {options}"))
             .unwrap();
-        Self { name }
+        Self {
+            name,
+            asking: Mutex::default(),
+        }
     }
 
     pub fn url(&self) -> String {
@@ -64,10 +70,8 @@ impl TestDb {
     /// The single number that a query gives.
     pub fn count(&self, query: &str) -> i64 {
         let query = format!("SELECT ({query})::bigint AS count");
-        let count: Count = diesel::sql_query(query)
-            .get_result(&mut self.connect())
-            .unwrap();
-        count.count
+        let counts: Vec<Count> = self.ask(&query);
+        counts[0].count
     }
 
     /// Makes the database unavailable: refuses connections and terminates open ones.
@@ -134,8 +138,27 @@ impl TestDb {
             #[diesel(sql_type = Text)]
             value: String,
         }
-        let rows: Vec<Row> = diesel::sql_query(query).load(&mut self.connect()).unwrap();
+        let rows: Vec<Row> = self.ask(query);
         rows.into_iter().map(|row| row.value).collect()
+    }
+
+    /// The rows of a query, over a connection that is kept as long as it lives.
+    fn ask<R>(&self, query: &str) -> Vec<R>
+    where
+        R: QueryableByName<diesel::pg::Pg> + 'static,
+    {
+        let kept = self.asking.lock().unwrap().take();
+        let answered = kept.and_then(|mut conn| {
+            let rows = diesel::sql_query(query).load(&mut conn).ok()?;
+            Some((conn, rows))
+        });
+        let (conn, rows) = answered.unwrap_or_else(|| {
+            let mut conn = self.connect();
+            let rows = diesel::sql_query(query).load(&mut conn).unwrap();
+            (conn, rows)
+        });
+        *self.asking.lock().unwrap() = Some(conn);
+        rows
     }
 }
 
@@ -148,11 +171,15 @@ impl Drop for TestDb {
     }
 }
 
-/// Gives a database another name; it may have no connection.
+/// Gives a database another name, for which it may have no connection.
 pub fn rename_database(from: &str, to: &str) {
-    admin()
-        .batch_execute(&format!("ALTER DATABASE {from} RENAME TO {to}"))
-        .unwrap();
+    let mut admin = admin();
+    let drop = format!(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{from}'"
+    );
+    admin.batch_execute(&drop).unwrap();
+    let rename = format!("ALTER DATABASE {from} RENAME TO {to}");
+    admin.batch_execute(&rename).unwrap();
 }
 
 /// A connection to the cluster as a whole.
