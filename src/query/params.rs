@@ -117,6 +117,14 @@ pub fn peer_id(value: Option<&str>) -> Result<String, QueryError> {
         .ok_or_else(|| QueryError::invalid("peer_id", "is required: the libp2p identity of a node"))
 }
 
+/// As [`peer_id`], where it need not be given.
+///
+/// # Errors
+/// As [`peer_id`].
+pub fn peer_id_if_any(value: Option<&str>) -> Result<Option<String>, QueryError> {
+    value.map(|text| peer_id(Some(text))).transpose()
+}
+
 /// Rows of a plain list.
 const LIST_LIMIT: RangeInclusive<i64> = 1..=100_000;
 const LIST_LIMIT_DEFAULT: i64 = 1_000;

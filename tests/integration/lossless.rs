@@ -190,12 +190,7 @@ fn a_table_that_is_locked_sends_batches_to_disk_and_stops_nobody() {
     let mut node = app.node("/submit");
     send(&mut node, 0..10);
     app.wait_stored(10);
-    let mut locker = app.db.connect();
-    diesel::connection::SimpleConnection::batch_execute(
-        &mut locker,
-        "BEGIN; LOCK TABLE telemetry_messages",
-    )
-    .unwrap();
+    let mut locker = app.db.lock("telemetry_messages");
     let mut sent = 10;
     wait_until("batches go to disk", || {
         send(&mut node, sent..sent + 20);

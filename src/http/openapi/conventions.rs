@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::alerts::RULES;
 use crate::feed::AggregateKind;
 use crate::http::extractors::TEXT_CHARS_MAX as FIELD_CHARS_MAX;
 use crate::http::v1;
@@ -30,6 +31,16 @@ pub(super) fn apply(api: &mut Value) {
         if name.starts_with(ENTERED) {
             bound_body(schema);
         }
+    }
+    // Of the nodes of a chain the chain stands in the path.
+    let parameters =
+        api.pointer_mut("/paths/~1api~1v1~1chains~1{genesis_hash}~1nodes/get/parameters");
+    if let Some(parameters) = parameters.and_then(Value::as_array_mut) {
+        parameters.retain(|parameter| parameter["name"] != "chain");
+    }
+    if let Some(rule) = api.pointer_mut("/components/schemas/NewSilence/properties/rule") {
+        let names = RULES.iter().map(|rule| json!(rule.name));
+        rule["enum"] = names.chain([Value::Null]).collect();
     }
     // Without a `setup` a run has its times, as the older form of the route demands.
     if let Some(Value::Object(run)) = api.pointer_mut("/components/schemas/NewBenchmark") {

@@ -23,7 +23,7 @@ const PROTOBUF: &str = "application/x-protobuf";
 /// `TELEMETRY_TOKENS` or `API_TOKENS`.
 #[utoipa::path(
     post, operation_id = "push_logs_otlp", path = "/v1/logs", tag = "events",
-    request_body(content = String, content_type = "application/x-protobuf", description = "An ExportLogsServiceRequest."),
+    request_body(content = Option<String>, content_type = "application/x-protobuf", description = "An ExportLogsServiceRequest; nothing is an empty one."),
     responses((status = 200, description = "The lines are kept; an ExportLogsServiceResponse.", body = String, content_type = "application/x-protobuf"), EntryErrors)
 )]
 pub(in crate::http) async fn push(

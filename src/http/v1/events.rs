@@ -138,7 +138,7 @@ pub(in crate::http) async fn jobs(
 /// Posts events, as `POST /events`.
 #[utoipa::path(
     post, operation_id = "post_events_v1", path = "/api/v1/events", tag = "events",
-    request_body(content = String, content_type = "application/x-ndjson", description = "Events, one on each line; or as application/json an array of them."),
+    request_body(content = Option<String>, content_type = "application/x-ndjson", description = "Events, one on each line; or as application/json an array of them. Nothing is no events."),
     responses((status = 200, description = "What became of them.", body = Posted), EntryErrors)
 )]
 pub(in crate::http) async fn post(

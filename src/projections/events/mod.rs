@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Nullable, Timestamptz};
+use diesel::sql_types::{Nullable, Timestamptz};
 use serde::Deserialize;
 
 use self::jobs::JobEvent;
-use self::rows::{Counts, FoundEvent, Sample, Waited};
+use self::rows::{Counts, FoundEvent, Sample};
 use super::{Message, Occasion, Projection};
 use crate::cluster::Job;
 use crate::ids::SessionId;
@@ -176,16 +176,10 @@ impl Projection for Events {
         let samples = std::mem::take(&mut self.samples);
         let mut counts = std::mem::take(&mut self.counts);
         self.bytes = 0;
-        if !changed.is_empty() {
-            let sessions: Vec<i64> = changed.iter().map(|session| session.0).collect();
-            let waited: Vec<Waited> = diesel::sql_query(include_str!("take_waiting.sql"))
-                .bind::<Array<BigInt>, _>(sessions)
-                .load(conn)?;
-            found.extend(waited.into_iter().map(FoundEvent::from));
-        }
+        let mut jobs = rows::enter_waiting(conn, changed, &mut counts)?;
         found.sort_by_key(|event| (event.received_at, event.message, event.place));
+        jobs.extend(rows::enter(conn, &found, &mut counts)?);
         let cutoff = Utc::now().checked_sub_signed(self.expiry);
-        let jobs = rows::enter(conn, &found, &mut counts)?;
         let jobs = jobs::add(conn, jobs, cutoff)?;
         rows::keep_samples(conn, &samples)?;
         self.uncommitted.add(&counts);

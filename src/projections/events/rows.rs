@@ -1,15 +1,21 @@
 //! Events as rows.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::result::Error;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Text, Timestamptz};
 
 use super::jobs::JobEvent;
+use crate::ids::SessionId;
 use crate::metrics::EventOutcome;
 
 /// Events that are entered at once.
 const AT_ONCE: usize = 5_000;
+
+/// Events that waited and are in memory at once: a session may have left millions.
+const WAITED_AT_ONCE: i64 = 1_000;
 
 /// Malformed lines that are kept.
 const SAMPLES_KEPT: i64 = 1_000;
@@ -35,7 +41,7 @@ pub(super) struct FoundEvent {
 
 /// An event that waited for its node.
 #[derive(Debug, QueryableByName)]
-pub(super) struct Waited {
+struct Waited {
     #[diesel(sql_type = BigInt)]
     session_id: i64,
     #[diesel(sql_type = BigInt)]
@@ -129,6 +135,30 @@ impl Counts {
             EventOutcome::Malformed => self.malformed,
         }
     }
+}
+
+/// Enters the events that waited for the nodes of some sessions; returns those of jobs that are new.
+pub(super) fn enter_waiting(
+    conn: &mut PgConnection,
+    sessions: HashSet<SessionId>,
+    counts: &mut Counts,
+) -> QueryResult<Vec<JobEvent>> {
+    let mut jobs = Vec::new();
+    let sessions: Vec<i64> = sessions.iter().map(|session| session.0).collect();
+    while !sessions.is_empty() {
+        let waited: Vec<Waited> = diesel::sql_query(include_str!("take_waiting.sql"))
+            .bind::<Array<BigInt>, _>(&sessions)
+            .bind::<BigInt, _>(WAITED_AT_ONCE)
+            .load(conn)?;
+        let is_last = i64::try_from(waited.len()).is_ok_and(|count| count < WAITED_AT_ONCE);
+        let mut found: Vec<FoundEvent> = waited.into_iter().map(FoundEvent::from).collect();
+        found.sort_by_key(|event| (event.received_at, event.message, event.place));
+        jobs.extend(enter(conn, &found, counts)?);
+        if is_last {
+            break;
+        }
+    }
+    Ok(jobs)
 }
 
 /// Enters events, which are in their order; returns those of jobs that are new.

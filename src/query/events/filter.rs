@@ -64,7 +64,7 @@ impl EventFilter {
         let text = params::text("text", asked.text.as_deref())?;
         Ok(Self {
             source: params::text("source", asked.source.as_deref())?,
-            peer_id: params::text("peer_id", asked.peer_id.as_deref())?,
+            peer_id: params::peer_id_if_any(asked.peer_id.as_deref())?,
             name: params::text("name", asked.name.as_deref())?,
             severities: Severity::ALL
                 .into_iter()
@@ -164,7 +164,7 @@ fn conditions_of(text: &str) -> Result<(Vec<String>, Vec<String>), QueryError> {
     }
     let pairs = conditions.iter().map(|condition| {
         let (field, value) = condition.split_once('=').ok_or_else(refuse)?;
-        match field.trim() {
+        match field.trim_start_matches(' ') {
             "" => Err(refuse()),
             field => Ok((field.to_owned(), value.to_owned())),
         }
@@ -205,7 +205,7 @@ mod tests {
             of(r"a=1\,2\,,b="),
             (texts(&["a", "b"]), texts(&["1,2,", ""]))
         );
-        for bad in ["a", "=1", "a=1,,b=2", &"a=1,".repeat(20)] {
+        for bad in ["a", "=1", " =1", "a=1,,b=2", &"a=1,".repeat(20)] {
             assert!(conditions_of(bad).is_err(), "{bad}");
         }
     }

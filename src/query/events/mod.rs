@@ -47,7 +47,10 @@ pub struct EventsParams {
     #[param(inline, value_type = Option<EventSeverity>)]
     severity: Option<String>,
     /// Only events whose fields have these values: `field=value`, several with commas between; dots lead into objects, and `\,` is a comma.
-    #[param(example = "pallet=balances,call.name=transfer")]
+    #[param(
+        example = "pallet=balances,call.name=transfer",
+        pattern = r"^$|^ *([^=, \u0000]|\\,)([^=,\u0000]|\\,)*=([^,\u0000]|\\,)*(, *([^=, \u0000]|\\,)([^=,\u0000]|\\,)*=([^,\u0000]|\\,)*){0,15}$"
+    )]
     r#where: Option<String>,
     /// Only events with this text anywhere, in any case.
     text: Option<String>,

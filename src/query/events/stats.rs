@@ -69,10 +69,14 @@ pub struct StatsParams {
     #[param(inline, value_type = Option<EventSeverity>)]
     severity: Option<String>,
     /// Only events whose fields have these values: `field=value`, several with commas between; dots lead into objects, and `\,` is a comma.
+    #[param(
+        pattern = r"^$|^ *([^=, \u0000]|\\,)([^=,\u0000]|\\,)*=([^,\u0000]|\\,)*(, *([^=, \u0000]|\\,)([^=,\u0000]|\\,)*=([^,\u0000]|\\,)*){0,15}$"
+    )]
     r#where: Option<String>,
     /// Only events with this text anywhere, in any case.
     text: Option<String>,
-    /// Only events that arrived at this time or later; a day before the end if it is not given, and at most 30.
+    /// Only events that arrived at this time or later; a day before the end if it is not given, or 1,999 buckets
+    /// of `interval`, and at most 30 days.
     start_time: Option<String>,
     /// Only events that arrived before this time; now if it is not given.
     end_time: Option<String>,
@@ -89,6 +93,8 @@ pub struct StatsQuery {
     interval_s: Option<i64>,
     groups: i64,
     range: TimeRange,
+    /// Range without a start.
+    range_default: TimeDelta,
 }
 
 impl TryFrom<StatsParams> for StatsQuery {
@@ -117,6 +123,11 @@ impl TryFrom<StatsParams> for StatsQuery {
         let interval_s = interval
             .map(|text| params::whole("interval", Some(text), 1, INTERVAL_S))
             .transpose()?;
+        // The first bucket may begin before the range.
+        let buckets_max = |interval_s| TimeDelta::seconds(interval_s * i64::from(BUCKETS_MAX - 1));
+        let range_default = interval_s.map_or(RANGE_DEFAULT, |interval_s| {
+            RANGE_DEFAULT.min(buckets_max(interval_s))
+        });
         Ok(Self {
             filter: EventFilter::new(FilterParams {
                 source: asked.source,
@@ -133,6 +144,7 @@ impl TryFrom<StatsParams> for StatsQuery {
             interval_s,
             groups: params::whole("limit", asked.limit.as_deref(), GROUPS_DEFAULT, GROUPS)?,
             range: TimeRange::parse(asked.start_time.as_deref(), asked.end_time.as_deref())?,
+            range_default,
         })
     }
 }
@@ -164,7 +176,12 @@ pub fn stats(
     query: &StatsQuery,
     limits: &Limits,
 ) -> Result<Vec<EventStat>, QueryError> {
-    let span = Period::of(query.range, limits.now, RANGE_DEFAULT, limits.window_max)?;
+    let span = Period::of(
+        query.range,
+        limits.now,
+        query.range_default,
+        limits.window_max,
+    )?;
     let step_s = match query.interval_s {
         Some(interval_s) => {
             if Buckets::of_length(interval_s, span).count() > BUCKETS_MAX {

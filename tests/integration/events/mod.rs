@@ -41,6 +41,30 @@ pub(crate) fn assert_rebuilt_alike(app: &TestApp) {
 }
 
 #[test]
+fn any_number_of_events_waits_for_a_node_that_introduces_itself_late() {
+    let app = TestApp::start();
+    let mut node = app.node("/submit");
+    let mut stored = 0;
+    for numbers in [0..1_100, 1_100..2_200] {
+        let lines: Vec<String> = numbers
+            .map(|n| format!(r#"{{"_e":1,"name":"many","n":{n}}}"#))
+            .collect();
+        say(&app, &mut node, &line(&lines.join("\n")), &mut stored);
+    }
+    app.wait_projected();
+    assert_eq!(app.db.count("SELECT count(*) FROM waiting_events"), 2_200);
+    introduce(&mut node, "alice");
+    wait_until("its node is known", || {
+        app.db.count("SELECT count(*) FROM events") > 0
+    });
+    app.wait_projected();
+    let in_order = "SELECT count(*) FROM (SELECT data ->> 'n' AS n, row_number() OVER (ORDER BY id) AS place \
+                    FROM events WHERE source = 'alice') e WHERE n::bigint = place - 1";
+    assert_eq!(app.db.count(in_order), 2_200);
+    assert_eq!(app.db.count("SELECT count(*) FROM waiting_events"), 0);
+}
+
+#[test]
 fn events_are_found_once_wherever_they_stand_and_are_extracted_again_alike() {
     let app = TestApp::start();
     let mut stored = 0;

@@ -178,7 +178,9 @@ fn a_database_that_is_too_slow_for_the_memory_costs_nothing() {
     wait_long(&app, "batches go to disk", || {
         app.metric("store_spool_messages") > 5_000.0
     });
-    assert!(app.metric("ingest_messages_stored_total") > 0.0);
+    wait_until("batches reach the database too", || {
+        app.metric("ingest_messages_stored_total") > 0.0
+    });
     assert!(app.log().contains("faster than the database"));
     let sent = load.stop();
     proxy.limit_bandwidth(0);

@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use diesel::connection::SimpleConnection;
-
 use super::{account, wait_long};
 use crate::support::{Load, TestApp};
 
@@ -17,14 +15,7 @@ fn start_with_queue(spool_bytes_max: u64, timeout_s: u64) -> (TestApp, diesel::P
         .env("SPOOL_MAX_BYTES", spool_bytes_max)
         .env("SHUTDOWN_TIMEOUT_S", timeout_s)
         .start();
-    let mut locker = app.db.connect();
-    // A partition that is made just now may lead to a deadlock, which the database ends.
-    while locker
-        .batch_execute("BEGIN; LOCK TABLE telemetry_messages")
-        .is_err()
-    {
-        locker.batch_execute("ROLLBACK").unwrap();
-    }
+    let locker = app.db.lock("telemetry_messages");
     let load = Load::start(app.port(), 0, 25_000);
     wait_long(&app, "enough is sent", || load.next() >= QUEUED);
     let sent = load.stop();

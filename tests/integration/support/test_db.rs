@@ -112,6 +112,17 @@ impl TestDb {
         admin().batch_execute(&allow).unwrap();
     }
 
+    /// Locks a table and its partitions, until the connection rolls back or ends.
+    pub fn lock(&self, table: &str) -> PgConnection {
+        let mut locker = self.connect();
+        // A partition that is made just now may lead to a deadlock, which the database ends.
+        super::wait_until("the table is locked", || {
+            let lock = format!("ROLLBACK; BEGIN; LOCK TABLE {table}");
+            locker.batch_execute(&lock).is_ok()
+        });
+        locker
+    }
+
     pub fn execute(&self, sql: &str) {
         self.connect().batch_execute(sql).unwrap();
     }
