@@ -13,16 +13,18 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use chrono::{SecondsFormat, Utc};
+use chrono::Utc;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use log::LevelFilter;
 use tetcore_analytics::alerts;
+use tetcore_analytics::application::log_line::LogLine;
 use tetcore_analytics::application::log_output::{self, LogOutput};
 use tetcore_analytics::application::{self, health_check, log_transport};
 use tetcore_analytics::config::args::{Args, Command, EventsCommand};
 use tetcore_analytics::config::{Config, Place, effective, misspelt};
 use tetcore_analytics::demo;
+use tetcore_analytics::ids::RequestId;
 use tetcore_analytics::notify::Replayed;
 
 fn main() -> ExitCode {
@@ -85,7 +87,8 @@ fn main() -> ExitCode {
             }
         };
     }
-    let log_output = match LogOutput::start() {
+    let log_format = config.log_format;
+    let log_output = match LogOutput::start(log_format) {
         Ok(log_output) => log_output,
         Err(error) => {
             eprintln!("no thread for the log: {error}");
@@ -97,13 +100,16 @@ fn main() -> ExitCode {
         // It logs each request that is no HTTP, which any client can send.
         .filter_module("actix_http::h1::dispatcher", LevelFilter::Off)
         .parse_filters(&config.log_filter)
-        .format(|line, record| {
-            let now = Utc::now();
-            let time = now.to_rfc3339_opts(SecondsFormat::Millis, true);
-            let (level, target) = (record.level(), record.target());
-            let text = harmless(&record.args().to_string());
-            log_transport::offer(now, level, target, &text);
-            writeln!(line, "{time} {level:<5} {target}: {text}")
+        .format(move |line, record| {
+            let logged = LogLine {
+                time: Utc::now(),
+                level: record.level(),
+                target: record.target(),
+                message: &record.args().to_string(),
+                request_id: RequestId::current(),
+            };
+            log_transport::offer(&logged);
+            line.write_all(logged.write(log_format).as_bytes())
         })
         .init();
     for line in &misspelt {
@@ -248,32 +254,4 @@ fn unreadable(error: &dotenvy::Error) -> String {
     format!(
         ".env cannot be read: {named} is not NAME=value; put a value with spaces, quotes, $ or # between single quotes"
     )
-}
-
-/// What a line of the log may show, also if it repeats what a client sent:
-/// further lines are indented, so that none looks like a line of the log, and
-/// other control characters are spelled out.
-fn harmless(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.trim_end().chars() {
-        match c {
-            '\n' => shown.push_str("\n    "),
-            c if c.is_control() => shown.extend(c.escape_debug()),
-            c => shown.push(c),
-        }
-    }
-    shown
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nobody_writes_lines_of_the_log_but_the_server() {
-        assert_eq!(
-            harmless("said: x\r\n2026-11-21T00:00:00Z ERROR forged\u{1b}[2J\0é\n"),
-            "said: x\\r\n    2026-11-21T00:00:00Z ERROR forged\\u{1b}[2J\\0é"
-        );
-    }
 }

@@ -9,15 +9,16 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
+use log::Level;
 use prometheus::IntCounter;
 
+use super::log_line::{LINE_BYTES_MAX, LogLine};
 use super::standard_output;
+use crate::config::LogFormat;
 
 /// Lines that may wait to be written.
 const WAITING_MAX: usize = 1_024;
-
-/// Longest part of a line that is written, bytes.
-const LINE_BYTES_MAX: usize = 16_384;
 
 /// How long the end waits for lines to be written.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -62,19 +63,19 @@ impl LogOutput {
     ///
     /// # Errors
     /// If there can be no thread.
-    pub fn start() -> io::Result<Self> {
-        let output = Self::to(io::stderr(), is_file())?;
+    pub fn start(format: LogFormat) -> io::Result<Self> {
+        let output = Self::to(io::stderr(), is_file(), format)?;
         // It is started once.
         OUTPUT.set(output.clone()).ok();
         Ok(output)
     }
 
-    fn to(log: impl Write + Send + 'static, is_file: bool) -> io::Result<Self> {
+    fn to(log: impl Write + Send + 'static, is_file: bool, format: LogFormat) -> io::Result<Self> {
         let (lines, written) = sync_channel(WAITING_MAX);
         let state = Arc::new(State::default());
         let thread = thread::Builder::new().name("log".to_owned());
         let seen = state.clone();
-        thread.spawn(move || write_all(log, &written, &seen))?;
+        thread.spawn(move || write_all(log, &written, &seen, format))?;
         Ok(Self {
             lines,
             state,
@@ -149,13 +150,20 @@ pub fn finish() {
         .ok();
 }
 
-fn write_all(mut log: impl Write, lines: &Receiver<Line>, state: &State) {
+fn write_all(mut log: impl Write, lines: &Receiver<Line>, state: &State, format: LogFormat) {
     // There is no other place to say that this one takes nothing.
     let mut log = |line: &[u8]| log.write_all(line).ok();
     for line in lines {
         let lost = state.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            log(format!("{lost} lines are lost: they were not read in time\n").as_bytes());
+            let line = LogLine {
+                time: Utc::now(),
+                level: Level::Warn,
+                target: module_path!(),
+                message: &format!("{lost} lines are lost: they were not read in time"),
+                request_id: None,
+            };
+            log(line.write(format).as_bytes());
         }
         match line {
             Line::Log(line, answer) => {
@@ -210,7 +218,7 @@ mod tests {
             may_write,
             written: written.clone(),
         };
-        let output = LogOutput::to(disk, true).unwrap();
+        let output = LogOutput::to(disk, true, LogFormat::Text).unwrap();
         let counter = IntCounter::new("lost", "lost").unwrap();
         output.state.counter.set(counter.clone()).unwrap();
         // It keeps nobody, however much is logged.
@@ -241,7 +249,7 @@ mod tests {
     #[test]
     fn a_pipe_that_nobody_reads_keeps_nobody() {
         let (mut reader, writer) = io::pipe().unwrap();
-        let output = LogOutput::to(writer, false).unwrap();
+        let output = LogOutput::to(writer, false, LogFormat::Text).unwrap();
         let line = vec![b'x'; 2 * LINE_BYTES_MAX];
         output.log(&line);
         // It is a line, though it is cut.

@@ -3,10 +3,9 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use log::Level;
-
+use super::log_line::LogLine;
 use crate::config::Config;
+use crate::ids::RequestId;
 use crate::metrics::Metrics;
 use crate::notify::LogTransport;
 
@@ -30,9 +29,10 @@ pub(super) fn start(
 }
 
 /// A line was logged.
-pub fn offer(time: DateTime<Utc>, level: Level, target: &str, text: &str) {
+pub fn offer(line: &LogLine<'_>) {
     if let Some(transport) = TRANSPORT.get() {
-        transport.offer(time, level, target, text);
+        let id = line.request_id.as_ref().map(RequestId::as_str);
+        transport.offer(line.time, line.level, line.target, line.message, id);
     }
 }
 

@@ -13,6 +13,7 @@ mod identity;
 mod jobs;
 mod kinds;
 mod listen;
+pub mod log_line;
 pub mod log_output;
 pub mod log_transport;
 mod losses;

@@ -8,6 +8,7 @@ mod database_url;
 mod event_filter;
 mod hosts;
 mod lines;
+mod log_format;
 mod misspelt;
 mod notify;
 mod reader;
@@ -29,6 +30,7 @@ pub use database_url::DatabaseUrl;
 pub use event_filter::{EVENT_SEVERITIES, EventFilter, Patterns};
 pub use hosts::HostNames;
 pub use lines::Ipv6Prefix;
+pub use log_format::LogFormat;
 pub use misspelt::{Place, misspelt};
 pub use notify::{NotifyConfig, TargetUrl, WebhookKey};
 use reader::Reader;
@@ -63,6 +65,8 @@ pub struct Config {
     pub access: AccessConfig,
     /// `RUST_LOG`.
     pub log_filter: String,
+    /// `LOG_FORMAT`.
+    pub log_format: LogFormat,
     /// `SHUTDOWN_TIMEOUT_S`.
     pub shutdown_timeout: Duration,
 }
@@ -291,6 +295,7 @@ impl Config {
             transports: TransportsConfig::read(&mut reader),
             access: AccessConfig::read(&mut reader),
             log_filter: reader.text("RUST_LOG").unwrap_or_default(),
+            log_format: reader.parsed("LOG_FORMAT", LogFormat::Text),
             shutdown_timeout: reader.seconds("SHUTDOWN_TIMEOUT_S"),
         };
         reader.check_consistency(&config);

@@ -7,6 +7,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
+use crate::ids::RequestId;
 use crate::query::QueryError;
 
 /// Seconds after which a client may try again.
@@ -186,6 +187,7 @@ impl ResponseError for AppError {
                 code: self.code(),
                 message: self.to_string(),
                 parameter: self.parameter().map(str::to_owned),
+                request_id: RequestId::current().map(|id| id.as_str().to_owned()),
             },
         })
     }
@@ -232,6 +234,10 @@ struct ErrorFields {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "limit")]
     parameter: Option<String>,
+    /// Id of the request, as in the header `X-Request-Id` and in the log of the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "8a4f0c52d17be396")]
+    request_id: Option<String>,
 }
 
 /// Errors of every route that reads the database, for the description.

@@ -88,7 +88,7 @@ pub fn cors(access: &AccessConfig) -> Cors {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
         .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
-        .expose_headers([NEXT_CURSOR, "Link", "Retry-After"])
+        .expose_headers([NEXT_CURSOR, "Link", "Retry-After", "X-Request-Id"])
         .max_age(CORS_AGE_S);
     access
         .cors_origins

@@ -1,5 +1,5 @@
-//! Middleware that counts and times requests by the pattern of their route, and
-//! reports their beginning and end to `connections`.
+//! Middleware that counts and times requests by the pattern of their route, gives each its id,
+//! and reports their beginning and end to `connections`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,10 +7,15 @@ use std::time::Instant;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform};
 use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, web};
 
 use super::{AppState, HttpConnection};
+use crate::ids::RequestId;
+
+/// The id of a request, in it and in its answer; most proxies know this header.
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The label of all paths that no route matches.
 const UNMATCHED: &str = "unmatched";
@@ -36,7 +41,10 @@ async fn measure<B: MessageBody + 'static>(
         let (_, body) = request.parts();
         connection.request_received(!matches!(body, Payload::None), started_at);
     }
-    let response = next.call(request).await;
+    let given = request.headers().get(X_REQUEST_ID);
+    let id = RequestId::of(given.and_then(|id| id.to_str().ok()));
+    let method = request.method().clone();
+    let mut response = id.clone().scope(next.call(request)).await;
     let (route, status) = match &response {
         Ok(response) => (response.request().match_pattern(), response.status()),
         Err(error) => (None, error.as_response_error().status_code()),
@@ -51,5 +59,15 @@ async fn measure<B: MessageBody + 'static>(
     }
     let seconds = started_at.elapsed().as_secs_f64();
     state.metrics.http.observe(route, status.as_u16(), seconds);
+    RequestId::scope_blocking(Some(id.clone()), || {
+        log::debug!("{method} {route}: {} in {seconds:.3} s", status.as_u16());
+    });
+    // Nodes know few headers.
+    if let Ok(response) = &mut response
+        && status != StatusCode::SWITCHING_PROTOCOLS
+        && let Ok(id) = HeaderValue::from_str(id.as_str())
+    {
+        response.headers_mut().insert(X_REQUEST_ID, id);
+    }
     response
 }

@@ -47,6 +47,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::StoreConfig;
 use crate::database::{Connection, DatabaseError, Pools, ReadFrom};
+use crate::ids::RequestId;
 use crate::metrics::Metrics;
 
 /// Why a query has no answer.
@@ -207,6 +208,8 @@ impl Queries {
                 return Err(QueryError::Unavailable("all queries are busy".to_owned()));
             }
         };
+        let request = RequestId::current();
+        let work = move || RequestId::scope_blocking(request, work);
         let done = actix_web::rt::spawn(async move {
             let done = tokio::time::timeout(time_max, actix_web::web::block(work)).await;
             drop(place);

@@ -44,6 +44,7 @@ mod hostile;
 mod http_connections;
 mod ingest;
 mod limits;
+mod logs;
 mod lossless;
 mod migrations;
 mod node_logs;

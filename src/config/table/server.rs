@@ -62,7 +62,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         "RUST_LOG",
         DefaultValue::Text("info"),
         "error, warn, info, debug or trace, also by module",
-        "How much is logged, to standard error. debug and trace name IP addresses.",
+        "How much is logged, to standard error. debug and trace name IP addresses, and show beginnings of messages that cannot be read.",
+    ),
+    text(
+        "LOG_FORMAT",
+        DefaultValue::Text("text"),
+        "text or json",
+        "Form of the log: text for people, or an object on each line for programs, with time, level, target, message and, where a line is about a request, its request_id.",
     ),
     number(
         "UPGRADE_TIMEOUT_S",

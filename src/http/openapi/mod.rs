@@ -30,7 +30,9 @@ use super::{
             without a trailing slash.\n\n\
             Times in answers are RFC 3339 in UTC; time parameters may also be naive \
             (`2019-01-01T00:00:00[.ffffff]`), and are read as UTC then. \
-            Errors look like `{\"error\":{\"code\":\"…\",\"message\":\"…\",\"parameter\":\"…\"}}`."
+            Errors look like `{\"error\":{\"code\":\"…\",\"message\":\"…\",\"parameter\":\"…\",\"request_id\":\"…\"}}`; \
+            the request id is that of the header `X-Request-Id`, which every answer has, and of the server's log. A request \
+            may bring its own: 1 to 64 letters, digits, `-`, `_` and `.`."
     ),
     tags(
         (name = "telemetry", description = "Where nodes connect."),

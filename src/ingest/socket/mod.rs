@@ -287,11 +287,9 @@ impl NodeSocket {
     fn undecodable(&self, error: DecodeError, frame: &[u8]) {
         self.ingest.metrics.message_undecodable(error);
         if let Some(left_out) = self.ingest.undecodable.admit(Instant::now()) {
+            log::warn!("{error} ({left_out} like it since the last such line)");
             let sample = frame.get(..SAMPLE_BYTES).unwrap_or(frame);
-            let sample = String::from_utf8_lossy(sample);
-            log::warn!(
-                "{error}; it begins with {sample:?} ({left_out} like it since the last such line)"
-            );
+            log::debug!("it begins with {:?}", String::from_utf8_lossy(sample));
         }
     }
 

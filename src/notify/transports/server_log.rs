@@ -49,6 +49,7 @@ struct Line {
     level: Level,
     target: String,
     text: String,
+    request_id: Option<String>,
 }
 
 enum Queued {
@@ -97,21 +98,25 @@ impl LogTransport {
     }
 
     /// Takes a line, unless the thread that sends them wrote it.
-    pub fn offer(&self, time: DateTime<Utc>, level: Level, target: &str, text: &str) {
+    pub fn offer(
+        &self,
+        time: DateTime<Utc>,
+        level: Level,
+        target: &str,
+        text: &str,
+        request_id: Option<&str>,
+    ) {
         if SENDS_LOG.get() {
             return;
         }
-        let mut text = text.to_owned();
-        let end = (0..=LINE_BYTES_MAX.min(text.len()))
-            .rev()
-            .find(|end| text.is_char_boundary(*end));
-        text.truncate(end.unwrap_or_default());
-        let target = target.to_owned();
+        let mut text = text.trim_end().to_owned();
+        text.truncate(text.floor_char_boundary(LINE_BYTES_MAX));
         let line = Line {
             time,
             level,
-            target,
+            target: target.to_owned(),
             text,
+            request_id: request_id.map(str::to_owned),
         };
         if self.lines.try_send(Queued::Line(line)).is_err() {
             self.metrics.transports.shipped(ShippedLine::Lost, 1);
@@ -191,11 +196,14 @@ impl Shipper {
 
     fn event(&mut self, line: Line) -> Event {
         self.number += 1;
-        let data = serde_json::json!({
+        let mut data = serde_json::json!({
             "message": format!("{}: {}", line.target, line.text),
             "target": line.target,
             "server": self.server_id,
         });
+        if let Some(id) = line.request_id {
+            data["request_id"] = id.into();
+        }
         Event {
             id: 0,
             bytes: 0,

@@ -1,9 +1,13 @@
-//! Numbers that name things, each of its own type, so that they cannot be swapped.
+//! Names of things, each of its own type, so that they cannot be swapped.
+
+mod request;
 
 use std::io;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+pub use request::RequestId;
 
 /// A row of `peer_connections`: one node id on one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
