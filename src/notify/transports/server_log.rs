@@ -201,8 +201,8 @@ impl Shipper {
             "target": line.target,
             "server": self.server_id,
         });
-        if let Some(id) = line.request_id {
-            data["request_id"] = id.into();
+        if let (Some(fields), Some(id)) = (data.as_object_mut(), line.request_id) {
+            fields.insert("request_id".to_owned(), id.into());
         }
         Event {
             id: 0,
