@@ -1,7 +1,7 @@
 # The commands of the project; `make` alone lists them. ARGS="…" is handed on.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint bench soak screenshots audit
+.PHONY: help run demo package test lint bench soak screenshots audit
 
 # Where rustup puts cargo, for shells without it on PATH.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -21,6 +21,14 @@ demo: ## Send telemetry of made-up nodes to the server of `make run`, until Ctrl
 	@.ci/install build
 	@cargo build --quiet --release
 	@exec $(built)/release/tetcore-analytics demo $(ARGS)
+
+package: ## Make a Debian package in target/debian
+	@.ci/install build
+	@if ! cargo deb --version >/dev/null 2>&1; then \
+		if [ -n "$(INSTALL)" ]; then cargo install --locked cargo-deb; \
+		else echo "cargo-deb is not installed; 'make package INSTALL=1' installs it" >&2; exit 1; fi; \
+	fi
+	cargo deb $(ARGS)
 
 # Two tests at once for each processor, for those of faults mostly wait.
 test: ## Run all tests on a real PostgreSQL of their own
@@ -46,7 +54,7 @@ lint: ## Check formatting, clippy, documentation and shell scripts
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps
 	@if command -v shellcheck >/dev/null; then \
-		shellcheck .ci/install .ci/find-browser .ci/run; \
+		shellcheck .ci/install .ci/find-browser .ci/run deploy/debian/postinst deploy/debian/postrm; \
 	else \
 		echo "SKIPPED: shell scripts, for shellcheck is not installed"; \
 	fi

@@ -21,6 +21,7 @@ mod outage;
 mod panics;
 mod rebuild;
 mod replay;
+mod service_manager;
 mod standard_output;
 mod stop;
 mod tls;
@@ -162,6 +163,8 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
         .transpose()?;
     let (server, address) = listen::listen(tls, state.clone(), limits.http)?;
     announce::listening(address, &config.access);
+    service_manager::listening();
+    service_manager::watch(&[&pipeline, &watchers]);
     let handle = server.handle();
     deadman::start(&config, &state, &identity.server_id);
     let lost = LostThreads::default();
@@ -186,12 +189,14 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
                 state.set_store(StoreHandle { pools: database.pools.clone() });
                 ingest.set_database(database.url.clone());
                 announce::ready(&database.shown_url);
+                service_manager::ready();
                 (Some(database), (&mut stopped).await)
             }
             Err(error) => (None, Stopped::Failed(error)),
         },
         stopped = &mut stopped => (None, stopped),
     };
+    service_manager::stopping();
     let outcome = stop::orderly(&config, &state, &metrics, stopped).await;
     handle.stop(false).await;
     if let Some(jobs) = jobs {

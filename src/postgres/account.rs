@@ -80,13 +80,17 @@ impl Account {
         self.uid.as_raw()
     }
 
-    /// A command that runs as this user, without the caller's `PG*` variables, in `/`:
-    /// PostgreSQL's programs fail in a directory that their user can't read.
+    /// A command that runs as this user, without the caller's `PG*` variables and those by which
+    /// systemd is told how this server is, in `/`: PostgreSQL's programs fail in a directory that
+    /// their user can't read.
     pub(super) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir("/").env("LC_ALL", "C");
         for (name, _) in std::env::vars_os() {
-            if name.as_encoded_bytes().starts_with(b"PG") {
+            let bytes = name.as_encoded_bytes();
+            let is_of_systemd =
+                ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"].map(str::as_bytes);
+            if bytes.starts_with(b"PG") || is_of_systemd.contains(&bytes) {
                 command.env_remove(name);
             }
         }

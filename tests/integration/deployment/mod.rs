@@ -2,6 +2,7 @@
 //! the settings, its files are there, and it is what the programs that read it take.
 
 mod kubernetes;
+mod machine;
 
 use std::fs;
 use std::io::Write as _;
