@@ -1,7 +1,7 @@
 # The commands of the project; `make` alone lists them. ARGS="…" is handed on.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo package test lint bench soak screenshots audit
+.PHONY: help run demo stack package test lint bench soak screenshots audit
 
 # Where rustup puts cargo, for shells without it on PATH.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -21,6 +21,21 @@ demo: ## Send telemetry of made-up nodes to the server of `make run`, until Ctrl
 	@.ci/install build
 	@cargo build --quiet --release
 	@exec $(built)/release/tetcore-analytics demo $(ARGS)
+
+# What each part is called within the network of the stack.
+check = docker compose --file deploy/compose.yml exec -T server /usr/local/bin/tetcore-analytics stack check \
+	--server http://127.0.0.1:8080 --prometheus http://prometheus:9090 --alertmanager http://alertmanager:9093 \
+	--loki http://loki:3100 --grafana http://grafana:3000
+
+stack: ## Start server, PostgreSQL, Prometheus, Alertmanager, Loki and Grafana in containers, and check them
+	@if ! docker compose version >/dev/null 2>&1; then \
+		echo "make stack needs Docker with its compose plugin: https://docs.docker.com/engine/install" >&2; exit 1; \
+	fi
+	@if ! [ -e deploy/.env ]; then \
+		echo "make stack needs passwords: cp deploy/.env.example deploy/.env, and set them in it" >&2; exit 1; \
+	fi
+	docker compose --file deploy/compose.yml up --detach --build --wait
+	$(check) --wait 120
 
 package: ## Make a Debian package in target/debian
 	@.ci/install build
@@ -54,7 +69,7 @@ lint: ## Check formatting, clippy, documentation and shell scripts
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps
 	@if command -v shellcheck >/dev/null; then \
-		shellcheck .ci/install .ci/find-browser .ci/run deploy/debian/postinst deploy/debian/postrm; \
+		shellcheck .ci/install .ci/find-browser .ci/run deploy/postgres/roles.sh deploy/debian/postinst deploy/debian/postrm; \
 	else \
 		echo "SKIPPED: shell scripts, for shellcheck is not installed"; \
 	fi

@@ -21,8 +21,8 @@ use tetcore_analytics::alerts;
 use tetcore_analytics::application::log_line::LogLine;
 use tetcore_analytics::application::log_output::{self, LogOutput};
 use tetcore_analytics::application::{self, health_check, log_transport};
-use tetcore_analytics::config::args::{Args, Command, EventsCommand};
-use tetcore_analytics::config::{Config, Place, effective, misspelt};
+use tetcore_analytics::config::args::{Args, Command, EventsCommand, StackCommand};
+use tetcore_analytics::config::{Config, Place, effective, first_token, misspelt};
 use tetcore_analytics::demo;
 use tetcore_analytics::ids::RequestId;
 use tetcore_analytics::notify::Replayed;
@@ -79,7 +79,7 @@ fn main() -> ExitCode {
         };
     }
     if let Some(command) = &args.command {
-        return match run_command(command, &config) {
+        return match run_command(command, &config, &lookup) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("{error}");
@@ -131,7 +131,11 @@ fn main() -> ExitCode {
 }
 
 /// Does what is done beside a server.
-fn run_command(command: &Command, config: &Config) -> Result<(), Box<dyn Error>> {
+fn run_command(
+    command: &Command,
+    config: &Config,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<(), Box<dyn Error>> {
     let show = |line: &str| println!("{line}");
     match command {
         Command::Rebuild { name, from } => application::rebuild(config, name, *from, show)?,
@@ -151,6 +155,12 @@ fn run_command(command: &Command, config: &Config) -> Result<(), Box<dyn Error>>
                 progress.show(replayed);
             })?;
             progress.end();
+        }
+        Command::Stack {
+            command: StackCommand::Check(addresses),
+        } => {
+            let tokens = lookup("READ_TOKENS").unwrap_or_default();
+            application::stack_check(config, addresses, first_token(&tokens), show)?;
         }
         Command::Demo {
             url,

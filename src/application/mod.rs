@@ -22,6 +22,7 @@ mod panics;
 mod rebuild;
 mod replay;
 mod service_manager;
+mod stack;
 mod standard_output;
 mod stop;
 mod tls;
@@ -52,6 +53,7 @@ use jobs::Jobs;
 pub use kinds::kinds;
 pub use rebuild::rebuild;
 pub use replay::replay;
+pub use stack::stack_check;
 use stop::Stopped;
 
 /// Why the application could not start, or did not end well.

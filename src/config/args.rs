@@ -1,7 +1,7 @@
 //! The command line: checks and subcommands. Settings come from the environment.
 
 use chrono::{DateTime, Utc};
-use clap::{Parser, Subcommand};
+use clap::{Args as Flags, Parser, Subcommand, ValueEnum};
 
 use super::TransportName;
 
@@ -47,6 +47,13 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: EventsCommand,
+    },
+
+    /// The server together with the programs around it, as deploy/compose.yml starts them.
+    Stack {
+        /// What to do.
+        #[command(subcommand)]
+        command: StackCommand,
     },
 
     /// Send telemetry of a small fleet of made-up nodes to a running server, until
@@ -98,4 +105,86 @@ pub enum EventsCommand {
         #[arg(long, value_name = "NUMBER", default_value_t = 0)]
         after: i64,
     },
+}
+
+/// What is done with the stack.
+#[derive(Debug, Subcommand)]
+pub enum StackCommand {
+    /// Ask each part whether it is well and whether data flow through it, and print a table.
+    /// The exit code is 1 if something is wrong. With `READ_TOKENS` the first of them is shown
+    /// to the server.
+    Check(StackAddresses),
+}
+
+/// Where the parts of the stack are.
+#[derive(Debug, Flags)]
+pub struct StackAddresses {
+    /// The server; on PORT of this machine if it is not given.
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
+
+    /// Prometheus.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090")]
+    pub prometheus: String,
+
+    /// Alertmanager.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9093")]
+    pub alertmanager: String,
+
+    /// Loki.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3100")]
+    pub loki: String,
+
+    /// Grafana.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000")]
+    pub grafana: String,
+
+    /// Parts that are not there, separated by commas.
+    #[arg(long, value_name = "PARTS", value_delimiter = ',')]
+    pub without: Vec<StackPart>,
+
+    /// Ask again until all is well, for at most so many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub wait: u64,
+}
+
+/// A part of the stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StackPart {
+    /// This program.
+    Server,
+    /// Its database, as the server sees it.
+    Postgresql,
+    /// Prometheus.
+    Prometheus,
+    /// Alertmanager.
+    Alertmanager,
+    /// Loki.
+    Loki,
+    /// Grafana.
+    Grafana,
+}
+
+impl StackPart {
+    /// All parts, in the order in which data flow.
+    pub const ALL: [Self; 6] = [
+        Self::Server,
+        Self::Postgresql,
+        Self::Prometheus,
+        Self::Alertmanager,
+        Self::Loki,
+        Self::Grafana,
+    ];
+
+    /// As it is called on the command line and in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Postgresql => "postgresql",
+            Self::Prometheus => "prometheus",
+            Self::Alertmanager => "alertmanager",
+            Self::Loki => "loki",
+            Self::Grafana => "grafana",
+        }
+    }
 }

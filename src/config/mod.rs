@@ -36,7 +36,7 @@ pub use notify::{NotifyConfig, TargetUrl, WebhookKey};
 use reader::Reader;
 use settings::SETTINGS;
 pub use status::{NodeRules, StatusConfig};
-pub use tokens::Tokens;
+pub use tokens::{Tokens, first_token};
 pub use transports::{
     BatchLimits, Endpoint, Guarantee, SecretText, TransportConfig, TransportKind, TransportName,
     TransportsConfig,

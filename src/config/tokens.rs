@@ -71,6 +71,13 @@ impl FromStr for Token {
     }
 }
 
+/// The first token in the value of a setting.
+pub fn first_token(list: &str) -> Option<&str> {
+    let first = list.split(',').next()?.trim();
+    let token = first.rsplit(':').next()?;
+    Some(token).filter(|token| !token.is_empty())
+}
+
 /// Tokens of which each is as good as the others, so that they can be rotated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tokens(Vec<Token>);

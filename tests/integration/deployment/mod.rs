@@ -1,8 +1,10 @@
 //! What is shipped to run the server: for Kubernetes, in containers, on one machine. Its numbers fit each other and
 //! the settings, its files are there, and it is what the programs that read it take.
 
+mod compose;
 mod kubernetes;
 mod machine;
+mod stack;
 
 use std::fs;
 use std::io::Write as _;
