@@ -2,6 +2,7 @@
 //! the settings, its files are there, and it is what the programs that read it take.
 
 mod compose;
+mod document;
 mod kubernetes;
 mod machine;
 mod stack;
