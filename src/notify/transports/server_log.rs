@@ -196,14 +196,14 @@ impl Shipper {
 
     fn event(&mut self, line: Line) -> Event {
         self.number += 1;
-        let mut data = serde_json::json!({
-            "message": format!("{}: {}", line.target, line.text),
+        // As in the log itself.
+        let id = line.request_id.as_ref();
+        let id = id.map_or_else(String::new, |id| format!(" request_id={id}"));
+        let data = serde_json::json!({
+            "message": format!("{}{id}: {}", line.target, line.text),
             "target": line.target,
             "server": self.server_id,
         });
-        if let (Some(fields), Some(id)) = (data.as_object_mut(), line.request_id) {
-            fields.insert("request_id".to_owned(), id.into());
-        }
         Event {
             id: 0,
             bytes: 0,

@@ -32,6 +32,14 @@ fn the_log_is_sent_and_a_receiver_that_is_down_costs_lines_that_are_counted() {
     };
     wait_until("lines have arrived", || !loki.received().is_empty());
     wait_until("they are counted", || shipped(&app, "sent") > 0.0);
+    app.ask("GET", "/nowhere", &[("x-request-id", "7b0c-41.Z")], "");
+    wait_until("a line about a request has its id", || {
+        let sent = lines(&loki.received());
+        sent.iter().any(|line| {
+            line.starts_with("tetcore_analytics::http")
+                && line.contains(" request_id=7b0c-41.Z: GET ")
+        })
+    });
 
     loki.answer(|_, _| Reply::Status(503, ""));
     // Each look is some lines.
