@@ -170,6 +170,7 @@ fn events_from_before_a_transport_was_first_used_are_not_sent_and_its_cursor_out
     wait_sent(&app, "webhook", 10);
     say(&app.db, 10, 5, "{}");
     wait_sent(&app, "webhook-2", 5);
+    wait_sent(&app, "webhook", 15);
     assert_eq!(counted(&receiver.received()).len(), 15);
     let of_other = counted(&other.received());
     assert_eq!(
