@@ -30,33 +30,9 @@ fn texts(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-#[test]
-fn the_log_has_neither_payloads_nor_addresses_above_debug() {
-    let app = TestApp::builder()
-        .env("LOG_FORMAT", "json")
-        .env("TRUSTED_PROXIES", "127.0.0.1")
-        .env("WS_MAX_PAYLOAD", 65_536)
-        .env("NODES_PER_CONNECTION_MAX", 2)
-        .env("MESSAGE_KINDS_MAX", 100)
-        .start();
-    let behind_proxy = format!("X-Forwarded-For: {CLIENT}\r\n");
-    let connect = |path: &str| {
-        let (node, answer) =
-            FakeNode::try_connect_from("127.0.0.1", app.port(), path, &behind_proxy);
-        (node, answer)
-    };
-    let mut sent = BTreeSet::new();
-    for (version, path) in [("v1", "/submit"), ("v2", "/audit")] {
-        let (mut node, _) = connect(path);
-        for frame in corpus(version) {
-            texts(&serde_json::from_slice(&frame).unwrap(), &mut sent);
-            node.send(frame);
-        }
-    }
-    let (mut node, _) = connect("/submit");
-    let constraint = "ALTER TABLE telemetry_messages ADD CONSTRAINT no_poison CHECK (logs->>'x' IS DISTINCT FROM 'geheimnis')";
-    app.db.execute(constraint);
-    for frame in [
+/// Frames of which something is wrong.
+fn bad_frames() -> [String; 8] {
+    [
         format!("{MARKER} is no JSON"),
         format!("[\"{MARKER}\"]"),
         format!(r#"{{"id":1,"payload":{{"msg":"{MARKER}\u0000"}},"ts":"{MARKER}"}}"#),
@@ -70,16 +46,22 @@ fn the_log_has_neither_payloads_nor_addresses_above_debug() {
             r#"{{"id":1,"payload":{{"msg":"m","x":"{}"}}}}"#,
             MARKER.repeat(10_000)
         ),
-    ] {
-        node.send(frame);
-    }
-    node.send_raw(&[0xf0, 0x80, 0, 0, 0, 0]);
-    let (_, refused) = connect(&format!("/t/{MARKER}/rubbish"));
-    assert!(!refused.starts_with("HTTP/1.1 101"), "{refused}");
+    ]
+}
 
+/// A method, a path with its query, headers and a body.
+type Request = (
+    &'static str,
+    String,
+    Vec<(&'static str, &'static str)>,
+    String,
+);
+
+/// Requests that are refused.
+fn bad_requests() -> [Request; 9] {
     let from = ("x-forwarded-for", CLIENT);
     let json_body = ("content-type", "application/json");
-    for (method, path, headers, body) in [
+    [
         (
             "GET",
             format!("/{MARKER}?{MARKER}={MARKER}"),
@@ -134,7 +116,43 @@ fn the_log_has_neither_payloads_nor_addresses_above_debug() {
             vec![from, ("origin", MARKER)],
             MARKER.to_owned(),
         ),
-    ] {
+    ]
+}
+
+#[test]
+fn the_log_has_neither_payloads_nor_addresses_above_debug() {
+    let app = TestApp::builder()
+        .env("LOG_FORMAT", "json")
+        .env("TRUSTED_PROXIES", "127.0.0.1")
+        .env("WS_MAX_PAYLOAD", 65_536)
+        .env("NODES_PER_CONNECTION_MAX", 2)
+        .env("MESSAGE_KINDS_MAX", 100)
+        .start();
+    let behind_proxy = format!("X-Forwarded-For: {CLIENT}\r\n");
+    let connect = |path: &str| {
+        let (node, answer) =
+            FakeNode::try_connect_from("127.0.0.1", app.port(), path, &behind_proxy);
+        (node, answer)
+    };
+    let mut sent = BTreeSet::new();
+    for (version, path) in [("v1", "/submit"), ("v2", "/audit")] {
+        let (mut node, _) = connect(path);
+        for frame in corpus(version) {
+            texts(&serde_json::from_slice(&frame).unwrap(), &mut sent);
+            node.send(frame);
+        }
+    }
+    let (mut node, _) = connect("/submit");
+    let constraint = "ALTER TABLE telemetry_messages ADD CONSTRAINT no_poison CHECK (logs->>'x' IS DISTINCT FROM 'geheimnis')";
+    app.db.execute(constraint);
+    for frame in bad_frames() {
+        node.send(frame);
+    }
+    node.send_raw(&[0xf0, 0x80, 0, 0, 0, 0]);
+    let (_, refused) = connect(&format!("/t/{MARKER}/rubbish"));
+    assert!(!refused.starts_with("HTTP/1.1 101"), "{refused}");
+
+    for (method, path, headers, body) in bad_requests() {
         let answer = app.ask(method, &path, &headers, &body);
         assert!(
             (400..500).contains(&answer.status),

@@ -162,6 +162,34 @@ const ANSWERS: &str = "# TYPE grafana_datasource_request_total counter\n\
     grafana_datasource_request_total{code=\"200\",datasource=\"Prometheus\",method=\"POST\"} 7\n\
     grafana_datasource_request_total{code=\"500\",datasource=\"Loki\",method=\"GET\"} 2\n";
 
+/// All is well, and data flow, but for those of nodes.
+#[track_caller]
+fn assert_well(well: &Checked, server: u16) {
+    assert!(well.is_well, "{:?}", well.rows);
+    assert_eq!(
+        well.state("server"),
+        ("idle", "1 alive; no node is connected yet")
+    );
+    assert_eq!(
+        well.state("postgresql"),
+        ("ok", "it answers, has its schema, and stores messages")
+    );
+    let (state, about) = well.state("prometheus");
+    let scraped = format!("it scrapes 127.0.0.1:{}, and has 1 rules", server);
+    assert_eq!((state, about), ("ok", scraped.as_str()));
+    assert_eq!(
+        well.state("alertmanager"),
+        ("ok", "it gets the alerts of Prometheus and the server")
+    );
+    let (state, about) = well.state("loki");
+    assert!(
+        state == "ok" && about.starts_with("it has the log of the server, up to 20"),
+        "{about}"
+    );
+    let answers = "version 12.1.1; 7 of 9 answers of data sources are well";
+    assert_eq!(well.state("grafana"), ("ok", answers));
+}
+
 #[test]
 fn the_check_says_of_each_part_whether_it_is_well_and_whether_data_flow() {
     let (loki, grafana_server, receiver) = (
@@ -200,29 +228,7 @@ fn the_check_says_of_each_part_whether_it_is_well_and_whether_data_flow() {
         ("EVENT_LOKI_URL", "http://loki:3100"),
     ];
     let well = check(&addresses, &["--wait", "60"], &env);
-    assert!(well.is_well, "{:?}", well.rows);
-    assert_eq!(
-        well.state("server"),
-        ("idle", "1 alive; no node is connected yet")
-    );
-    assert_eq!(
-        well.state("postgresql"),
-        ("ok", "it answers, has its schema, and stores messages")
-    );
-    let (state, about) = well.state("prometheus");
-    let scraped = format!("it scrapes 127.0.0.1:{}, and has 1 rules", app.port());
-    assert_eq!((state, about), ("ok", scraped.as_str()));
-    assert_eq!(
-        well.state("alertmanager"),
-        ("ok", "it gets the alerts of Prometheus and the server")
-    );
-    let (state, about) = well.state("loki");
-    assert!(
-        state == "ok" && about.starts_with("it has the log of the server, up to 20"),
-        "{about}"
-    );
-    let answers = "version 12.1.1; 7 of 9 answers of data sources are well";
-    assert_eq!(well.state("grafana"), ("ok", answers));
+    assert_well(&well, app.port());
 
     let mut node = app.node("/submit");
     corpus("v2").iter().for_each(|frame| node.send(frame));
