@@ -157,7 +157,7 @@ function refusals({ now, before, span }) {
 
 /** Counters that should not move: what they count, how bad it is while they do and afterwards, and what to do. */
 const FAULTS = {
-  panics_total: {
+  server_panics_total: {
     words: ["bug in the program", "bugs in the program"], now: "trouble", later: "attention",
     advice: "Search the log for \"panic\", and report those lines.",
   },
@@ -224,12 +224,15 @@ function slowness({ now, before, span, ready }) {
 // With less than this the disk is a matter for today.
 const DISK_DAYS = 7;
 
+const DAY_S = 86_400;
+
 function machine({ now }) {
   const found = [];
-  const days = now.value(`${OWN}disk_full_in_days`);
-  if (Number.isFinite(days)) {
+  const left = now.value(`${OWN}disk_full_in_seconds`);
+  if (Number.isFinite(left)) {
+    const days = left / DAY_S;
     found.push(finding(days < DISK_DAYS ? "trouble" : "attention",
-      `The disk is full in ${counted(Math.floor(days), "day")} at the present rate (${bytes(now.value(`${OWN}disk_growth_bytes_per_day`))} a day, ${
+      `The disk is full in ${counted(Math.floor(days), "day")} at the present rate (${bytes(now.value(`${OWN}disk_growth_bytes_per_second`) * DAY_S)} a day, ${
         bytes(now.value(`${OWN}disk_available_bytes`))} left).`,
       "Lower LOG_EXPIRY_H, so that messages are purged before, or add disk."));
   }

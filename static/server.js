@@ -19,6 +19,7 @@ const PATIENCE_MS = 8000;
 const SIZES_MS = 30_000;
 // The answers that are kept, for rates of up to a minute.
 const KEPT_MS = 62_000;
+const DAY_S = 86_400;
 
 const place = (id) => document.getElementById(id);
 const verdict = buildVerdict();
@@ -275,11 +276,11 @@ function showDatabase(now, before, ready) {
     "Written to disk": `${counted(own("store_spool_written_total"), "batch", "batches")} in all; ${counted(own("store_spool_batches"), "batch", "batches")} (${
       bytes(own("store_spool_bytes"))}) there now`,
   });
-  const [grown, days] = [own("disk_growth_bytes_per_day"), own("disk_full_in_days")];
-  const until = Number.isFinite(days) ? `, full in ${counted(Math.floor(days), "day")}` : days === Infinity ? ", enough for LOG_EXPIRY_H" : "";
+  const [grown, left] = ["disk_growth_bytes_per_second", "disk_full_in_seconds"].map((name) => own(name) ?? NaN);
+  const until = Number.isFinite(left) ? `, full in ${counted(Math.floor(left / DAY_S), "day")}` : left === Infinity ? ", enough for LOG_EXPIRY_H" : "";
   parts.disk.show({
     Free: `${bytes(own("disk_available_bytes"))}${until}`,
-    "Messages take": Number.isFinite(grown) ? `${bytes(grown)} a day` : "not known yet: it takes ten minutes of messages",
+    "Messages take": Number.isFinite(grown) ? `${bytes(grown * DAY_S)} a day` : "not known yet: it takes ten minutes of messages",
   });
   const oldest = own("retention_oldest_partition_age_seconds");
   parts.purge.show({

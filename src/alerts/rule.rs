@@ -183,7 +183,7 @@ pub const RULES: &[Rule] = &[
         Severity::Critical,
         0,
         "This server dropped messages that it had received: memory or spool were full.",
-        "See the reasons in tetcore_analytics_messages_dropped_total; give it more spool, or a faster database.",
+        "See the reasons in tetcore_analytics_ingest_messages_dropped_total; give it more spool, or a faster database.",
     ),
     rule(
         "spool_filling",

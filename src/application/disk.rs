@@ -1,17 +1,14 @@
 //! Whether the disk lasts: measured every ten minutes, shown at the start and in
 //! the metrics before it is full.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
-use nix::sys::statvfs::statvfs;
-
 use crate::config::Config;
 use crate::database::Pools;
-use crate::metrics::Metrics;
+use crate::metrics::{DiskSpace, Metrics};
 use crate::store::{Growth, growth};
+use chrono::Utc;
 
 const LOOK_INTERVAL: Duration = Duration::from_secs(600);
 
@@ -42,21 +39,18 @@ fn look(
     growth: Option<Growth>,
     is_own: bool,
 ) -> Option<String> {
-    let available = available(&config.store.data_dir)?;
-    metrics
-        .disk
-        .available
-        .set(i64::try_from(available).unwrap_or(i64::MAX));
+    let available = DiskSpace::of(&config.store.data_dir)?.available;
     let spooled = u64::try_from(metrics.spool_bytes.get()).unwrap_or_default();
     let spool_left = config.store.spool_bytes_max.saturating_sub(spooled);
     if let Some(bytes_per_s) = growth.and_then(|growth| growth.bytes_per_s) {
-        metrics.disk.growth.set(bytes_per_s * DAY_S);
+        metrics.disk.growth.set(bytes_per_s);
     }
     let days = match growth {
         Some(growth) if is_own => days_until_full(available, growth, config.retention.expiry),
         _ => None,
     };
-    metrics.disk.full_in_days.set(days.unwrap_or(f64::NAN));
+    let seconds = days.map_or(f64::NAN, |days| days * DAY_S);
+    metrics.disk.full_in.set(seconds);
     match days {
         Some(days) if days.is_finite() => Some(format!(
             "the disk of DATA_DIR has {} left and is full in {days:.0} days at the present rate, before the first messages \
@@ -85,17 +79,6 @@ fn days_until_full(available: u64, growth: Growth, expiry: Duration) -> Option<f
     } else {
         available / bytes_per_s / DAY_S
     })
-}
-
-/// Bytes that this user may still write on the disk of a directory.
-#[expect(
-    clippy::useless_conversion,
-    reason = "other systems than Linux have 32 bits here"
-)]
-fn available(directory: &Path) -> Option<u64> {
-    let disk = statvfs(directory).ok()?;
-    let (blocks, size) = (disk.blocks_available(), disk.fragment_size());
-    Some(u64::from(blocks).saturating_mul(u64::from(size)))
 }
 
 fn gigabytes(bytes: u64) -> String {
@@ -147,11 +130,5 @@ mod tests {
             bytes_per_s: None,
         };
         assert_eq!(days_until_full(1, unknown, DAY), None);
-    }
-
-    #[test]
-    fn the_disk_of_a_directory_has_room() {
-        assert!(available(Path::new("/")).is_some());
-        assert_eq!(available(Path::new("/no/such/directory")), None);
     }
 }

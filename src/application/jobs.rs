@@ -68,7 +68,7 @@ impl Jobs {
                 delayed_ago: server.delayed_ago(),
                 dropped: counters.messages_dropped_total(),
                 spool: (counters.spool_bytes.get(), counters.spool_bytes_max.get()),
-                disk_full_in_days: Some(counters.disk.full_in_days.get())
+                disk_full_in_days: Some(counters.disk.full_in.get() / 86_400.0)
                     .filter(|days| days.is_finite()),
             }),
             end_sessions: |conn: &mut PgConnection, servers: &[String]| end_sessions(conn, servers),

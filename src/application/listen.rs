@@ -91,7 +91,7 @@ fn bind(config: &HttpConfig) -> Result<(TcpListener, SocketAddr), ApplicationErr
     Ok((listener, bound))
 }
 
-fn bind_to(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+pub(super) fn bind_to(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     // A server that is started again need not wait for its old connections.
     socket.set_reuse_address(true)?;

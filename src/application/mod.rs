@@ -17,6 +17,7 @@ pub mod log_line;
 pub mod log_output;
 pub mod log_transport;
 mod losses;
+mod metrics_port;
 mod outage;
 mod panics;
 mod rebuild;
@@ -61,7 +62,7 @@ use stop::Stopped;
 pub enum ApplicationError {
     /// Nothing listens.
     #[error(
-        "cannot listen on {address}: {cause}; is another server running? PORT and LISTEN_ADDRESS set it"
+        "cannot listen on {address}: {cause}; is another server running? PORT and LISTEN_ADDRESS set it, or METRICS_ADDRESS"
     )]
     Listen {
         /// Address and port.
@@ -122,6 +123,9 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
     log_transport::start(&config, &identity.server_id, &metrics)?;
     let kinds = Arc::new(Kinds::new(config.store.kinds_max, metrics.clone()));
     let (ids, recent) = (Arc::new(IdBlocks::default()), Arc::new(Recent::default()));
+    metrics.disk.show(&config.store.data_dir);
+    metrics.connections_max.set(shown(limits.telemetry));
+    metrics.feed.subscribers_max.set(shown(limits.feed));
     let server_state = Arc::new(ServerState::new(limits.telemetry, limits.feed));
     let spool = Spool::open(
         &config.store.spool_dir,
@@ -165,6 +169,7 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
         .transpose()?;
     let (server, address) = listen::listen(tls, state.clone(), limits.http)?;
     announce::listening(address, &config.access);
+    let metrics_port = metrics_port::listen(&state)?;
     service_manager::listening();
     service_manager::watch(&[&pipeline, &watchers]);
     let handle = server.handle();
@@ -201,6 +206,9 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
     service_manager::stopping();
     let outcome = stop::orderly(&config, &state, &metrics, stopped).await;
     handle.stop(false).await;
+    if let Some(metrics_port) = metrics_port {
+        metrics_port.stop(false).await;
+    }
     if let Some(jobs) = jobs {
         jobs.stop().await;
     }
@@ -210,6 +218,11 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
     pipeline.stop();
     watchers.stop();
     outcome
+}
+
+/// A limit as metrics have it.
+fn shown(limit: usize) -> f64 {
+    u32::try_from(limit).map_or(f64::INFINITY, f64::from)
 }
 
 /// What the feed needs to follow what other servers store.

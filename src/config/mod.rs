@@ -20,7 +20,7 @@ mod transports;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -86,6 +86,10 @@ pub struct HttpConfig {
     pub connections_max: usize,
     /// `MAX_PENDING_CONNECTIONS`: the listen backlog.
     pub backlog: u32,
+    /// `METRICS_ADDRESS`: where metrics are instead of `port`.
+    pub metrics_address: Option<SocketAddr>,
+    /// `METRICS_LEGACY_NAMES`.
+    pub metrics_old_names: bool,
 }
 
 /// Settings of the database and of what the server keeps on disk.
@@ -236,6 +240,8 @@ impl Config {
                 upgrade_timeout: reader.seconds("UPGRADE_TIMEOUT_S"),
                 connections_max: narrow(reader.limit("CONNECTIONS_MAX")),
                 backlog: narrow(reader.integer("MAX_PENDING_CONNECTIONS")),
+                metrics_address: reader.optional("METRICS_ADDRESS"),
+                metrics_old_names: reader.parsed("METRICS_LEGACY_NAMES", false),
             },
             store: StoreConfig {
                 database_url: reader.database_url("DATABASE_URL"),

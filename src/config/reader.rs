@@ -93,14 +93,25 @@ impl<'a> Reader<'a> {
 
     pub(super) fn parsed<T: std::str::FromStr>(&mut self, name: &'static str, fallback: T) -> T {
         let text = self.text(name).unwrap_or_default();
-        text.parse().unwrap_or_else(|_| {
+        self.parse(name, &text).unwrap_or(fallback)
+    }
+
+    /// The value given, if one is.
+    pub(super) fn optional<T: std::str::FromStr>(&mut self, name: &'static str) -> Option<T> {
+        let text = self.text(name)?;
+        self.parse(name, &text)
+    }
+
+    fn parse<T: std::str::FromStr>(&mut self, name: &'static str, text: &str) -> Option<T> {
+        let parsed = text.parse().ok();
+        if parsed.is_none() {
             let allowed = settings::find(name).map(Setting::allowed_text);
             self.fault(
                 name,
                 format!("'{text}' is not {}", allowed.unwrap_or_default()),
             );
-            fallback
-        })
+        }
+        parsed
     }
 
     /// The values between commas.

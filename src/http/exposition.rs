@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::metrics::{StoredFamily, stored};
 use crate::query::chains::{Chain, Histograms, NodeGauges};
 
 /// Names and values of labels.
@@ -20,14 +21,13 @@ impl Exposition {
     /// A family of gauges; a series without a value is left out.
     fn gauges<'a>(
         &mut self,
-        name: &str,
-        help: &str,
+        family: &StoredFamily,
         series: impl Iterator<Item = (Labels<'a>, Option<f64>)>,
     ) {
-        self.head(name, help, "gauge");
+        self.head(family);
         for (labels, value) in series {
             if let Some(value) = value {
-                self.line(name, &labels, value);
+                self.line(family.name, &labels, value);
             }
         }
     }
@@ -35,11 +35,11 @@ impl Exposition {
     /// A family of histograms.
     fn histograms<'a>(
         &mut self,
-        name: &str,
-        help: &str,
+        family: &StoredFamily,
         series: impl Iterator<Item = (Labels<'a>, &'a [i64])>,
     ) {
-        self.head(name, help, "histogram");
+        self.head(family);
+        let name = family.name;
         let bucket = format!("{name}_bucket");
         for (labels, counts) in series {
             let (below, total, sum) = Histograms::cumulative(counts);
@@ -57,7 +57,9 @@ impl Exposition {
         }
     }
 
-    fn head(&mut self, name: &str, help: &str, kind: &str) {
+    fn head(&mut self, family: &StoredFamily) {
+        let StoredFamily { name, help, .. } = family;
+        let kind = family.kind.label();
         // Writing into a text never fails.
         write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n").ok();
     }
@@ -75,7 +77,6 @@ impl Exposition {
 
     /// Where chains are.
     pub(super) fn chains(&mut self, chains: &[Chain]) {
-        let prefix = "tetcore_analytics_chain";
         let states = chains.iter().flat_map(|chain| {
             let states = chain.states.as_object().into_iter().flatten();
             states.map(move |(state, nodes)| {
@@ -84,76 +85,111 @@ impl Exposition {
                 (labels, nodes.as_f64())
             })
         });
-        self.gauges(&format!("{prefix}_nodes"), "Nodes of a chain by status, those that are there or were within a day; METRIC_CHAINS_MAX chains with the most nodes are told.", states);
-        #[expect(
-            clippy::as_conversions,
-            clippy::cast_precision_loss,
-            reason = "heights that look honest have 32 bits"
-        )]
-        let number = |value: Option<i64>| value.map(|value| value as f64);
-        let each = || chains.iter().map(|chain| (labels_of_chain(chain), chain));
-        self.gauges(
-            &format!("{prefix}_best_height"),
-            "Best block of a chain, as a fair part of its nodes reports it.",
-            each().map(|(labels, chain)| (labels, number(chain.best_height))),
-        );
-        self.gauges(
-            &format!("{prefix}_finalized_height"),
-            "Finalized block of a chain, as a fair part of its nodes reports it.",
-            each().map(|(labels, chain)| (labels, number(chain.finalized_height))),
-        );
-        self.gauges(&format!("{prefix}_largest_finality_lag_blocks"), "The most blocks that one node of a chain has between its best and its finalized block.", each().map(|(labels, chain)| (labels, number(chain.lag_max))));
-        self.gauges(
-            &format!("{prefix}_since_last_block_seconds"),
-            "Time since the last block of a chain was seen first.",
-            each().map(|(labels, chain)| (labels, chain.since_last_block_s)),
-        );
-        self.gauges(
-            &format!("{prefix}_block_time_seconds"),
-            "Mean time between two blocks of the last 50 of a chain.",
-            each().map(|(labels, chain)| (labels, chain.block_time_s)),
-        );
+        self.gauges(&stored::CHAIN_NODES, states);
+        let mut family = |family: &StoredFamily, value: fn(&Chain) -> Option<f64>| {
+            let series = chains
+                .iter()
+                .map(|chain| (labels_of_chain(chain), value(chain)));
+            self.gauges(family, series);
+        };
+        family(&stored::CHAIN_BEST_HEIGHT, |chain| {
+            number(chain.best_height)
+        });
+        family(&stored::CHAIN_FINALIZED_HEIGHT, |chain| {
+            number(chain.finalized_height)
+        });
+        family(&stored::CHAIN_FINALITY_LAG, |chain| number(chain.lag_max));
+        family(&stored::CHAIN_SINCE_LAST_BLOCK, |chain| {
+            chain.since_last_block_s
+        });
+        family(&stored::CHAIN_BLOCK_TIME, |chain| chain.block_time_s);
     }
 
     /// What nodes are and do, with our own names.
-    #[rustfmt::skip]
     pub(super) fn nodes(&mut self, nodes: &[NodeGauges], histograms: &[Histograms]) {
-        let told = nodes.len();
+        let told = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
         let all = nodes.first().map_or(0, |node| node.nodes);
-        let left_out = u32::try_from(all).unwrap_or(u32::MAX).saturating_sub(u32::try_from(told).unwrap_or(u32::MAX));
-        self.gauges("tetcore_analytics_nodes_left_out", "Nodes beyond METRICS_NODES_MAX that this answer leaves out.", [(Vec::new(), Some(f64::from(left_out)))].into_iter());
-        let mut family = |name: &str, help: &str, value: fn(&NodeGauges) -> Option<f64>| {
+        let left_out = u32::try_from(all).unwrap_or(u32::MAX).saturating_sub(told);
+        let left_out = [(Vec::new(), Some(f64::from(left_out)))];
+        self.gauges(&stored::NODES_LEFT_OUT, left_out.into_iter());
+        let mut family = |family: &StoredFamily, value: fn(&NodeGauges) -> Option<f64>| {
             let series = nodes.iter().map(|node| (labels_of(node), value(node)));
-            self.gauges(&format!("tetcore_analytics_node_{name}"), help, series);
+            self.gauges(family, series);
         };
-        family("up", "Whether a node is there: 1, or 0 if it is missing, offline, lost or out of service.", |node| Some(f64::from(u8::from(node.is_up))));
-        family("last_seen_timestamp_seconds", "Arrival of the last message of a node.", |node| Some(node.last_seen_s));
-        family("best_height", "Best block of a node.", |node| node.best_height);
-        family("finalized_height", "Finalized block of a node.", |node| node.finalized_height);
-        family("behind_blocks", "Blocks that a node is behind its chain.", |node| node.behind_blocks);
-        family("finality_lag_blocks", "Blocks between the best and the finalized block of a node.", |node| node.finality_lag_blocks);
-        family("peers", "Connected peers of a node.", |node| node.peers);
-        family("download_bytes_per_second", "Download of a node.", |node| node.download_bytes_per_s);
-        family("upload_bytes_per_second", "Upload of a node.", |node| node.upload_bytes_per_s);
-        family("propagation_seconds", "Mean time after the first node at which a node had the last ten blocks.", |node| node.propagation_s);
-        self.times("tetcore_analytics_block", histograms);
+        family(&stored::NODE_UP, |node| {
+            Some(f64::from(u8::from(node.is_up)))
+        });
+        family(&stored::NODE_AUTHORITY, |node| {
+            Some(f64::from(u8::from(node.is_authority)))
+        });
+        family(&stored::NODE_LAST_SEEN, |node| Some(node.last_seen_s));
+        family(&stored::NODE_BEST_HEIGHT, |node| node.best_height);
+        family(&stored::NODE_FINALIZED_HEIGHT, |node| node.finalized_height);
+        family(&stored::NODE_BEHIND, |node| node.behind_blocks);
+        family(&stored::NODE_FINALITY_LAG, |node| node.finality_lag_blocks);
+        family(&stored::NODE_PEERS, |node| node.peers);
+        family(&stored::NODE_DOWNLOAD, |node| node.download_bytes_per_s);
+        family(&stored::NODE_UPLOAD, |node| node.upload_bytes_per_s);
+        family(&stored::NODE_PROPAGATION, |node| node.propagation_s);
+        self.times(
+            &stored::BLOCK_PROPAGATION,
+            &stored::BLOCK_FINALITY,
+            histograms,
+        );
     }
 
     /// The same with the names of the exporter of substrate-telemetry.
-    #[rustfmt::skip]
     pub(super) fn exporter(&mut self, chains: &[Chain], histograms: &[Histograms]) {
-        #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "heights that look honest have 32 bits")]
-        let number = |value: Option<i64>| value.map(|value| value as f64);
-        self.gauges("polkadot_best_block", "Maximum height of the chain", chains.iter().map(|chain| (vec![("chain", chain.chain.as_deref().unwrap_or_default())], number(chain.best_height))));
-        self.gauges("polkadot_best_finalized", "Highest finalized block", chains.iter().map(|chain| (vec![("chain", chain.chain.as_deref().unwrap_or_default())], number(chain.finalized_height))));
-        self.times("polkadot_block", histograms);
+        let mut family = |name, help, value: fn(&Chain) -> Option<i64>| {
+            let family = StoredFamily {
+                name,
+                help,
+                ..stored::CHAIN_BEST_HEIGHT
+            };
+            let series = chains.iter().map(|chain| {
+                let labels = vec![("chain", chain.chain.as_deref().unwrap_or_default())];
+                (labels, number(value(chain)))
+            });
+            self.gauges(&family, series);
+        };
+        family(
+            "polkadot_best_block",
+            "Maximum height of the chain",
+            |chain| chain.best_height,
+        );
+        family(
+            "polkadot_best_finalized",
+            "Highest finalized block",
+            |chain| chain.finalized_height,
+        );
+        let delays = StoredFamily {
+            name: "polkadot_block_propagation_seconds",
+            ..stored::BLOCK_PROPAGATION
+        };
+        let finality = StoredFamily {
+            name: "polkadot_block_finality_seconds",
+            ..stored::BLOCK_FINALITY
+        };
+        self.times(&delays, &finality, histograms);
     }
 
-    #[rustfmt::skip]
-    fn times(&mut self, prefix: &str, histograms: &[Histograms]) {
-        self.histograms(&format!("{prefix}_propagation_seconds"), "Time from the first report of a block to that of each other node, since midnight UTC. The sum takes each as the middle of its bucket.", histograms.iter().map(|one| (vec![("chain", one.chain.as_str())], one.delays.as_slice())));
-        self.histograms(&format!("{prefix}_finality_seconds"), "Time from the first report of a block to the first one that it is finalized, since midnight UTC. The sum takes each as the middle of its bucket.", histograms.iter().map(|one| (vec![("chain", one.chain.as_str())], one.finality.as_slice())));
+    fn times(&mut self, delays: &StoredFamily, finality: &StoredFamily, of: &[Histograms]) {
+        let series = |counts: fn(&Histograms) -> &[i64]| {
+            of.iter()
+                .map(move |one| (vec![("chain", one.chain.as_str())], counts(one)))
+        };
+        self.histograms(delays, series(|one| &one.delays));
+        self.histograms(finality, series(|one| &one.finality));
     }
+}
+
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_precision_loss,
+    reason = "heights that look honest have 32 bits"
+)]
+fn number(value: Option<i64>) -> Option<f64> {
+    value.map(|value| value as f64)
 }
 
 fn labels_of_chain(chain: &Chain) -> Labels<'_> {
@@ -207,9 +243,12 @@ mod tests {
     fn a_histogram_counts_what_is_not_above_each_bound() {
         let mut text = Exposition::default();
         let counts = [1, 0, 2];
+        let family = StoredFamily {
+            name: "h",
+            ..stored::BLOCK_FINALITY
+        };
         text.histograms(
-            "h",
-            "Help.",
+            &family,
             [(vec![("chain", "c")], counts.as_slice())].into_iter(),
         );
         let lines: Vec<String> = text.text().lines().map(str::to_owned).collect();

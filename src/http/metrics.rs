@@ -8,7 +8,7 @@ use actix_web::{HttpResponse, web};
 use super::error::{ErrorBody, ReadErrors};
 use super::exposition::Exposition;
 use super::{AppError, AppState};
-use crate::query::chains::{self, ChainsQuery, NodeGaugesQuery, NodeMetricsParams};
+use crate::query::chains::{self, Chain, ChainsQuery, NodeGaugesQuery, NodeMetricsParams};
 
 /// The content type of the text format.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -18,7 +18,7 @@ const DATABASE_MAX: Duration = Duration::from_secs(2);
 
 /// Metrics of the server, in the text format of Prometheus.
 ///
-/// Those of chains are read from the database, and absent if it takes more than two seconds.
+/// Those of chains are read from the database, and without values if it takes more than two seconds.
 #[utoipa::path(
     get, operation_id = "scrape_metrics", path = "/metrics", tag = "server",
     responses(
@@ -31,23 +31,38 @@ pub(super) async fn scrape(state: web::Data<AppState>) -> Result<HttpResponse, A
         store.pools.show(&state.metrics);
     }
     let metrics = state.metrics.clone();
-    let text = web::block(move || metrics.render()).await;
+    let with_old_names = state.config.http.metrics_old_names;
+    let text = web::block(move || metrics.render(with_old_names)).await;
     let mut text = text
         .map_err(AppError::internal)?
         .map_err(AppError::internal)?;
     let chains = tokio::time::timeout(DATABASE_MAX, chains_of(&state)).await;
-    if let Ok(Ok(chains)) = chains {
-        text.extend(chains.into_bytes());
-    }
+    // Without them the families are there, and empty.
+    let chains = chains.ok().and_then(Result::ok).unwrap_or_default();
+    let mut exposition = Exposition::default();
+    exposition.chains(&chains);
+    text.extend(exposition.text().into_bytes());
     Ok(answer(text))
 }
 
-async fn chains_of(state: &AppState) -> Result<String, AppError> {
+/// `/metrics` on `PORT`.
+pub(super) async fn scrape_on_port(state: web::Data<AppState>) -> Result<HttpResponse, AppError> {
+    state.metrics_are_here()?;
+    scrape(state).await
+}
+
+/// `/metrics/nodes` on `PORT`.
+pub(super) async fn of_nodes_on_port(
+    state: web::Data<AppState>,
+    asked: web::Query<NodeMetricsParams>,
+) -> Result<HttpResponse, AppError> {
+    state.metrics_are_here()?;
+    of_nodes(state, asked).await
+}
+
+async fn chains_of(state: &AppState) -> Result<Vec<Chain>, AppError> {
     let most = ChainsQuery::most(state.config.ingest.metric_chains_max);
-    let chains = state.ask(move |conn| chains::list(conn, &most)).await?;
-    let mut exposition = Exposition::default();
-    exposition.chains(&chains);
-    Ok(exposition.text())
+    state.ask(move |conn| chains::list(conn, &most)).await
 }
 
 fn answer(text: Vec<u8>) -> HttpResponse {

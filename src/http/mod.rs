@@ -46,5 +46,5 @@ pub use guard::{cors, guard};
 pub use handover::HandedOver;
 pub use health::problems;
 pub use request_metrics::middleware;
-pub use routes::configure;
+pub use routes::{configure, configure_metrics};
 pub use state::{AppState, StoreHandle};

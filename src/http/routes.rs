@@ -57,8 +57,8 @@ pub fn configure(app: &mut web::ServiceConfig) {
     // The server itself
     app.service(only("/stats/db", READ).route(get().to(stats::database)))
         .service(only("/stats/version", READ).route(get().to(stats::version)))
-        .service(only("/metrics", READ).route(get().to(metrics::scrape)))
-        .service(only("/metrics/nodes", READ).route(get().to(metrics::of_nodes)))
+        .service(only("/metrics", READ).route(get().to(metrics::scrape_on_port)))
+        .service(only("/metrics/nodes", READ).route(get().to(metrics::of_nodes_on_port)))
         .service(only("/health", READ).route(get().to(health::all)))
         .service(only("/health/live", READ).route(get().to(health::live)))
         .service(only("/health/ready", READ).route(get().to(health::ready)))
@@ -67,6 +67,15 @@ pub fn configure(app: &mut web::ServiceConfig) {
 
     v1::configure(app);
     app.default_service(web::to(no_route));
+}
+
+/// Adds the routes of `METRICS_ADDRESS`.
+pub fn configure_metrics(app: &mut web::ServiceConfig) {
+    app.app_data(extractors::query_config())
+        .service(only("/metrics", READ).route(get().to(metrics::scrape)))
+        .service(only("/metrics/nodes", READ).route(get().to(metrics::of_nodes)))
+        .service(only("/health/live", READ).route(get().to(health::live)))
+        .default_service(web::to(no_route));
 }
 
 pub(super) const READ: &str = "GET, HEAD";

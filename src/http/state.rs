@@ -181,6 +181,22 @@ impl AppState {
         Ok(self.queries.enter(&store.pools, work).await?)
     }
 
+    /// Whether `PORT` has `/metrics`.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`] if `METRICS_ADDRESS` has it.
+    pub(super) fn metrics_are_here(&self) -> Result<(), AppError> {
+        match self.config.http.metrics_address {
+            None => Ok(()),
+            Some(_) => Err(AppError::NotFound {
+                message:
+                    "metrics are served on METRICS_ADDRESS; here they are under /api/v1/metrics"
+                        .to_owned(),
+                parameter: None,
+            }),
+        }
+    }
+
     /// The limits of a query that begins now.
     pub(super) fn query_limits(&self) -> Limits {
         Limits::new(&self.config)

@@ -2,7 +2,7 @@
 
 use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::Maker;
+use super::{Label, Maker};
 use crate::config::Severity;
 
 /// How a delivery ended.
@@ -42,19 +42,22 @@ pub struct AlertMetrics {
     oldest: GaugeVec,
 }
 
+fn targets() -> Label {
+    Label::bounded::<&str>("target", [], "webhook-N and alertmanager-N of the settings")
+}
+
 impl AlertMetrics {
     pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
-        let metrics = Self {
+        Ok(Self {
             open: make.gauges(
                 "alerts_open",
                 "Alerts that are open by severity, on the server that keeps them.",
-                &["severity"],
+                [Label::closed("severity", Severity::ALL.map(Severity::label))],
             )?,
             fired: make.counters(
                 "alerts_fired_total",
                 "Alerts that fired, by severity.",
-                "severity",
-                Severity::ALL.map(Severity::label),
+                [Label::closed("severity", Severity::ALL.map(Severity::label))],
             )?,
             nodes_left_out: make.gauge(
                 "alerts_nodes_left_out",
@@ -67,22 +70,19 @@ impl AlertMetrics {
             deliveries: make.counters(
                 "notify_deliveries_total",
                 "Attempts to deliver by how they ended: delivered, failed (tried again) or dead (given up).",
-                "result",
-                DeliveryResult::ALL.map(DeliveryResult::label),
+                [Label::closed("result", DeliveryResult::ALL.map(DeliveryResult::label))],
             )?,
             pending: make.gauges(
                 "notify_pending",
                 "Deliveries that wait, by target.",
-                &["target"],
+                [targets()],
             )?,
             oldest: make.floats(
                 "notify_oldest_pending_seconds",
                 "Age of the oldest delivery that waits, by target.",
-                &["target"],
+                [targets()],
             )?,
-        };
-        metrics.show(|_| 0);
-        Ok(metrics)
+        })
     }
 
     /// Open alerts of each severity.

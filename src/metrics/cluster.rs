@@ -2,7 +2,8 @@
 
 use prometheus::{IntCounter, IntGaugeVec};
 
-use super::Maker;
+use super::jobs::LEASED;
+use super::{Label, Maker};
 
 /// The metrics of heartbeats and leases.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ impl ClusterMetrics {
             leases: make.gauges(
                 "cluster_lease_held",
                 "1 if this server holds the lease of a job, else 0.",
-                &["job"],
+                [Label::bounded("job_name", LEASED, super::jobs::TRANSPORTS)],
             )?,
         })
     }

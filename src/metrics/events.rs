@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts};
+use prometheus::{HistogramVec, IntCounter, IntCounterVec};
 
-use super::{Maker, PREFIX, SECONDS_BUCKETS};
+use super::{Label, Maker, SECONDS_BUCKETS};
 
 /// Services with a label of their own: anybody can invent more.
 const SERVICES_MAX: usize = 100;
@@ -68,34 +68,25 @@ pub struct EventMetrics {
 
 impl EventMetrics {
     pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
-        let jobs = make.register(IntCounterVec::new(
-            Opts::new(
-                format!("{PREFIX}jobs_total"),
-                "Events of the jobs of services by outcome, on the server that extracts them; 100 services have a series of their own.",
-            ),
-            &["service", "outcome"],
-        ))?;
-        let job_seconds = make.register(HistogramVec::new(
-            HistogramOpts::new(
-                format!("{PREFIX}job_seconds"),
-                "Durations of the jobs of services, as duration_ms of their events says.",
-            )
-            .buckets(SECONDS_BUCKETS.to_vec()),
-            &["service"],
-        ))?;
-        for outcome in ["started", "finished", "failed"] {
-            jobs.with_label_values(&[OTHER, outcome]).reset();
-        }
-        job_seconds.with_label_values(&[OTHER]);
+        let services =
+            || Label::bounded("service", [OTHER], "100 services, the first that ran a job");
         Ok(Self {
             extracted: make.counters(
-                "events_total",
+                "event_extracted_total",
                 "What looked like an event in messages, by what became of it, on the server that extracts them; one that waits counts again when it is stored, and all when they are extracted anew.",
-                "outcome",
-                EventOutcome::ALL.map(EventOutcome::label),
+                [Label::closed("outcome", EventOutcome::ALL.map(EventOutcome::label))],
             )?,
-            jobs,
-            job_seconds,
+            jobs: make.counters(
+                "event_jobs_total",
+                "Events of the jobs of services by outcome, on the server that extracts them.",
+                [services(), Label::closed("outcome", ["started", "finished", "failed"])],
+            )?,
+            job_seconds: make.histograms(
+                "event_job_seconds",
+                "Durations of the jobs of services, as duration_ms of their events says.",
+                &SECONDS_BUCKETS,
+                [services()],
+            )?,
             services: Mutex::default(),
             posts: make.counter(
                 "event_posts_total",

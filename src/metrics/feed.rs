@@ -1,8 +1,8 @@
 //! Metrics of the live feed.
 
-use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
+use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge};
 
-use super::{Maker, SECONDS_BUCKETS};
+use super::{Label, Maker, SECONDS_BUCKETS};
 
 /// Why messages did not reach a subscriber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +46,10 @@ impl MissReason {
 pub struct FeedMetrics {
     /// Subscribers that are connected.
     pub subscribers: IntGauge,
+    /// `FEED_CONNECTIONS_MAX`, or fewer if there are not files for so many.
+    pub subscribers_max: Gauge,
+    /// Subscribers that connected.
+    pub subscribers_opened: IntCounter,
     /// Their subscriptions.
     pub subscriptions: IntGauge,
     /// Subscribers that read nothing for too long.
@@ -69,10 +73,12 @@ impl FeedMetrics {
     pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
         Ok(Self {
             subscribers: make.gauge("feed_subscribers", "Connections to the live feed.")?,
+            subscribers_max: make.float("feed_subscribers_max", "Limit of tetcore_analytics_feed_subscribers: FEED_CONNECTIONS_MAX, or fewer if the system allows fewer files; +Inf without a limit.")?,
+            subscribers_opened: make.counter("feed_subscribers_opened_total", "Connections to the live feed that were opened.")?,
             subscriptions: make.gauge("feed_subscriptions", "Subscriptions of all connections to the live feed.")?,
             subscribers_dropped: make.counter("feed_subscribers_dropped_total", "Connections to the live feed that were given up because they read nothing for too long.")?,
             messages_sent: make.counter("feed_messages_sent_total", "Messages handed on by the live feed, counted for each subscription.")?,
-            missed: make.counters("feed_messages_missed_total", "Messages that did not reach a subscription of the live feed, by reason; they are stored all the same.", "reason", MissReason::ALL.map(MissReason::label))?,
+            missed: make.counters("feed_messages_missed_total", "Messages that did not reach a subscription of the live feed, by reason; they are stored all the same.", [Label::closed("reason", MissReason::ALL.map(MissReason::label))])?,
             delay_seconds: make.histogram("feed_delay_seconds", "Time from receiving a message to handing it to the connection of a subscriber; observed once for each group of messages.", &SECONDS_BUCKETS)?,
             messages_relayed: make.counter("feed_messages_relayed_total", "Messages of other servers of the same database that the live feed handed on.")?,
             look_seconds: make.histogram("feed_look_seconds", "Time in which the database says what other servers stored since the last look, without reading the messages.", &SECONDS_BUCKETS)?,

@@ -1,8 +1,10 @@
 //! Metrics of HTTP.
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts};
+use prometheus::core::Collector;
+use prometheus::proto::{LabelPair, Metric, MetricFamily};
+use prometheus::{HistogramVec, IntCounterVec, IntGauge};
 
-use super::{CutReason, Maker, PREFIX, SECONDS_BUCKETS};
+use super::{CutReason, Label, Maker, SECONDS_BUCKETS};
 
 /// The metrics of HTTP.
 #[derive(Debug)]
@@ -16,24 +18,13 @@ pub struct HttpMetrics {
 
 impl HttpMetrics {
     pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
-        let requests = make.register(IntCounterVec::new(
-            Opts::new(
-                format!("{PREFIX}http_requests_total"),
-                "HTTP requests that were answered, by route and status.",
-            ),
-            &["route", "status"],
-        ))?;
-        let seconds = make.register(HistogramVec::new(
-            HistogramOpts::new(
-                format!("{PREFIX}http_request_seconds"),
-                "Seconds to answer an HTTP request, by route.",
+        let routes = || {
+            Label::bounded(
+                "route",
+                ["/metrics"],
+                "the patterns of /api/openapi.json, never a path as asked for, and `unmatched`",
             )
-            .buckets(SECONDS_BUCKETS.to_vec()),
-            &["route"],
-        ))?;
-        // A family without a single series is not shown; this one always is.
-        requests.with_label_values(&["/metrics", "200"]).reset();
-        seconds.with_label_values(&["/metrics"]);
+        };
         Ok(Self {
             connections: make.gauge(
                 "http_connections",
@@ -42,12 +33,34 @@ impl HttpMetrics {
             connections_cut: make.counters(
                 "http_connections_cut_total",
                 "HTTP connections that the server has cut, by reason.",
-                "reason",
-                CutReason::ALL.map(CutReason::label),
+                [Label::closed("reason", CutReason::ALL.map(CutReason::label))],
             )?,
-            requests,
-            seconds,
+            requests: make.counters(
+                "http_requests_total",
+                "HTTP requests that were answered, by route and status.",
+                [routes(), Label::bounded("status", ["200"], "the status codes of HTTP that the server answers with")],
+            )?,
+            seconds: make.histograms(
+                "http_request_seconds",
+                "Time to answer an HTTP request, by route.",
+                &SECONDS_BUCKETS,
+                [routes()],
+            )?,
         })
+    }
+
+    /// Requests that were answered, without scrapes and websockets.
+    pub(super) fn requests_answered(&self) -> f64 {
+        let families = self.requests.collect();
+        let series = families.iter().flat_map(MetricFamily::get_metric);
+        let is_other = |one: &&Metric| {
+            let mut labels = one.get_label().iter().map(LabelPair::value);
+            labels.all(|value| !value.starts_with("/metrics") && value != "101")
+        };
+        let counts = series
+            .filter(is_other)
+            .map(|one| one.get_counter().get_value());
+        counts.sum()
     }
 
     /// Connections were cut.

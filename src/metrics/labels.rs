@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::Maker;
+use super::{Label, Maker};
 
 /// Label of those that have no series of their own.
 const OTHER: &str = "(other)";
@@ -23,20 +23,25 @@ pub(super) struct Named {
 
 impl Named {
     pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
-        let sessions_by_chain = make.gauges(
-            "ingest_sessions_by_chain",
-            "Node ids on open telemetry connections that have said their chain, by its name; METRIC_CHAINS_MAX chains have a series of their own.",
-            &["chain"],
-        )?;
-        sessions_by_chain.with_label_values(&[OTHER]).set(0);
         Ok(Self {
             messages_by_kind: make.counters(
                 "ingest_messages_by_kind_total",
-                "Messages on their way to the database, by kind; known kinds and METRIC_KINDS_MAX others have a series of their own.",
-                "msg",
-                [OTHER],
+                "Messages on their way to the database, by kind.",
+                [Label::bounded(
+                    "msg",
+                    [OTHER],
+                    "the known kinds of messages, and METRIC_KINDS_MAX others",
+                )],
             )?,
-            sessions_by_chain,
+            sessions_by_chain: make.gauges(
+                "ingest_sessions_by_chain",
+                "Node ids on open telemetry connections that have said their chain, by its name.",
+                [Label::bounded(
+                    "chain",
+                    [OTHER],
+                    "METRIC_CHAINS_MAX chains at a time",
+                )],
+            )?,
         })
     }
 }

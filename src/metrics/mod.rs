@@ -1,8 +1,8 @@
 //! Metrics of the server, for Prometheus.
 //!
-//! Names are `tetcore_analytics_<room>_<what>_<unit>[_total]`; labels come from
-//! closed enums, or are bounded where nodes choose them (`labels`); every family is there from
-//! the first scrape. The conservation law
+//! Names are `tetcore_analytics_<component>_<what>_<unit>[_total]`; labels come from closed enums, or
+//! are bounded where nodes choose them (`labels`); every family is there from the first scrape, and
+//! in `docs/METRICS.md` (`families`). The conservation law
 //! `received = stored + rejected + undecodable + dropped + pending`
 //! holds at any moment up to messages that are being moved just then.
 
@@ -10,28 +10,37 @@ mod alerts;
 mod cluster;
 mod disk;
 mod events;
+mod families;
 mod feed;
 mod host;
 mod http;
+pub mod jobs;
 mod labels;
+mod legacy;
+mod maker;
 mod projections;
 mod reasons;
 mod status;
+pub mod stored;
 mod transports;
 
 use std::sync::Mutex;
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    TextEncoder,
 };
 
 pub use alerts::{AlertMetrics, DeliveryResult};
 pub use cluster::ClusterMetrics;
+pub use disk::{DiskMetrics, DiskSpace};
 pub use events::{EventMetrics, EventOutcome};
+pub use families::{Family, Kind, Label, PREFIX, StoredFamily, families, markdown_table};
 pub use feed::{FeedMetrics, MissReason};
 pub use http::HttpMetrics;
+pub use jobs::{Failure, FailureKind, JobMetrics, JobRun, LEASED};
 pub use labels::{ChainCounts, ChainPlace, KindCounts};
+pub use legacy::{OF_2021, Of2021, RENAMED, Renamed, renamed_table, table_of_2021};
 pub use projections::ProjectionMetrics;
 pub use reasons::{
     CutReason, DisconnectReason, DropReason, FlushReason, NodeState, RefuseReason, RejectReason,
@@ -41,11 +50,10 @@ pub use status::StatusMetrics;
 pub use transports::TransportMetrics;
 
 use crate::telemetry::{DecodeError, Format};
-use disk::DiskMetrics;
 use host::HostMetrics;
 use labels::Named;
-
-const PREFIX: &str = "tetcore_analytics_";
+use maker::Maker;
+use stored::STORED;
 
 /// Seconds from 1 ms to about a minute, for waits of all kinds.
 const SECONDS_BUCKETS: [f64; 16] = [
@@ -61,6 +69,7 @@ const ROWS_BUCKETS: [f64; 10] = [
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    families: Vec<Family>,
     host: HostMetrics,
     /// The disk.
     pub disk: DiskMetrics,
@@ -68,6 +77,8 @@ pub struct Metrics {
     pub feed: FeedMetrics,
     /// Heartbeats and leases.
     pub cluster: ClusterMetrics,
+    /// Runs of jobs.
+    pub jobs: JobMetrics,
     /// Projections.
     pub projections: ProjectionMetrics,
     /// Structured events.
@@ -81,6 +92,8 @@ pub struct Metrics {
 
     /// Telemetry connections that are open.
     pub connections: IntGauge,
+    /// `CONNECTIONS_MAX`, or fewer if there are not files for so many.
+    pub connections_max: Gauge,
     /// Telemetry connections that were opened.
     pub connections_opened: IntCounter,
     connections_closed: IntCounterVec,
@@ -195,104 +208,45 @@ pub struct Metrics {
     pub http: HttpMetrics,
 }
 
-/// Makes metrics and registers them. A name is registered once, by the one
-/// constructor below, so failing is a mistake that the first test shows.
-struct Maker(Registry);
-
-impl Maker {
-    fn register<C: prometheus::core::Collector + Clone + 'static>(
-        &self,
-        made: prometheus::Result<C>,
-    ) -> prometheus::Result<C> {
-        let collector = made?;
-        self.0.register(Box::new(collector.clone()))?;
-        Ok(collector)
-    }
-
-    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-        self.register(IntCounter::new(format!("{PREFIX}{name}"), help))
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-        self.register(IntGauge::new(format!("{PREFIX}{name}"), help))
-    }
-
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
-        let opts = Opts::new(format!("{PREFIX}{name}"), help);
-        self.register(IntGaugeVec::new(opts, labels))
-    }
-
-    fn float(&self, name: &str, help: &str) -> prometheus::Result<Gauge> {
-        self.register(Gauge::new(format!("{PREFIX}{name}"), help))
-    }
-
-    fn floats(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<GaugeVec> {
-        let opts = Opts::new(format!("{PREFIX}{name}"), help);
-        self.register(GaugeVec::new(opts, labels))
-    }
-
-    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {
-        let opts = HistogramOpts::new(format!("{PREFIX}{name}"), help).buckets(buckets.to_vec());
-        self.register(Histogram::with_opts(opts))
-    }
-
-    /// Counters by one label, each value there from the start.
-    fn counters<'a>(
-        &self,
-        name: &str,
-        help: &str,
-        label: &str,
-        values: impl IntoIterator<Item = &'a str>,
-    ) -> prometheus::Result<IntCounterVec> {
-        let opts = Opts::new(format!("{PREFIX}{name}"), help);
-        let counters = self.register(IntCounterVec::new(opts, &[label]))?;
-        for value in values {
-            counters.with_label_values(&[value]).reset();
-        }
-        Ok(counters)
-    }
-}
-
 impl Metrics {
     /// All metrics, at zero.
     ///
     /// # Errors
     /// If a name is used twice or is not allowed, which a test rules out.
     pub fn new() -> prometheus::Result<Self> {
-        let make = Maker(Registry::new());
+        Self::with(&Maker::default())
+    }
+
+    fn with(make: &Maker) -> prometheus::Result<Self> {
         let seconds = SECONDS_BUCKETS.as_slice();
-        let build = make.gauges(
+        make.gauges(
             "build_info",
             "Always 1; the label says which version runs.",
-            &["version"],
-        )?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let partitions = make.gauges(
-            "retention_partitions",
-            "Partitions of the messages, by whether they expire.",
-            &["kept"],
-        )?;
-        for kept in ["expiring", "audit"] {
-            partitions.with_label_values(&[kept]).set(0);
-        }
+            [Label::bounded::<&str>("version", [], "the one that runs")],
+        )?
+        .with_label_values(&[env!("CARGO_PKG_VERSION")])
+        .set(1);
+        let registry = make.registry();
         #[cfg(target_os = "linux")]
-        make.0.register(Box::new(
+        registry.register(Box::new(
             prometheus::process_collector::ProcessCollector::for_self(),
         ))?;
         Ok(Self {
-            host: HostMetrics::new(&make)?,
-            disk: DiskMetrics::new(&make)?,
-            feed: FeedMetrics::new(&make)?,
-            cluster: ClusterMetrics::new(&make)?,
-            projections: ProjectionMetrics::new(&make)?,
-            events: EventMetrics::new(&make)?,
-            alerts: AlertMetrics::new(&make)?,
-            transports: TransportMetrics::new(&make)?,
-            status: StatusMetrics::new(&make)?,
+            host: HostMetrics::new(make)?,
+            disk: DiskMetrics::new(make)?,
+            feed: FeedMetrics::new(make)?,
+            cluster: ClusterMetrics::new(make)?,
+            jobs: JobMetrics::new(make)?,
+            projections: ProjectionMetrics::new(make)?,
+            events: EventMetrics::new(make)?,
+            alerts: AlertMetrics::new(make)?,
+            transports: TransportMetrics::new(make)?,
+            status: StatusMetrics::new(make)?,
             connections: make.gauge("ingest_connections", "Telemetry connections that are open.")?,
+            connections_max: make.float("ingest_connections_max", "Limit of tetcore_analytics_ingest_connections: CONNECTIONS_MAX, or fewer if the system allows fewer files; +Inf without a limit.")?,
             connections_opened: make.counter("ingest_connections_opened_total", "Telemetry connections that were opened.")?,
-            connections_closed: make.counters("ingest_connections_closed_total", "Telemetry connections that ended, by reason.", "reason", DisconnectReason::ALL.map(DisconnectReason::label))?,
-            connections_refused: make.counters("ingest_connections_refused_total", "Telemetry connections that were not let in, by reason.", "reason", RefuseReason::ALL.map(RefuseReason::label))?,
+            connections_closed: make.counters("ingest_connections_closed_total", "Telemetry connections that ended, by reason.", [Label::closed("reason", DisconnectReason::ALL.map(DisconnectReason::label))])?,
+            connections_refused: make.counters("ingest_connections_refused_total", "Telemetry connections that were not let in, by reason.", [Label::closed("reason", RefuseReason::ALL.map(RefuseReason::label))])?,
             session_ends_lost: make.counter("ingest_session_ends_lost_total", "Sessions whose end could not be kept, because too many waited for memory; the next start ends them.")?,
             addresses_blocked: make.counter("ingest_addresses_blocked_total", "Addresses that were refused for BLOCK_S because a connection stayed over its limits.")?,
             part_bytes: make.gauge("ingest_part_bytes", "Bytes of messages of which a large part has come and the rest has not; the limit is that of tetcore_analytics_ingest_queue_bytes.")?,
@@ -300,11 +254,11 @@ impl Metrics {
             received_bytes: make.counter("ingest_received_bytes_total", "Bytes of telemetry messages as received.")?,
             messages_received: make.counter("ingest_messages_received_total", "Messages read from sockets.")?,
             messages_stored: make.counter("ingest_messages_stored_total", "Messages whose commit was answered.")?,
-            messages_rejected: make.counters("ingest_messages_rejected_total", "Messages that the database refused, by reason; see rejected_messages.", "reason", RejectReason::ALL.map(RejectReason::label))?,
-            messages_undecodable: make.counters("ingest_messages_undecodable_total", "Frames that are no message, by kind.", "kind", DecodeError::ALL.map(DecodeError::label))?,
-            messages_dropped: make.counters("ingest_messages_dropped_total", "Messages that were lost, by reason.", "reason", DropReason::ALL.map(DropReason::label))?,
-            messages_by_format: make.counters("ingest_messages_by_format_total", "Messages by the format of their frame: v1 is flat (until 2020), v2 has an envelope.", "format", ["v1", "v2"])?,
-            named: Named::new(&make)?,
+            messages_rejected: make.counters("ingest_messages_rejected_total", "Messages that the database refused, by reason; see rejected_messages.", [Label::closed("reason", RejectReason::ALL.map(RejectReason::label))])?,
+            messages_undecodable: make.counters("ingest_messages_undecodable_total", "Frames that are no message, by kind.", [Label::closed("kind", DecodeError::ALL.map(DecodeError::label))])?,
+            messages_dropped: make.counters("ingest_messages_dropped_total", "Messages that were lost, by reason.", [Label::closed("reason", DropReason::ALL.map(DropReason::label))])?,
+            messages_by_format: make.counters("ingest_messages_by_format_total", "Messages by the format of their frame: v1 is flat (until 2020), v2 has an envelope.", [Label::closed("format", ["v1", "v2"])])?,
+            named: Named::new(make)?,
             pending: make.gauge("ingest_pending", "Messages that are not stored yet, in memory or in the spool.")?,
             queue_rows: make.gauge("ingest_queue_messages", "Messages in memory that are not stored yet.")?,
             queue_rows_max: make.gauge("ingest_queue_messages_max", "Limit of tetcore_analytics_ingest_queue_messages (QUEUE_ROWS_MAX).")?,
@@ -314,7 +268,7 @@ impl Metrics {
             hold_back_seconds: make.histogram("ingest_hold_back_seconds", "Time for which a socket was not read because the queue was full.", seconds)?,
             clock_skew_seconds: make.histogram("ingest_clock_skew_seconds", "How far the clock of a node is off, either way; observed once for each group of messages read together.", &[0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0, 3_600.0, 86_400.0])?,
             clock_skew_exceeded: make.counter("ingest_clock_skew_exceeded_total", "Observations in ingest_clock_skew_seconds beyond MAX_CLOCK_SKEW_S.")?,
-            batches: make.counters("store_batches_total", "Batches that left for the database, by what made them leave.", "reason", FlushReason::ALL.map(FlushReason::label))?,
+            batches: make.counters("store_batches_total", "Batches that left for the database, by what made them leave.", [Label::closed("reason", FlushReason::ALL.map(FlushReason::label))])?,
             batch_rows: make.histogram("store_batch_rows", "Messages in a batch.", &ROWS_BUCKETS)?,
             batch_seconds: make.histogram("store_batch_seconds", "Time to store a batch.", seconds)?,
             receive_to_commit_seconds: make.histogram("store_receive_to_commit_seconds", "Time from reading a message to its commit; observed once for each group of messages read together.", seconds)?,
@@ -333,7 +287,7 @@ impl Metrics {
             spool_torn: make.counter("store_spool_torn_total", "Batches in the spool that a crash or the disk had torn.")?,
             spool_failures: make.counter("store_spool_failures_total", "Tries to use the spool that failed.")?,
             log_lines_lost: make.counter("log_lines_lost_total", "Lines of the log that were lost, because its reader or its disk did not take them in time.")?,
-            panics: make.counter("panics_total", "Mistakes in the program that were caught.")?,
+            panics: make.counter("server_panics_total", "Mistakes in the program that were caught.")?,
             trouble: Mutex::default(),
             kinds: make.gauge("store_kinds", "Kinds of messages in the dictionary beside the known ones.")?,
             kinds_max: make.gauge("store_kinds_max", "Limit of tetcore_analytics_store_kinds (MESSAGE_KINDS_MAX).")?,
@@ -341,26 +295,39 @@ impl Metrics {
             read_pool_connections: make.gauge("query_pool_connections", "Database connections for queries.")?,
             read_pool_idle: make.gauge("query_pool_idle", "Database connections for queries that are idle.")?,
             read_pool_wait_seconds: make.histogram("query_pool_wait_seconds", "Time that queries waited for a database connection.", seconds)?,
-            partitions,
+            partitions: make.gauges("retention_partitions", "Partitions of the messages, by whether they expire.", [Label::closed("kept", ["expiring", "audit"])])?,
             stray_messages: make.gauge("retention_stray_messages", "Messages outside of all partitions; they slow queries down until partitions for them can be made.")?,
             oldest_partition_age_seconds: make.float("retention_oldest_partition_age_seconds", "Age of the start of the oldest partition that can be purged.")?,
             purge_seconds: make.histogram("retention_purge_seconds", "Time that a purge took.", seconds)?,
             purged_partitions: make.counter("retention_purged_partitions_total", "Partitions that were purged.")?,
             purged_sessions: make.counter("retention_purged_sessions_total", "Sessions without messages that were purged.")?,
             purge_failures: make.counter("retention_failures_total", "Runs of retention that failed; the log says why.")?,
-            http: HttpMetrics::new(&make)?,
-            registry: make.0,
+            http: HttpMetrics::new(make)?,
+            families: make.families(),
+            registry,
         })
     }
 
-    /// All metrics in the text format of Prometheus.
+    /// All metrics in the text format of Prometheus; `with_old_names` those of older versions besides.
     ///
     /// # Errors
     /// If a value cannot be written, which the format rules out.
-    pub fn render(&self) -> prometheus::Result<Vec<u8>> {
+    pub fn render(&self, with_old_names: bool) -> prometheus::Result<Vec<u8>> {
         self.host.refresh();
-        let mut text = Vec::with_capacity(16 * 1024);
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        self.disk.refresh();
+        let mut gathered = self.registry.gather();
+        if with_old_names {
+            gathered.extend(legacy::renamed(&gathered));
+            gathered.extend(self.of_2021()?);
+        }
+        let mut text = Vec::with_capacity(64 * 1024);
+        TextEncoder::new().encode(&gathered, &mut text)?;
+        // The registry leaves out those without a series yet.
+        for family in &self.families {
+            if !gathered.iter().any(|one| one.name() == family.name) {
+                family.write_head(&mut text);
+            }
+        }
         Ok(text)
     }
 
@@ -456,41 +423,5 @@ impl Metrics {
             .with_label_values(&["expiring"])
             .set(expiring);
         self.partitions.with_label_values(&["audit"]).set(audit);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_family_is_there_from_the_first_scrape_with_help_and_type() {
-        let metrics = Metrics::new().unwrap();
-        let text = String::from_utf8(metrics.render().unwrap()).unwrap();
-        let families = |keyword: &str| {
-            text.lines()
-                .filter(|line| line.starts_with(keyword))
-                .count()
-        };
-        assert_eq!(families("# HELP "), families("# TYPE "));
-        for family in [
-            "ingest_messages_received_total",
-            "ingest_messages_stored_total",
-            "ingest_messages_rejected_total{",
-            "ingest_messages_undecodable_total{",
-            "ingest_messages_dropped_total{",
-            "ingest_messages_by_kind_total{",
-            "ingest_sessions_by_chain{",
-            "ingest_pending ",
-            "store_receive_to_commit_seconds_bucket",
-            "retention_purge_seconds_count",
-            "http_request_seconds_count",
-            "host_memory_bytes ",
-        ] {
-            let name = format!("tetcore_analytics_{family}");
-            assert!(text.contains(&name), "{name} is missing in:\n{text}");
-        }
-        #[cfg(target_os = "linux")]
-        assert!(text.contains("process_resident_memory_bytes"));
     }
 }

@@ -2,7 +2,8 @@
 
 use prometheus::GaugeVec;
 
-use super::Maker;
+use super::jobs::projections;
+use super::{Label, Maker};
 
 /// The metrics of the projections.
 #[derive(Debug)]
@@ -13,7 +14,7 @@ pub struct ProjectionMetrics {
 impl ProjectionMetrics {
     pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
         Ok(Self {
-            lag: make.floats("projection_lag_seconds", "For how long the oldest batch is stored that a projection does not contain; while it is built, the age of the messages that come next. 0 if it contains all, and on servers that do not maintain it.", &["projection"])?,
+            lag: make.floats("projection_lag_seconds", "For how long the oldest batch is stored that a projection does not contain; while it is built, the age of the messages that come next. 0 if it contains all, and on servers that do not maintain it.", [Label::closed("projection", projections())])?,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGaugeVec};
 
-use super::{Maker, NodeState, SECONDS_BUCKETS};
+use super::{Label, Maker, NodeState, SECONDS_BUCKETS};
 
 /// The metrics of the status of nodes.
 #[derive(Debug)]
@@ -17,21 +17,17 @@ pub struct StatusMetrics {
 
 impl StatusMetrics {
     pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
-        let nodes = make.gauges(
-            "status_nodes",
-            "Nodes by status, on the server that judges them; of those that are offline only such with an open session.",
-            &["state"],
-        )?;
-        for state in NodeState::ALL {
-            nodes.with_label_values(&[state.label()]).set(0);
-        }
+        let states = || [Label::closed("state", NodeState::ALL.map(NodeState::label))];
         Ok(Self {
-            nodes,
+            nodes: make.gauges(
+                "status_nodes",
+                "Nodes by status, on the server that judges them; of those that are offline only such with an open session.",
+                states(),
+            )?,
             changes: make.counters(
                 "status_changes_total",
                 "Changes of the status of nodes and chains that this server kept, by the state from then on.",
-                "state",
-                NodeState::ALL.map(NodeState::label),
+                states(),
             )?,
             round_seconds: make.histogram(
                 "status_round_seconds",

@@ -1,8 +1,8 @@
 //! Metrics of the transports by which events and the log leave, on the server that sends.
 
-use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts};
+use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec};
 
-use super::{Maker, PREFIX, ShippedLine, UnsentReason};
+use super::{Label, Maker, ShippedLine, UnsentReason};
 
 /// The metrics of transports.
 #[derive(Debug)]
@@ -19,50 +19,48 @@ pub struct TransportMetrics {
 
 impl TransportMetrics {
     pub(super) fn new(make: &Maker) -> prometheus::Result<Self> {
-        let dropped = Opts::new(
-            format!("{PREFIX}event_transport_dropped_total"),
-            "Events that are never sent, by transport and reason.",
-        );
+        let transports =
+            || Label::bounded::<&str>("transport", [], "the transports of the settings");
         Ok(Self {
             pending: make.gauges(
                 "event_transport_pending",
                 "Events that wait, by transport; 0 on servers that do not send by it.",
-                &["transport"],
+                [transports()],
             )?,
             pending_bytes: make.gauges(
                 "event_transport_pending_bytes",
                 "Bytes that they take in the database; the limit is EVENT_BACKLOG_MAX_BYTES.",
-                &["transport"],
+                [transports()],
             )?,
             oldest: make.floats(
                 "event_transport_oldest_pending_seconds",
                 "Time since the arrival of the oldest of them.",
-                &["transport"],
+                [transports()],
             )?,
             sent: make.counters(
                 "event_transport_sent_total",
                 "Events that a receiver took, by transport.",
-                "transport",
-                [],
+                [transports()],
             )?,
             failed: make.counters(
                 "event_transport_failed_total",
                 "Attempts that failed and are repeated, by transport.",
-                "transport",
-                [],
+                [transports()],
             )?,
             dead: make.counters(
                 "event_transport_dead_total",
                 "Events that were given up because the receiver refused them again and again, by transport.",
-                "transport",
-                [],
+                [transports()],
             )?,
-            dropped: make.register(IntCounterVec::new(dropped, &["transport", "reason"]))?,
+            dropped: make.counters(
+                "event_transport_dropped_total",
+                "Events that are never sent, by transport and reason.",
+                [transports(), Label::closed("reason", UnsentReason::ALL.map(UnsentReason::label))],
+            )?,
             lines: make.counters(
                 "log_transport_lines_total",
                 "Lines of the log for LOG_TRANSPORT by what came of them: sent, refused, or lost because too many waited.",
-                "result",
-                ShippedLine::ALL.map(ShippedLine::label),
+                [Label::closed("result", ShippedLine::ALL.map(ShippedLine::label))],
             )?,
         })
     }

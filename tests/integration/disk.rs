@@ -24,7 +24,7 @@ fn a_disk_that_will_not_last_is_named_at_the_start_and_in_the_metrics() {
     wait_until("it has looked", || app.metric("disk_available_bytes") > 0.0);
     let text = app.get("/metrics").body;
     assert!(
-        text.contains("disk_full_in_days NaN"),
+        text.contains("disk_full_in_seconds NaN"),
         "too little is known"
     );
     assert!(!app.log().contains("the disk of DATA_DIR"));
@@ -39,8 +39,8 @@ fn a_disk_that_will_not_last_is_named_at_the_start_and_in_the_metrics() {
     let app = app.start_again();
     wait_until("it has warned", || app.log().contains("is full in"));
     assert!(app.log().contains("LOG_EXPIRY_H"), "the cure is named");
-    assert!(app.metric("disk_full_in_days") > 0.0);
-    assert!(app.metric("disk_growth_bytes_per_day") > 1e9);
+    assert!(app.metric("disk_full_in_seconds") > 0.0);
+    assert!(app.metric("disk_growth_bytes_per_second") > 1e4);
 }
 
 #[test]
@@ -51,5 +51,9 @@ fn of_a_database_elsewhere_only_the_disk_of_the_spool_is_judged() {
     wait_until("it has warned", || {
         app.log().contains("less than the spool may still take")
     });
-    assert!(app.get("/metrics").body.contains("disk_full_in_days NaN"));
+    assert!(
+        app.get("/metrics")
+            .body
+            .contains("disk_full_in_seconds NaN")
+    );
 }

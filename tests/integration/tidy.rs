@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tetcore_analytics::config::settings::{self, SETTINGS};
+use tetcore_analytics::metrics;
 
 /// The rooms, from the lowest layer up; see docs/ARCHITECTURE.md.
 const LAYERS: [&[&str]; 8] = [
@@ -273,6 +274,23 @@ fn rules_of_alerts_in_code_and_documentation_agree() {
         "rules",
         &tetcore_analytics::alerts::markdown_table(),
     );
+}
+
+#[test]
+fn metrics_in_code_and_documentation_agree() {
+    let file = "docs/METRICS.md";
+    assert_table(
+        file,
+        "metrics",
+        &metrics::markdown_table("/metrics").unwrap(),
+    );
+    assert_table(
+        file,
+        "metrics of nodes",
+        &metrics::markdown_table("/metrics/nodes").unwrap(),
+    );
+    assert_table(file, "renamed", &metrics::renamed_table());
+    assert_table(file, "names of 2021", &metrics::table_of_2021());
 }
 
 #[test]

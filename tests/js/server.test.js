@@ -38,13 +38,13 @@ const FAULTS = [
   ["", "store_spool_bytes 9000\nstore_spool_bytes_max 10000\nstore_spool_messages 7", "trouble", "90 % of SPOOL_MAX_BYTES"],
   ["", "ingest_queue_messages 95\ningest_queue_messages_max 100", "trouble", "The queue in memory is 95 % full, by messages."],
   ["ingest_connections_refused_total{reason=\"token\"} 0", "ingest_connections_refused_total{reason=\"token\"} 1", "attention", "1 connection was refused in the last minute: no valid token in the path."],
-  ["panics_total 0", "panics_total 1", "trouble", "1 bug in the program since the server started (1 in the last minute)."],
+  ["server_panics_total 0", "server_panics_total 1", "trouble", "1 bug in the program since the server started (1 in the last minute)."],
   ["store_receive_to_commit_seconds_bucket{le=\"8\"} 0", "store_receive_to_commit_seconds_bucket{le=\"8\"} 9", "attention", "Messages take up to 7 s until they are stored."],
   ["", "host_memory_bytes 100\nhost_memory_available_bytes 3", "attention", "The machine has 3 B of 100 B of memory left."],
-  ["", "disk_full_in_days 3.9\ndisk_growth_bytes_per_day 4e9\ndisk_available_bytes 16e9", "trouble", "The disk is full in 3 days at the present rate"],
-  ["", "disk_full_in_days 200\ndisk_growth_bytes_per_day 4e9\ndisk_available_bytes 8e11", "attention", "The disk is full in 200 days"],
-  ["", "disk_full_in_days +Inf\ndisk_growth_bytes_per_day 4e9", "", ""],
-  ["", "disk_full_in_days NaN\ndisk_growth_bytes_per_day NaN", "", ""],
+  ["", "disk_full_in_seconds 336960\ndisk_growth_bytes_per_second 46296\ndisk_available_bytes 16e9", "trouble", "The disk is full in 3 days at the present rate"],
+  ["", "disk_full_in_seconds 17280000\ndisk_growth_bytes_per_second 46296\ndisk_available_bytes 8e11", "attention", "The disk is full in 200 days"],
+  ["", "disk_full_in_seconds +Inf\ndisk_growth_bytes_per_second 46296", "", ""],
+  ["", "disk_full_in_seconds NaN\ndisk_growth_bytes_per_second NaN", "", ""],
   ["", "ingest_connections 0", "note", "No node is connected."],
 ];
 

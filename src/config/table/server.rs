@@ -182,6 +182,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         "",
         "Nodes that /metrics/nodes has, those that are there first; how many it leaves out is a gauge. A node has ten series, about 2 kB.",
     ),
+    text(
+        "METRICS_ADDRESS",
+        DefaultValue::Unset,
+        "an IP address and a port, as 127.0.0.1:9100",
+        "Where /metrics and /metrics/nodes are served instead of on PORT, over HTTP and without tokens: an address that only Prometheus reaches. Not set: they are on PORT, for those who may read.",
+    ),
+    text(
+        "METRICS_LEGACY_NAMES",
+        DefaultValue::Text("false"),
+        "true or false",
+        "Whether /metrics has the names of older versions besides, and those of tetcore-analytics 0.1 of 2021; docs/METRICS.md lists them. For dashboards that still ask for them.",
+    ),
     number(
         "MAX_CLOCK_SKEW_S",
         "10",

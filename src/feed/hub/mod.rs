@@ -395,6 +395,7 @@ impl Handler<Join> for Hub {
         let subscriber = Subscriber::new(mailbox, alive, self.waiting.clone());
         self.subscribers.insert(id, subscriber);
         self.metrics().subscribers.inc();
+        self.metrics().subscribers_opened.inc();
         MessageResult((id, given_up))
     }
 }

@@ -69,6 +69,9 @@ pub struct NodeGauges {
     /// Whether it is there: not missing, offline, lost or out of service.
     #[diesel(sql_type = Bool)]
     pub is_up: bool,
+    /// Whether it said that it has an authority.
+    #[diesel(sql_type = Bool)]
+    pub is_authority: bool,
     /// Arrival of its last message, Unix seconds.
     #[diesel(sql_type = Double)]
     pub last_seen_s: f64,

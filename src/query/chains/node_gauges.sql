@@ -21,6 +21,7 @@ WITH lately AS MATERIALIZED (
 )
 SELECT s.peer_id, coalesce(s.name, '') AS name, coalesce(s.chain, '') AS chain,
        s.online AND s.state NOT IN ('missing', 'offline', 'telemetry_lost', 'down') AS is_up,
+       coalesce(s.authority, false) AS is_authority,
        extract(epoch FROM s.last_seen_at)::double precision AS last_seen_s,
        s.best_height::double precision, s.finalized_height::double precision, s.behind_blocks::double precision,
        s.finality_lag_blocks::double precision, s.peers::double precision, s.download_bytes_per_s, s.upload_bytes_per_s,

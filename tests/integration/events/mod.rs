@@ -164,7 +164,8 @@ fn events_are_found_once_wherever_they_stand_and_are_extracted_again_alike() {
         app.db.texts("SELECT reason AS value FROM malformed_events"),
         ["is no JSON"; 3]
     );
-    let count = |outcome: &str| app.metric_with("events_total", &format!("outcome=\"{outcome}\""));
+    let count =
+        |outcome: &str| app.metric_with("event_extracted_total", &format!("outcome=\"{outcome}\""));
     assert_eq!((count("stored"), count("duplicate")), (10.0, 2.0));
     assert_eq!((count("malformed"), count("ignored")), (3.0, 6.0));
     assert_rebuilt_alike(&app);
@@ -186,7 +187,7 @@ fn genuine_frames_hold_no_events_and_cost_none() {
     app.wait_projected();
     assert_eq!(app.db.count("SELECT count(*) FROM events"), 0);
     assert_eq!(app.db.count("SELECT count(*) FROM malformed_events"), 0);
-    assert_eq!(app.metric("events_total"), 0.0);
+    assert_eq!(app.metric("event_extracted_total"), 0.0);
 }
 
 #[test]
@@ -212,7 +213,7 @@ fn two_servers_and_kills_leave_each_event_once() {
                 }
             }
         }
-        let lease = "job=\"projection:events\"";
+        let lease = "job_name=\"projection:events\"";
         let holder = apps
             .iter()
             .position(|app| app.metric_with("cluster_lease_held", lease) == 1.0);
@@ -362,11 +363,11 @@ fn jobs_of_services_are_counted_once_by_hours() {
         1
     );
 
-    let count = |labels: &str| app.metric_with("jobs_total", labels);
+    let count = |labels: &str| app.metric_with("event_jobs_total", labels);
     assert_eq!(count("outcome=\"failed\",service=\"relayer\""), 10.0);
     assert_eq!(count("outcome=\"finished\""), 91.0);
     assert_eq!(
-        app.metric_with("job_seconds_count", "service=\"keeper\""),
+        app.metric_with("event_job_seconds_count", "service=\"keeper\""),
         1.0
     );
 

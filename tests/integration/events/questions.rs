@@ -217,10 +217,10 @@ fn addresses_are_hidden_from_others(app: &TestApp) {
     );
     // Malformed lines too.
     let mut node = app.node("/submit");
-    let before = app.metric_with("events_total", "malformed");
+    let before = app.metric_with("event_extracted_total", "malformed");
     send(&mut node, &line("{\"_e\":1, /ip4/192.0.2.1/tcp/1"));
     crate::support::wait_until("it is counted", || {
-        app.metric_with("events_total", "malformed") > before
+        app.metric_with("event_extracted_total", "malformed") > before
     });
     let lines = app
         .ask("GET", "/api/v1/events/malformed", &other, "")

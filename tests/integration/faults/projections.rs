@@ -35,7 +35,7 @@ fn kill_in_the_middle(times: usize) {
     assert!(names.len() >= 2, "{names:?}");
     let kills = names.iter().cycle().take(names.len() * times);
     for (round, projection) in (0..).zip(kills) {
-        let lease = format!("job=\"projection:{projection}\"");
+        let lease = format!("job_name=\"projection:{projection}\"");
         let holds = |app: &TestApp| app.metric_with("cluster_lease_held", &lease) == 1.0;
         wait_until("one server has the lease", || {
             apps.iter().filter(|app| holds(app)).count() == 1

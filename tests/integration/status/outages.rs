@@ -159,7 +159,8 @@ fn no_change_is_told_twice_or_lost_when_servers_are_killed() {
         if kill == 3 {
             break;
         }
-        let judges = |app: &TestApp| app.metric_with("cluster_lease_held", "job=\"status\"") > 0.0;
+        let judges =
+            |app: &TestApp| app.metric_with("cluster_lease_held", "job_name=\"status\"") > 0.0;
         let judge = servers.iter_mut().find(|app| judges(app)).unwrap();
         judge.kill();
         *judge = server();
