@@ -132,7 +132,8 @@ impl Round for Keeping {
 impl Keeping {
     /// One round; whatever fails, the next one begins anew.
     fn kept(&mut self) -> Option<Known> {
-        let (metrics, known) = (&self.parts.rounds.metrics.alerts, self.known.take());
+        let all = &self.parts.rounds.metrics;
+        let (metrics, known) = (&all.alerts, self.known.take());
         let Some(lease) = self.parts.leases.held(Job::Alerts) else {
             if known.is_some() {
                 metrics.nodes_left_out.set(0);
@@ -140,11 +141,11 @@ impl Keeping {
             }
             return None;
         };
-        let known = match known {
-            Some(known) => Ok(known),
-            None => self.begin(),
-        };
-        let done = known.and_then(|mut known| {
+        let done = all.jobs.run(&Job::Alerts.name(), || {
+            let mut known = match known {
+                Some(known) => known,
+                None => self.begin()?,
+            };
             self.parts.judge(&mut known, &lease)?;
             Ok(known)
         });

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::database::Pools;
+use crate::metrics::jobs::DISK;
 use crate::metrics::{DiskSpace, Metrics};
 use crate::store::{Growth, growth};
 use chrono::Utc;
@@ -21,8 +22,11 @@ const DAY_S: f64 = 86_400.0;
 pub(super) async fn watch(config: Arc<Config>, metrics: Arc<Metrics>, pools: Pools, is_own: bool) {
     let mut warned = false;
     loop {
+        let run = metrics.jobs.begin(DISK);
         let grown = pools.housekeep(ANSWER_MAX, |conn| growth(conn, Utc::now()));
-        let (of, seen, grown) = (config.clone(), metrics.clone(), grown.await.ok());
+        let grown = grown.await;
+        run.end(&grown);
+        let (of, seen, grown) = (config.clone(), metrics.clone(), grown.ok());
         let looked = actix_web::web::block(move || look(&of, &seen, grown, is_own)).await;
         if let (Ok(Some(warning)), false) = (looked, warned) {
             log::warn!("{warning}");

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::database::Pools;
 use crate::ingest::Ingest;
+use crate::metrics::Metrics;
+use crate::metrics::jobs::SERVICE_BEATS;
 use crate::store::{ServiceBeat, keep_heartbeats};
 use crate::telemetry::Heartbeat;
 
@@ -15,20 +17,23 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// Keeps them, until the server ends.
-pub(super) async fn record(ingest: Arc<Ingest>, pools: Pools) {
+pub(super) async fn record(ingest: Arc<Ingest>, metrics: Arc<Metrics>, pools: Pools) {
     loop {
         tokio::time::sleep(INTERVAL).await;
         let waiting = ingest.heartbeats().take();
         if waiting.is_empty() {
             continue;
         }
+        let run = metrics.jobs.begin(SERVICE_BEATS);
         let beats = waiting.clone();
         let kept = pools.housekeep(ANSWER_MAX, move |conn| {
             let now = Instant::now();
             let beats: Vec<ServiceBeat> = beats.iter().map(|beat| to_keep(beat, now)).collect();
             keep_heartbeats(conn, &beats)
         });
-        if let Err(error) = kept.await {
+        let kept = kept.await;
+        run.end(&kept);
+        if let Err(error) = kept {
             log::debug!("heartbeats could not be kept: {error}");
             ingest.heartbeats().put_back(waiting);
         }

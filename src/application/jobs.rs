@@ -113,6 +113,7 @@ impl Jobs {
         ));
         actix_web::rt::spawn(heartbeats::record(
             state.ingest.clone(),
+            metrics.clone(),
             database.pools.clone(),
         ));
         actix_web::rt::spawn(losses::record(

@@ -9,6 +9,7 @@ use chrono::Utc;
 
 use crate::database::Pools;
 use crate::metrics::Metrics;
+use crate::metrics::jobs::LOSSES;
 use crate::store::add_losses;
 
 /// How often it is looked; what was lost in the last seconds of a server is in its log only.
@@ -31,12 +32,15 @@ pub(super) async fn record(metrics: Arc<Metrics>, pools: Pools, server_id: Arc<s
         if losses.is_empty() {
             continue;
         }
+        let run = metrics.jobs.begin(LOSSES);
         let server_id = server_id.clone();
         let written = pools.housekeep(ANSWER_MAX, move |conn| {
             add_losses(conn, &server_id, Utc::now(), &losses)
         });
         // What could not be written is written with the next.
-        match written.await {
+        let written = written.await;
+        run.end(&written);
+        match written {
             Ok(()) => kept.extend(all),
             Err(error) => log::debug!("losses could not be kept: {error}"),
         }

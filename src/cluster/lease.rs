@@ -10,6 +10,7 @@ use diesel::sql_types::{BigInt, Bool, Double, Text};
 
 use crate::config::TransportName;
 use crate::database::{Connection, DatabaseError};
+use crate::metrics::{Failure, FailureKind};
 
 /// How long a lease lasts unless it is renewed: three heartbeats.
 pub(super) const DURATION: Duration = Duration::from_secs(3);
@@ -101,6 +102,15 @@ pub enum LeaseError {
 impl From<diesel::result::Error> for LeaseError {
     fn from(error: diesel::result::Error) -> Self {
         Self::Database(error.into())
+    }
+}
+
+impl Failure for LeaseError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Lost(_) => FailureKind::LeaseLost,
+            Self::Database(error) => error.kind(),
+        }
     }
 }
 
@@ -201,6 +211,12 @@ impl Leases {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::jobs::LEASED;
+
+    #[test]
+    fn metrics_know_every_job_by_the_name_of_its_lease() {
+        assert_eq!(Job::ALL.map(|job| job.name().into_owned()), LEASED);
+    }
 
     #[test]
     fn a_lease_ends_by_itself() {

@@ -13,6 +13,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Double, Nullable, Text, Timestamptz
 use super::lease::{self, Job, Lease, Leases};
 use super::observation::{Observation, Seen};
 use crate::database::{Connection, Connector, DatabaseError, Round, Rounds, RoundsParts};
+use crate::metrics::jobs::HEARTBEAT;
 use crate::server_state::ServerState;
 
 /// Time between heartbeats.
@@ -148,7 +149,9 @@ impl Round for Heartbeat {
 
 impl Heartbeat {
     fn beat(&mut self, now: Instant) {
-        if let Err(error) = self.try_beat(now) {
+        let parts = self.parts.clone();
+        let jobs = &parts.rounds.metrics.jobs;
+        if let Err(error) = jobs.run(HEARTBEAT, || self.try_beat(now)) {
             log::debug!("heartbeat failed: {error}");
             self.parts.rounds.metrics.cluster.heartbeat_failures.inc();
             // Leases end by themselves if this goes on.
@@ -245,12 +248,15 @@ impl Heartbeat {
             return Ok(());
         };
         let end_sessions = self.parts.end_sessions;
-        let ended = lease.transaction(conn, |conn| {
-            let ended = end_sessions(conn, &lost)?;
-            diesel::sql_query(include_str!("sessions_ended.sql"))
-                .bind::<Array<Text>, _>(&lost)
-                .execute(conn)?;
-            Ok(ended)
+        let jobs = &self.parts.rounds.metrics.jobs;
+        let ended = jobs.run(&Job::Supervision.name(), || {
+            lease.transaction(conn, |conn| {
+                let ended = end_sessions(conn, &lost)?;
+                diesel::sql_query(include_str!("sessions_ended.sql"))
+                    .bind::<Array<Text>, _>(&lost)
+                    .execute(conn)?;
+                Ok(ended)
+            })
         });
         match ended {
             Ok(0) => Ok(()),

@@ -2,6 +2,8 @@
 
 use diesel::result::{DatabaseErrorKind, Error};
 
+use crate::metrics::{Failure, FailureKind};
+
 /// Why an operation of the database failed.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum DatabaseError {
@@ -11,6 +13,15 @@ pub enum DatabaseError {
     /// Permanent until an operator acts: wrong schema, permission or password.
     #[error("the database refuses: {0}")]
     Refused(String),
+}
+
+impl Failure for DatabaseError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Unavailable(_) => FailureKind::DatabaseUnavailable,
+            Self::Refused(_) => FailureKind::DatabaseRefused,
+        }
+    }
 }
 
 impl DatabaseError {

@@ -142,6 +142,7 @@ impl Ingest {
                 rejected_max: config.store.rejected_max,
                 audit_months: Arc::default(),
             },
+            metrics: metrics.clone(),
             recent,
         };
         let batcher_parts = BatcherParts {

@@ -9,6 +9,8 @@ use actix::{Actor, Addr, Handler, Message, SyncArbiter, SyncContext};
 use crate::config::DatabaseUrl;
 use crate::database::{Connection, DatabaseError, connect_writer};
 use crate::messages::Recent;
+use crate::metrics::Metrics;
+use crate::metrics::jobs::BATCH;
 use crate::store::{Batch, IdBlocks, Kinds, Outcome, WriteContext, store_batches};
 
 /// What writers need from outside.
@@ -22,6 +24,8 @@ pub(super) struct WriterParts {
     pub(super) kinds: Arc<Kinds>,
     pub(super) ids: Arc<IdBlocks>,
     pub(super) origin: WriteContext,
+    /// All metrics.
+    pub(super) metrics: Arc<Metrics>,
     /// Takes what was stored.
     pub(super) recent: Arc<Recent>,
 }
@@ -83,11 +87,12 @@ impl Handler<WriteBatches> for Writer {
     ) -> Self::Result {
         let started_at = Instant::now();
         // A panic would end this thread for good; see actix's SyncArbiter.
-        let stored =
-            catch_unwind(AssertUnwindSafe(|| self.store(&mut batches))).unwrap_or_else(|_panic| {
-                let message = "the writer panicked, which is a mistake in it";
-                Err(DatabaseError::Unavailable(message.to_owned()))
-            });
+        let metrics = self.parts.metrics.clone();
+        let mut store = || metrics.jobs.run(BATCH, || self.store(&mut batches));
+        let stored = catch_unwind(AssertUnwindSafe(&mut store)).unwrap_or_else(|_panic| {
+            let message = "the writer panicked, which is a mistake in it";
+            Err(DatabaseError::Unavailable(message.to_owned()))
+        });
         actix::MessageResult(match stored {
             Ok(outcome) => {
                 let time = started_at.elapsed();

@@ -64,19 +64,16 @@ pub enum FailureKind {
     DatabaseRefused,
     /// The receiver did not take it.
     Receiver,
-    /// What the system was asked for failed.
-    System,
     /// A mistake in the program.
     Panic,
 }
 
 impl FailureKind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 5] = [
         Self::LeaseLost,
         Self::DatabaseUnavailable,
         Self::DatabaseRefused,
         Self::Receiver,
-        Self::System,
         Self::Panic,
     ];
 
@@ -86,7 +83,6 @@ impl FailureKind {
             Self::DatabaseUnavailable => "database_unavailable",
             Self::DatabaseRefused => "database_refused",
             Self::Receiver => "receiver",
-            Self::System => "system",
             Self::Panic => "panic",
         }
     }
@@ -96,6 +92,12 @@ impl FailureKind {
 pub trait Failure {
     /// Its kind.
     fn kind(&self) -> FailureKind;
+}
+
+impl<E: Failure> Failure for &E {
+    fn kind(&self) -> FailureKind {
+        (*self).kind()
+    }
 }
 
 /// The metrics of jobs.

@@ -11,7 +11,7 @@ use super::client::Client;
 use super::receiver::{Receiver, Verdict};
 use crate::config::TargetUrl;
 use crate::database::{Connection, DatabaseError};
-use crate::metrics::DeliveryResult;
+use crate::metrics::{DeliveryResult, Failure, FailureKind};
 use crate::store::outbox::{self, Delivery};
 
 /// A claim is longer than the attempts that it is for by this time.
@@ -36,6 +36,28 @@ pub(super) struct Attempted {
     pub(super) deliveries: usize,
     /// The receiver answered that it is gone.
     pub(super) is_gone: bool,
+    /// It did not take all of them.
+    pub(super) has_failed: bool,
+}
+
+/// The receiver did not take something.
+#[derive(Debug)]
+pub(super) struct NotTaken;
+
+impl Attempted {
+    /// Whether the receiver took everything.
+    pub(super) fn taken(&self) -> Result<(), NotTaken> {
+        match self.has_failed {
+            false => Ok(()),
+            true => Err(NotTaken),
+        }
+    }
+}
+
+impl Failure for NotTaken {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Receiver
+    }
 }
 
 impl Outlet {
@@ -77,7 +99,7 @@ impl Outlet {
         let due = conn.transaction(|conn| outbox::claim(conn, &self.name, claimed_for, most))?;
         let mut done = Attempted {
             deliveries: due.len(),
-            is_gone: false,
+            ..Attempted::default()
         };
         if due.is_empty() {
             return Ok(done);
@@ -87,6 +109,7 @@ impl Outlet {
             done.is_gone |= matches!(verdict, Verdict::Gone(_));
             conn.transaction(|conn| {
                 let result = self.note(conn, delivery, verdict)?;
+                done.has_failed |= result != DeliveryResult::Delivered;
                 attempted(conn, result)
             })?;
         }

@@ -7,13 +7,14 @@ use chrono::{DateTime, Utc};
 
 use super::alertmanager::Alertmanager;
 use super::client::Client;
-use super::outlet::{Outlet, address_hash};
+use super::outlet::{Attempted, Outlet, address_hash};
 use super::receiver::{Receiver, Verdict};
 use super::webhook::Webhook;
 use crate::cluster::{Job, Leases};
 use crate::config::{NotifyConfig, TargetUrl};
 use crate::database::{Connection, Connector, DatabaseError, Round, Rounds, RoundsParts};
 use crate::metrics::Metrics;
+use crate::metrics::jobs::NOTIFY;
 use crate::store::alerts::{self, AlertRow};
 use crate::store::outbox::{self, Delivery};
 
@@ -182,10 +183,18 @@ impl Worker {
             return Ok(false);
         }
         self.resend(&mut conn)?;
+        let run = target.metrics.jobs.begin(NOTIFY);
         let attempted = outlet.deliver_due(&mut conn, |_, result| {
             target.metrics.alerts.attempted(result);
             Ok(())
-        })?;
+        });
+        match &attempted {
+            // Nothing was due.
+            Ok(Attempted { deliveries: 0, .. }) => drop(run),
+            Ok(attempted) => run.end(&attempted.taken()),
+            Err(_) => run.end(&attempted),
+        }
+        let attempted = attempted?;
         self.is_gone = attempted.is_gone;
         self.conn = Some(conn);
         Ok(attempted.deliveries > 0)

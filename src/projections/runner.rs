@@ -156,11 +156,14 @@ impl Following {
                 metrics.projections.left(follower.projection.name());
                 continue;
             };
-            let conn = match &mut self.conn {
-                Some(conn) => conn,
-                None => self.conn.insert(self.connector.connect()?),
+            let step = || {
+                let conn = match &mut self.conn {
+                    Some(conn) => conn,
+                    None => self.conn.insert(self.connector.connect()?),
+                };
+                follower.step(conn, &mut self.reader, &lease, parts)
             };
-            match follower.step(conn, &mut self.reader, &lease, parts) {
+            match metrics.jobs.run(&lease.job().name(), step) {
                 Ok(true) => pause = None,
                 Ok(false) => {
                     let due = (follower.pace() / POLL_SHARE).min(*POLL_INTERVAL.end());

@@ -158,11 +158,15 @@ fn purge(
     now: DateTime<Utc>,
 ) -> Result<Strays, LeaseError> {
     let (config, metrics) = (&parts.config, &parts.rounds.metrics);
-    let mut conn = connector.connect()?;
-    if let Some(lease) = lease {
+    let conn = connector.connect();
+    let Some(lease) = lease else {
+        return Ok(show(&mut conn?, metrics, now)?);
+    };
+    metrics.jobs.run(&Job::Retention.name(), || {
+        let mut conn = conn?;
         purge_alone(&mut conn, config, metrics, &lease, now)?;
-    }
-    Ok(show(&mut conn, metrics, now)?)
+        Ok(show(&mut conn, metrics, now)?)
+    })
 }
 
 /// How the steps of a run are done.

@@ -101,11 +101,11 @@ impl Judging {
             return None;
         };
         let started_at = Instant::now();
-        let judged = match judge {
-            Some(judge) => Ok(judge),
-            None => self.begin(),
-        }
-        .and_then(|mut judge| {
+        let judged = metrics.jobs.run(&Job::Status.name(), || {
+            let mut judge = match judge {
+                Some(judge) => judge,
+                None => self.begin()?,
+            };
             judge.round(&lease, metrics)?;
             Ok(judge)
         });

@@ -83,6 +83,8 @@ impl Transports {
         let threads = parts.config.all.iter().map(|config| {
             let sender = Arc::new(sender(parts, config));
             parts.rounds.metrics.transports.begin(&sender.label);
+            let job = Job::Transport(sender.name).name();
+            parts.rounds.metrics.jobs.register(&job);
             let make = move |connector| Sending::new(sender.clone(), connector);
             Rounds::start(parts.rounds.clone(), "transport", STATEMENT_TIMEOUT, make)
         });

@@ -14,7 +14,7 @@ use crate::cluster::{Job, Lease, LeaseError, Leases};
 use crate::config::{BatchLimits, EventFilter, Guarantee, TransportName};
 use crate::database::{Connection, Connector, Round};
 use crate::metrics::{DeliveryResult, Metrics, UnsentReason};
-use crate::notify::outlet::Outlet;
+use crate::notify::outlet::{NotTaken, Outlet};
 use crate::notify::retry;
 use crate::store::event_transports::{self, Event, Progress, Span};
 use crate::store::outbox::{self, Refused};
@@ -140,11 +140,18 @@ impl Round for Sending {
     fn round(&mut self) -> Duration {
         match self.advance() {
             Ok(pause) => pause,
-            // Another server goes on with it.
-            Err(LeaseError::Lost(_)) => POLL_INTERVAL,
-            Err(LeaseError::Database(error)) => {
-                log::debug!("transport {}: {error}", self.sender.label);
-                RETRY_WAIT
+            Err(error) => {
+                let sender = &self.sender;
+                let job = Job::Transport(sender.name).name();
+                sender.metrics.jobs.begin(&job).end(&Err::<(), _>(&error));
+                match error {
+                    // Another server goes on with it.
+                    LeaseError::Lost(_) => POLL_INTERVAL,
+                    LeaseError::Database(error) => {
+                        log::debug!("transport {}: {error}", sender.label);
+                        RETRY_WAIT
+                    }
+                }
             }
         }
     }
@@ -316,6 +323,8 @@ impl Sender {
             };
             self.keep(known, lease, &progress, &[])?;
         }
+        let job = Job::Transport(self.name).name();
+        let run = self.metrics.jobs.begin(&job);
         let sent = self
             .transport
             .send(&self.outlet.client, &known.gathered.events);
@@ -352,6 +361,10 @@ impl Sender {
             (known.failures, known.retry_at) = (0, None);
         }
         self.keep(known, lease, &progress, &sorted.refused)?;
+        run.end(&match progress.failed {
+            0 => Ok(()),
+            _ => Err(NotTaken),
+        });
         if let Some(error) = &sorted.gone {
             lease.transaction(&mut known.conn, |conn| {
                 Ok(self.outlet.disable(conn, error)?)
