@@ -21,7 +21,9 @@ use tetcore_analytics::alerts;
 use tetcore_analytics::application::log_line::LogLine;
 use tetcore_analytics::application::log_output::{self, LogOutput};
 use tetcore_analytics::application::{self, health_check, log_transport};
-use tetcore_analytics::config::args::{Args, Command, EventsCommand, StackCommand};
+use tetcore_analytics::config::args::{
+    Args, Command, DatabaseCommand, EventsCommand, StackCommand,
+};
 use tetcore_analytics::config::{Config, Place, effective, first_token, misspelt};
 use tetcore_analytics::demo;
 use tetcore_analytics::ids::RequestId;
@@ -140,6 +142,17 @@ fn run_command(
     match command {
         Command::Rebuild { name, from } => application::rebuild(config, name, *from, show)?,
         Command::Kinds { merge } => application::kinds(config, merge, show)?,
+        Command::Database {
+            command:
+                DatabaseCommand::GrantRead {
+                    role,
+                    password_stdin,
+                },
+        } => {
+            let mut stdin = std::io::stdin();
+            let password = password_stdin.then_some(&mut stdin as &mut dyn std::io::Read);
+            application::grant_read(config, role, password, show)?;
+        }
         Command::Events {
             command:
                 EventsCommand::Replay {

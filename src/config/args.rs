@@ -42,6 +42,13 @@ pub enum Command {
         from: Option<DateTime<Utc>>,
     },
 
+    /// What is done with the database itself.
+    Database {
+        /// What to do.
+        #[command(subcommand)]
+        command: DatabaseCommand,
+    },
+
     /// What is done with stored events.
     Events {
         /// What to do.
@@ -80,6 +87,21 @@ pub enum Command {
         /// kinds are never merged.
         #[arg(long, value_name = "NAME", num_args = 1..)]
         merge: Vec<String>,
+    },
+}
+
+/// What is done with the database itself.
+#[derive(Debug, Subcommand)]
+pub enum DatabaseCommand {
+    /// Make a role that can read what is there for people, and nothing else, for Grafana, psql and
+    /// notebooks; one that exists is brought up to date. Run it again after an upgrade.
+    GrantRead {
+        /// Name of the role, for instance grafana.
+        role: String,
+
+        /// Read its password from standard input.
+        #[arg(long)]
+        password_stdin: bool,
     },
 }
 

@@ -4,7 +4,7 @@
 //! `kinds` hand out the numbers that they carry; `sessions` stores the
 //! sessions that sent them; `status` keeps that of nodes, `alerts` what follows from it, `outbox` what is to be delivered of that, `event_transports` how far events are sent on; `spool` keeps on disk what
 //! cannot be stored just now; `partitions`, `expired` and `events` carry out retention; `growth` is
-//! how fast the messages grow on disk.
+//! how fast the messages grow on disk; `reader_role` who may read the database.
 
 pub mod alerts;
 mod audit_months;
@@ -20,6 +20,7 @@ mod losses;
 mod node_time;
 pub mod outbox;
 pub mod partitions;
+pub mod reader_role;
 mod rows;
 mod schema;
 mod services;

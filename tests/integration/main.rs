@@ -40,6 +40,7 @@ mod facts;
 mod faults;
 mod feed;
 mod fuzz;
+mod grafana;
 mod hostile;
 mod http_connections;
 mod ingest;

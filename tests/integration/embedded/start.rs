@@ -6,9 +6,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use diesel::prelude::*;
+use tetcore_analytics::config::DatabaseUrl;
+use tetcore_analytics::database::{connect, migrations};
 use tetcore_analytics::postgres::{EmbeddedError, EmbeddedOptions, EmbeddedPostgres};
 
-use super::{DataDir, answers, ask, finds_the_row, keep_a_row};
+use super::{DataDir, PATIENCE, answers, ask, finds_the_row, keep_a_row};
 
 #[test]
 fn a_second_start_finds_the_data_at_the_same_urls() {
@@ -69,6 +71,38 @@ fn over_tcp_nobody_enters_without_the_password() {
     assert_eq!(mode(data_dir.path().join("postgres.password")), 0o600);
     assert_eq!(mode(data_dir.cluster()), 0o700);
     assert_eq!(mode(data_dir.path().join("socket")), 0o700);
+}
+
+#[test]
+fn a_role_that_reads_is_made_beside_the_running_server() {
+    let data_dir = DataDir::new();
+    let grant = || {
+        let program = env!("CARGO_BIN_EXE_tetcore-analytics");
+        let mut command = std::process::Command::new(program);
+        command
+            .args(["database", "grant-read", "grafana"])
+            .env("DATA_DIR", data_dir.path())
+            .current_dir(data_dir.path());
+        let output = command.output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr)
+    };
+    assert!(grant().contains("no PostgreSQL runs in DATA_DIR: start the server first"));
+    let postgres = data_dir.start();
+    assert!(grant().contains("start the server once, it migrates it"));
+    let url = DatabaseUrl::new(postgres.tcp_url());
+    migrations::run(&mut connect(&url, "tests", PATIENCE).unwrap()).unwrap();
+    let said = grant();
+    for part in [
+        "role grafana is made",
+        "it has no password yet; set one",
+        &format!(
+            "data source: postgres://grafana@127.0.0.1:{}/",
+            data_dir.port()
+        ),
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
 }
 
 #[test]

@@ -1,0 +1,3 @@
+//! What Grafana needs.
+
+mod reader_role;
