@@ -150,7 +150,10 @@ fn run_command(
                 },
         } => {
             let mut stdin = std::io::stdin();
-            let password = password_stdin.then_some(&mut stdin as &mut dyn std::io::Read);
+            let password: Option<&mut dyn std::io::Read> = match password_stdin {
+                true => Some(&mut stdin),
+                false => None,
+            };
             application::grant_read(config, role, password, show)?;
         }
         Command::Events {
