@@ -59,9 +59,21 @@ def storable(value):
     return value
 
 
-@schemathesis.serializer("application/x-ndjson", "application/x-protobuf")
-def as_it_is(context, value):
-    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+@schemathesis.serializer("application/x-ndjson")
+def as_lines(context, value):
+    return str(value).encode("utf-8", "replace")
+
+
+@schemathesis.serializer("application/x-protobuf")
+def as_protobuf(context, value):
+    return PROTOBUF[context.case.operation.path]
+
+
+@schemathesis.hook
+def filter_case(context, case):
+    """A body that is no JSON has no schema that it could violate; what is wrong in a line of events is counted in the answer."""
+    is_right = case.meta is None or case.meta.generation.mode.is_positive
+    return is_right or case.media_type not in ("application/x-ndjson", "application/x-protobuf")
 
 
 @schemathesis.hook
@@ -81,5 +93,3 @@ def before_call(context, case, kwargs):
             case.body = in_order(storable(case.body))
             if "ends_at" in case.body:
                 case.body["ends_at"] = (datetime.now(timezone.utc) + RANGE).isoformat()
-        if case.media_type == "application/x-protobuf":
-            case.body = PROTOBUF[case.operation.path]

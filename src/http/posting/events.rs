@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use actix_web::http::header;
 use actix_web::{HttpRequest, web};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -18,6 +19,9 @@ use crate::telemetry::events::{Event, identity, read};
 
 /// Kind of the messages in which posted events stand.
 const KIND: &str = "event";
+
+/// Content type of lines; any other may be an array too.
+const LINES: &str = "application/x-ndjson";
 
 /// Malformed lines that an answer names.
 const NAMED_MAX: usize = 100;
@@ -81,12 +85,14 @@ pub(in crate::http) async fn post(
         ));
     };
     let body = read_body(&request, payload).await?;
+    let kind = request.headers().get(header::CONTENT_TYPE);
+    let is_lines = kind.is_some_and(|kind| kind.as_bytes().starts_with(LINES.as_bytes()));
     let source = source(&state, &request);
     let of = source.clone();
     let Read {
         mut events,
         mut posted,
-    } = web::block(move || read_events(&body, &of))
+    } = web::block(move || read_events(&body, is_lines, &of))
         .await
         .map_err(AppError::internal)??;
     let identities: Vec<[u8; 16]> = events
@@ -126,10 +132,10 @@ pub(in crate::http) async fn post(
 }
 
 /// Reads an array of events, or lines.
-fn read_events(body: &[u8], source: &str) -> Result<Read, AppError> {
+fn read_events(body: &[u8], is_lines: bool, source: &str) -> Result<Read, AppError> {
     debug_assert!(body.len() <= BODY_BYTES_MAX);
     let mut read = Read::default();
-    if body.trim_ascii_start().first() == Some(&b'[') {
+    if !is_lines && body.trim_ascii_start().first() == Some(&b'[') {
         let list: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| {
             AppError::bad_request(format!("the body is no JSON array: {error}"))
         })?;
@@ -180,7 +186,7 @@ mod tests {
     #[test]
     fn lines_and_arrays_are_read_alike_and_mistakes_are_named_by_line() {
         let lines = b"{\"_e\":1,\"_id\":1}\n\n{\"_e\":2}\r\n{\"_e\":1,}\n\xff\n[]\n 5\n{\"_e\":1,\"a\":\"\\n\"}";
-        let read = read_events(lines, "s").unwrap();
+        let read = read_events(lines, true, "s").unwrap();
         assert_eq!(read.events.len(), 2);
         assert!(read.events[0].0.is_some() && read.events[1].0.is_none());
         assert_eq!((read.posted.ignored, read.posted.malformed), (1, 4));
@@ -192,7 +198,7 @@ mod tests {
             .collect();
         assert_eq!(named, [4, 5, 6, 7]);
 
-        let read = read_events(b" [ {\"_e\":1,\n\"a\":\"b\"}, {}, 5 ]", "s").unwrap();
+        let read = read_events(b" [ {\"_e\":1,\n\"a\":\"b\"}, {}, 5 ]", false, "s").unwrap();
         assert_eq!(
             (
                 read.events.len(),
@@ -202,7 +208,9 @@ mod tests {
             (1, 1, 1)
         );
         assert_eq!(read.events[0].1.json, "{\"_e\":1, \"a\":\"b\"}");
-        assert!(read_events(b"[{\"_e\":1}", "s").is_err());
-        assert_eq!(read_events(b"", "s").unwrap().events.len(), 0);
+        assert!(read_events(b"[{\"_e\":1}", false, "s").is_err());
+        let line = read_events(b"[{\"_e\":1}]", true, "s").unwrap();
+        assert_eq!(line.posted.malformed, 1);
+        assert_eq!(read_events(b"", true, "s").unwrap().events.len(), 0);
     }
 }
