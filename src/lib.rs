@@ -31,6 +31,7 @@ pub mod config;
 pub mod database;
 pub mod demo;
 pub mod feed;
+pub mod grafana;
 pub mod http;
 pub mod ids;
 pub mod ingest;

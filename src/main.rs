@@ -22,7 +22,7 @@ use tetcore_analytics::application::log_line::LogLine;
 use tetcore_analytics::application::log_output::{self, LogOutput};
 use tetcore_analytics::application::{self, health_check, log_transport};
 use tetcore_analytics::config::args::{
-    Args, Command, DatabaseCommand, EventsCommand, StackCommand,
+    Args, Command, DatabaseCommand, EventsCommand, GrafanaCommand, StackCommand,
 };
 use tetcore_analytics::config::{Config, Place, effective, first_token, misspelt};
 use tetcore_analytics::demo;
@@ -156,6 +156,12 @@ fn run_command(
             };
             application::grant_read(config, role, password, show)?;
         }
+        Command::Grafana {
+            command: GrafanaCommand::Provision { dry_run },
+        } => application::provision_grafana(config, *dry_run, show)?,
+        Command::Grafana {
+            command: GrafanaCommand::Dashboard { name, print },
+        } => application::dashboard(config, name, *print, show)?,
         Command::Events {
             command:
                 EventsCommand::Replay {

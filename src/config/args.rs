@@ -49,6 +49,13 @@ pub enum Command {
         command: DatabaseCommand,
     },
 
+    /// Dashboards in a Grafana (`GRAFANA_URL`, `GRAFANA_TOKEN`).
+    Grafana {
+        /// What to do.
+        #[command(subcommand)]
+        command: GrafanaCommand,
+    },
+
     /// What is done with stored events.
     Events {
         /// What to do.
@@ -102,6 +109,28 @@ pub enum DatabaseCommand {
         /// Read its password from standard input.
         #[arg(long)]
         password_stdin: bool,
+    },
+}
+
+/// Dashboards in a Grafana.
+#[derive(Debug, Subcommand)]
+pub enum GrafanaCommand {
+    /// Make folder, data sources and all dashboards there, or bring them up to date. What exists
+    /// already is taken over; what Grafana reads from files stays as it is.
+    Provision {
+        /// Only show what would be made or changed.
+        #[arg(long)]
+        dry_run: bool,
+    },
+
+    /// Make a dashboard for one service or chain, and upload it.
+    Dashboard {
+        /// Name of a service that has jobs or sends heartbeats, or name or genesis hash of a chain.
+        name: String,
+
+        /// Print it as JSON instead, for a file.
+        #[arg(long)]
+        print: bool,
     },
 }
 

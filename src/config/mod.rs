@@ -6,6 +6,7 @@ pub mod args;
 mod consistency;
 mod database_url;
 mod event_filter;
+mod grafana;
 mod hosts;
 mod lines;
 mod log_format;
@@ -28,6 +29,7 @@ pub use access::{AccessConfig, ChainRules, Networks, TlsFiles};
 pub use alerts::{RuleOverride, RuleOverrides, Severity};
 pub use database_url::DatabaseUrl;
 pub use event_filter::{EVENT_SEVERITIES, EventFilter, Patterns};
+pub use grafana::GrafanaConfig;
 pub use hosts::HostNames;
 pub use lines::Ipv6Prefix;
 pub use log_format::LogFormat;
@@ -61,6 +63,8 @@ pub struct Config {
     pub notify: NotifyConfig,
     /// By what events and the log leave.
     pub transports: TransportsConfig,
+    /// The Grafana to which dashboards are uploaded.
+    pub grafana: GrafanaConfig,
     /// Who may do what.
     pub access: AccessConfig,
     /// `RUST_LOG`.
@@ -299,6 +303,7 @@ impl Config {
             status: StatusConfig::read(&mut reader),
             notify: NotifyConfig::read(&mut reader),
             transports: TransportsConfig::read(&mut reader),
+            grafana: GrafanaConfig::read(&mut reader),
             access: AccessConfig::read(&mut reader),
             log_filter: reader.text("RUST_LOG").unwrap_or_default(),
             log_format: reader.parsed("LOG_FORMAT", LogFormat::Text),

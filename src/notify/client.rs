@@ -29,9 +29,19 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
 }
 
-/// What is posted.
+/// How something is requested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Method {
+    /// Without a body.
+    Get,
+    Post,
+    Put,
+}
+
+/// What is requested.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Post<'a> {
+pub(super) struct Request<'a> {
+    pub(super) method: Method,
     pub(super) url: &'a str,
     pub(super) headers: &'a [(&'a str, &'a str)],
     pub(super) body: &'a [u8],
@@ -88,7 +98,8 @@ impl Client {
         body: &[u8],
     ) -> Result<Answer, String> {
         let json = [("content-type", "application/json")];
-        self.send(Post {
+        self.send(Request {
+            method: Method::Post,
             url,
             headers: &[json.as_slice(), headers].concat(),
             body,
@@ -96,24 +107,29 @@ impl Client {
         })
     }
 
-    /// Posts something.
+    /// Sends a request.
     ///
     /// # Errors
     /// Why there was no answer, without the address.
-    pub(super) fn send(&self, post: Post<'_>) -> Result<Answer, String> {
-        let mut request = self.0.post(post.url);
-        for (name, value) in post.headers {
-            request = request.header(*name, *value);
-        }
-        let mut response = request.send(post.body).map_err(|error| reason(&error))?;
+    pub(super) fn send(&self, sent: Request<'_>) -> Result<Answer, String> {
+        let with_body = match sent.method {
+            Method::Get => None,
+            Method::Post => Some(self.0.post(sent.url)),
+            Method::Put => Some(self.0.put(sent.url)),
+        };
+        let response = match with_body {
+            Some(request) => with_headers(request, sent.headers).send(sent.body),
+            None => with_headers(self.0.get(sent.url), sent.headers).call(),
+        };
+        let mut response = response.map_err(|error| reason(&error))?;
         let status = response.status().as_u16();
         let retry_after = response.headers().get("retry-after");
         let retry_after = retry_after.and_then(|value| retry::after(value.to_str().ok()?));
         let (mut text, mut body) = (String::new(), Vec::new());
         match status {
-            200..=299 if post.answer_max == 0 => {}
+            200..=299 if sent.answer_max == 0 => {}
             200..=299 => {
-                let answer = response.body_mut().with_config().limit(post.answer_max);
+                let answer = response.body_mut().with_config().limit(sent.answer_max);
                 body = answer.read_to_vec().map_err(|error| reason(&error))?;
             }
             _ => text = beginning(response.body_mut()),
@@ -125,6 +141,15 @@ impl Client {
             body,
         })
     }
+}
+
+fn with_headers<B>(
+    request: ureq::RequestBuilder<B>,
+    headers: &[(&str, &str)],
+) -> ureq::RequestBuilder<B> {
+    headers.iter().fold(request, |request, (name, value)| {
+        request.header(*name, *value)
+    })
 }
 
 /// The beginning of an answer, however long it is.

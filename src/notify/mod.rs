@@ -4,12 +4,13 @@
 //! that hangs delays no other. `receiver` is what the kinds of targets share, `webhook` and
 //! `alertmanager` are the kinds, `outlet` takes what is due of the outbox to one of them, `client` sends
 //! over HTTP, and only to where it may, `retry` says when to try again, `direct` sends while there is no
-//! outbox, `deadman` is the heartbeat. `transports` sends events on, and the log.
+//! outbox, `deadman` is the heartbeat. `transports` sends events on, and the log. `grafana` uploads dashboards.
 
 mod alertmanager;
 mod client;
 mod deadman;
 mod direct;
+pub mod grafana;
 mod outlet;
 mod receiver;
 mod retry;

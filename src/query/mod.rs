@@ -8,6 +8,7 @@ pub mod alerts;
 pub mod benchmarks;
 mod buckets;
 pub mod chains;
+pub mod dashboard_subjects;
 pub mod event_transports;
 pub mod events;
 pub mod history;

@@ -1,6 +1,7 @@
 //! The table of all settings: names, defaults, ranges, meanings.
 
 mod access;
+mod grafana;
 mod server;
 mod status;
 mod transports;
@@ -65,19 +66,21 @@ const fn secret(name: &'static str, allowed: &'static str, meaning: &'static str
 
 /// All settings, in the order in which they are documented.
 pub const SETTINGS: &[Setting] = {
-    const PARTS: [&[Setting]; 4] = [
+    const PARTS: [&[Setting]; 5] = [
         server::SETTINGS,
         status::SETTINGS,
         transports::SETTINGS,
+        grafana::SETTINGS,
         access::SETTINGS,
     ];
-    const COUNT: usize = PARTS[0].len() + PARTS[1].len() + PARTS[2].len() + PARTS[3].len();
+    const COUNT: usize =
+        PARTS[0].len() + PARTS[1].len() + PARTS[2].len() + PARTS[3].len() + PARTS[4].len();
     &joined::<COUNT>(PARTS)
 };
 
 /// Parts of the table in one.
 #[expect(clippy::indexing_slicing, reason = "the compiler evaluates it")]
-const fn joined<const COUNT: usize>(parts: [&[Setting]; 4]) -> [Setting; COUNT] {
+const fn joined<const COUNT: usize>(parts: [&[Setting]; 5]) -> [Setting; COUNT] {
     let mut all = [parts[0][0]; COUNT];
     let (mut part, mut place, mut count) = (0, 0, 0);
     while part < parts.len() {

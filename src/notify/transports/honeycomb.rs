@@ -12,7 +12,7 @@ use super::Transport;
 use super::fate::{Answered, Fate, Sent, in_halves};
 use super::request::{GZIP, JSON, OWN_LOG, gzip, with_path};
 use crate::config::{SecretText, TargetUrl};
-use crate::notify::client::{Answer, Client, Post};
+use crate::notify::client::{Answer, Client, Method, Request};
 use crate::notify::receiver::accepted;
 use crate::store::event_transports::Event;
 
@@ -90,7 +90,8 @@ impl Honeycomb {
     fn post(&self, client: &Client, dataset: &str, items: &[&Item]) -> Result<Answer, String> {
         let body = serde_json::to_vec(items).map_err(|error| error.to_string())?;
         let dataset = utf8_percent_encode(dataset, NON_ALPHANUMERIC);
-        client.send(Post {
+        client.send(Request {
+            method: Method::Post,
             url: &with_path(&self.url, &format!("/1/batch/{dataset}")),
             headers: &[JSON, GZIP, ("x-honeycomb-team", self.key.text())],
             body: &gzip(&body)?,

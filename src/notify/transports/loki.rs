@@ -9,7 +9,7 @@ use super::Transport;
 use super::fate::{Answered, Sent, in_halves};
 use super::request::{GZIP, JSON, OWN_LOG, gzip, origin, text, with_path};
 use crate::config::{SecretText, TargetUrl};
-use crate::notify::client::{Answer, Client, Post};
+use crate::notify::client::{Answer, Client, Method, Request};
 use crate::store::event_transports::Event;
 
 /// A Loki.
@@ -76,7 +76,8 @@ impl Loki {
         headers.extend(authorization.map(|value| ("authorization", value.text())));
         let tenant = self.tenant.as_deref();
         headers.extend(tenant.map(|tenant| ("x-scope-orgid", tenant)));
-        client.send(Post {
+        client.send(Request {
+            method: Method::Post,
             url: &self.url,
             headers: &headers,
             body: &body,

@@ -10,7 +10,7 @@ use super::Transport;
 use super::fate::{Answered, Fate, Sent, Unnamed, in_halves};
 use super::request::{GZIP, OWN_LOG, gzip, text, with_path};
 use crate::config::{SecretText, TargetUrl};
-use crate::notify::client::{Answer, Client, Post};
+use crate::notify::client::{Answer, Client, Method, Request};
 use crate::notify::receiver::accepted;
 use crate::store::event_transports::Event;
 use crate::telemetry::otlp::{
@@ -60,7 +60,8 @@ impl Otlp {
         let mut headers = vec![("content-type", "application/x-protobuf"), GZIP];
         let own = self.headers.iter();
         headers.extend(own.map(|(name, value)| (name.as_str(), value.text())));
-        client.send(Post {
+        client.send(Request {
+            method: Method::Post,
             url: &self.url,
             headers: &headers,
             body: &body,

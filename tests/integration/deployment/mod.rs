@@ -9,13 +9,12 @@ mod stack;
 
 use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tetcore_analytics::config::settings::{self, DefaultValue};
 
-use crate::support::skip;
+use crate::support::python;
 use crate::tidy::root;
 
 /// A file of the repository.
@@ -48,14 +47,7 @@ fn default_of(name: &str) -> u64 {
 
 /// Runs `tests/deploy/check.py`; none where `.ci/install test` could not install what it needs.
 fn check_py(args: &[&str], input: &str) -> Option<Output> {
-    let target = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"].map(std::env::var_os);
-    let target = target.into_iter().flatten().next();
-    let target = target.map_or_else(|| root().join("target"), PathBuf::from);
-    let python = root().join(target).join("python/bin/python");
-    if !python.exists() {
-        skip("tests/deploy/requirements.txt is not installed");
-        return None;
-    }
+    let python = python()?;
     let mut child = Command::new(python)
         .arg(root().join("tests/deploy/check.py"))
         .args(args)

@@ -13,6 +13,7 @@ use super::wait_until;
 /// A request that arrived.
 #[derive(Debug, Clone)]
 pub struct Received {
+    pub method: String,
     pub path: String,
     pub headers: HashMap<String, String>,
     /// The body as text; what is no text is lost in it.
@@ -159,6 +160,7 @@ fn serve(mut stream: TcpStream, received: &Mutex<Vec<Received>>, rule: &Mutex<Ru
 fn read(reader: &mut BufReader<TcpStream>) -> Option<Received> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+    let method = line.split(' ').next()?.to_owned();
     let path = line.split(' ').nth(1)?.to_owned();
     let mut headers = HashMap::new();
     loop {
@@ -185,6 +187,7 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Received> {
         bytes = plain;
     }
     Some(Received {
+        method,
         path,
         headers,
         body: String::from_utf8_lossy(&bytes).into_owned(),
