@@ -6,6 +6,7 @@ mod crowd;
 mod feed;
 mod flat;
 mod history;
+mod panels;
 mod projections;
 mod purge;
 mod queries;
@@ -29,13 +30,14 @@ pub(crate) type Scenario = fn(Options, &mut Report) -> Outcome<()>;
 
 /// The scenarios of a name on the command line.
 pub(crate) fn chosen(name: &str) -> Outcome<Vec<Scenario>> {
-    let all: [(&str, Scenario); 15] = [
+    let all: [(&str, Scenario); 16] = [
         ("flat", flat::run),
         ("steady", steady::run),
         ("projections", projections::run),
         ("queries", queries::run),
         ("rollups", rollups::run),
         ("chains", chains::run),
+        ("panels", panels::run),
         ("purge", purge::run),
         ("feed", feed::run),
         ("crowd", crowd::run),
