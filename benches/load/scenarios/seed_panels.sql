@@ -9,7 +9,9 @@ SELECT peer_id, genesis_hash, name, chain, id, created_at, id, created_at, now()
 INSERT INTO node_status
 SELECT peer_id, genesis_hash, CASE WHEN online THEN 'online' ELSE 'offline' END, 'silent', since, since, 2, 1, since FROM nodes WHERE session_id > 100000;
 INSERT INTO node_hours (peer_id, genesis_hash, hour, messages, intervals, lag_sum, lag_count, peers_sum, peers_count, download_sum, download_count, upload_sum, upload_count, transactions_sum, transactions_count)
-SELECT n.peer_id, n.genesis_hash, date_trunc('hour', now()) - h * interval '1 hour', 3600, 1400, 300, 100, 2500, 100, 1, 1, 1, 1, 1, 1 FROM nodes n, generate_series(0, 335) h WHERE n.session_id > 100000;
+SELECT n.peer_id, n.genesis_hash, date_trunc('hour', now()) - h * interval '1 hour', 3600, 1400, 300, 100, 2500, 100, 1, 1, 1, 1, 1, 1 FROM nodes n, generate_series(0, 335) h WHERE n.session_id > 100000
+-- As they come, hour after hour.
+ORDER BY h DESC;
 
 INSERT INTO telemetry_messages (id, created_at, peer_connection_id, kind_id, node_delta_us, logs)
 SELECT 1000000 + i, now() - i * interval '86400 seconds' / :messages, 100000 + 201 + i % (:nodes - 200), k.id, 0, jsonb_build_object('height', i, 'best', '0xcc', 'origin', 'NetworkBroadcast', 'peers', 25)

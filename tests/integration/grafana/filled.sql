@@ -27,7 +27,7 @@ INSERT INTO status_outages VALUES ('', now() - interval '70 minutes', now() - in
 INSERT INTO node_hours (peer_id, genesis_hash, hour, messages, intervals, best_height, finalized_height, lag_sum, lag_count, lag_max, peers_sum, peers_count, peers_min, download_sum, download_count, upload_sum, upload_count, transactions_sum, transactions_count, transactions_max, seconds_online, gaps)
 SELECT 'peer ' || n, CASE WHEN n <= 100 THEN '0xaa' ELSE '0xbb' END, date_trunc('hour', now()) - h * interval '1 hour', 3600, 1400, 28000000 - h * 600, 27999000 - h * 600, 300, 100, 5, 2500, 100, 20, 100000, 100, 200000, 100, 700, 100, 9, 3600,
        CASE WHEN h % 5 = 0 THEN '{"connection_lost": 1}'::jsonb ELSE '{}' END
-FROM generate_series(1, 200, 5) n, generate_series(0, 700) h;
+FROM generate_series(1, 200, 5) n, generate_series(0, 700) h ORDER BY h DESC;
 INSERT INTO software_hours
 SELECT c, date_trunc('hour', now()) - h * interval '1 hour', 'parity-polkadot', '1.' || v, false, 10 + v FROM (VALUES ('0xaa'), ('0xbb')) chain (c), generate_series(0, 2) v, generate_series(0, 3000) h;
 
