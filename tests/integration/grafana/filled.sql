@@ -34,13 +34,13 @@ SELECT c, date_trunc('hour', now()) - h * interval '1 hour', 'parity-polkadot', 
 INSERT INTO chains (genesis_hash, name) VALUES ('0xaa', 'Polkadot'), ('0xbb', 'Kusama');
 INSERT INTO block_reporters (peer_id, server_id) SELECT 'peer ' || n, 'server 1' FROM generate_series(1, 200) n;
 INSERT INTO blocks (height, first_at, finalized_at, chain_id, first_reporter_id, author_id, nodes, own, broadcast, other, is_final, hash, delays)
-SELECT i, now() - (60000 - i) * interval '6 seconds', now() - (60000 - i) * interval '6 seconds' + interval '14 seconds', c.id, r.id, r.id, 90, 1, 89, 0, f = 0, decode(md5((i + f)::text) || md5(f::text), 'hex'), '{20,30,20,10,5,3,1}'
-FROM chains c, generate_series(1, 60000) i JOIN generate_series(0, 1) f ON f = 0 OR i % 50 = 0, LATERAL (SELECT id FROM block_reporters OFFSET i % 200 LIMIT 1) r
+SELECT i, now() - (60000 - i) * interval '6 seconds', now() - (60000 - i) * interval '6 seconds' + interval '14 seconds', c.id, r.id + i % 200, r.id + i % 200, 90, 1, 89, 0, f = 0, decode(md5((i + f)::text) || md5(f::text), 'hex'), '{20,30,20,10,5,3,1}'
+FROM chains c, generate_series(1, 60000) i JOIN generate_series(0, 1) f ON f = 0 OR i % 50 = 0, (SELECT min(id) AS id FROM block_reporters) r
 WHERE c.genesis_hash = '0xaa';
 INSERT INTO chain_hours (chain_id, hour, is_stale, blocks, heights, forks, nodes, delays, finalized, finality)
 SELECT c.id, date_trunc('hour', now()) - h * interval '1 hour', false, 612, 600, 12, 54000, '{12000,18000,12000,6000,3000,1800,600}', 600, '{0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,100,400,100}' FROM chains c, generate_series(0, 2000) h;
 INSERT INTO authorings (peer_id, genesis_hash, session_id, height, prepared_hash, prepared_at, sealed_at, hash)
-SELECT 'peer ' || 1 + i % 200, '0xaa', 0, i, decode(md5(i::text), 'hex'), at, at, decode(md5(i::text), 'hex') FROM (SELECT i, now() - (60000 - i) * interval '6 seconds' AS at FROM generate_series(1, 60000) i) a;
+SELECT 'peer ' || 1 + i % 200, '0xaa', 0, i, decode(md5(i::text), 'hex'), at, at, decode(md5(i::text), 'hex') FROM (SELECT i, now() - (60000 - i) * interval '6 seconds' AS at FROM generate_series(30001, 60000) i) a;
 
 INSERT INTO telemetry_messages (id, created_at, peer_connection_id, kind_id, node_delta_us, logs)
 SELECT i, now() - i * interval '1 second', 1 + i % 200, k.id, 0, CASE k.msg
