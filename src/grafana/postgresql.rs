@@ -26,6 +26,10 @@ pub(super) fn dashboard(server_url: &str) -> Dashboard {
             Panel::row("Jobs"),
             jobs(),
             projections(),
+            runs(),
+            late(),
+            job_seconds(),
+            job_errors(),
             held(),
             retention(),
             partitions(),
@@ -146,6 +150,36 @@ fn projections() -> Panel {
             "SELECT name AS projection, CASE WHEN position IS NULL THEN 'is built' ELSE 'follows' END AS state, updated_at AS written, built_until AS \"built until\", kept_from AS \"kept from\"
 FROM projections ORDER BY name LIMIT 100",
         )
+}
+
+fn runs() -> Panel {
+    Panel::lines("Runs of jobs that failed", "Per minute, by job.")
+        .unit("cpm")
+        .prom("sum by (job_name) (rate(tetcore_analytics_job_runs_total{@i, result!=\"ok\"}[$__rate_interval])) * 60 > 0", "{{job_name}}")
+}
+
+fn late() -> Panel {
+    Panel::lines(
+        "Since the last run that succeeded",
+        "By job, on the server that has it.",
+    )
+    .unit("s")
+    .prom(
+        "time() - max by (job_name) (tetcore_analytics_job_last_success_timestamp_seconds{@i} > 0)",
+        "{{job_name}}",
+    )
+}
+
+fn job_seconds() -> Panel {
+    Panel::lines("Time of a run", "By job: 99 % of the runs took less.")
+        .unit("s")
+        .prom("histogram_quantile(0.99, sum by (le, job_name) (rate(tetcore_analytics_job_run_seconds_bucket{@i}[$__rate_interval])))", "{{job_name}}")
+}
+
+fn job_errors() -> Panel {
+    Panel::lines("Errors of jobs", "Per minute, by job and kind.")
+        .unit("cpm")
+        .prom("sum by (job_name, kind) (rate(tetcore_analytics_job_errors_total{@i}[$__rate_interval])) * 60 > 0", "{{job_name}}: {{kind}}")
 }
 
 fn held() -> Panel {
