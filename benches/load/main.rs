@@ -1,6 +1,6 @@
 //! The load bench: nodes of our own against the real server and a real PostgreSQL.
 //!
-//! `cargo bench --bench load -- [flat|steady|projections|queries|rollups|chains|panels|purge|feed|crowd|remote|takeover|status|alerts|transports|scale|all]` prints tables and writes them to
+//! `cargo bench --bench load -- [flat|steady|projections|queries|rollups|chains|panels|purge|feed|crowd|remote|takeover|status|alerts|transports|metrics|scale|all]` prints tables and writes them to
 //! `docs/PERFORMANCE.md`. A lost or doubled message fails the run; a slow one does not.
 //!
 //! | variable | meaning |

@@ -120,16 +120,11 @@ pub fn run(config: Config) -> Result<(), ApplicationError> {
 }
 
 async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), ApplicationError> {
-    let metrics = Arc::new(Metrics::new()?);
-    log_output::count_in(metrics.log_lines_lost.clone());
-    panics::install(metrics.clone());
+    let metrics = start_metrics(&config, &limits)?;
     let identity = Identity::take(&config.store.data_dir)?;
     log_transport::start(&config, &identity.server_id, &metrics)?;
     let kinds = Arc::new(Kinds::new(config.store.kinds_max, metrics.clone()));
     let (ids, recent) = (Arc::new(IdBlocks::default()), Arc::new(Recent::default()));
-    metrics.disk.show(&config.store.data_dir);
-    metrics.connections_max.set(shown(limits.telemetry));
-    metrics.feed.subscribers_max.set(shown(limits.feed));
     let server_state = Arc::new(ServerState::new(limits.telemetry, limits.feed));
     let spool = Spool::open(
         &config.store.spool_dir,
@@ -223,6 +218,20 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
     pipeline.stop();
     watchers.stop();
     outcome
+}
+
+/// The metrics, with what they show from the first moment on.
+fn start_metrics(
+    config: &Config,
+    limits: &ConnectionLimits,
+) -> Result<Arc<Metrics>, ApplicationError> {
+    let metrics = Arc::new(Metrics::new()?);
+    log_output::count_in(metrics.log_lines_lost.clone());
+    panics::install(metrics.clone());
+    metrics.disk.show(&config.store.data_dir);
+    metrics.connections_max.set(shown(limits.telemetry));
+    metrics.feed.subscribers_max.set(shown(limits.feed));
+    Ok(metrics)
 }
 
 /// A limit as metrics have it.

@@ -56,6 +56,7 @@ mod plans;
 mod plans_of_a_year;
 mod profiling;
 mod projections;
+mod prometheus;
 mod read_only;
 mod refusals;
 mod reputation;

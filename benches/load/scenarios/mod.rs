@@ -6,6 +6,7 @@ mod crowd;
 mod feed;
 mod flat;
 mod history;
+mod metrics;
 mod panels;
 mod projections;
 mod purge;
@@ -46,6 +47,7 @@ pub(crate) fn chosen(name: &str) -> Outcome<Vec<Scenario>> {
         ("status", status::run),
         ("alerts", alerts::run),
         ("transports", transports::run),
+        ("metrics", metrics::run),
         ("scale", scale::run),
     ];
     let chosen: Vec<Scenario> = all

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Child, Command, Stdio};
 
-use super::{Receiver, free_port, skip, wait_until};
+use super::{Receiver, free_port, program, wait_until};
 
 /// A running Alertmanager.
 pub struct Alertmanager {
@@ -15,27 +15,19 @@ pub struct Alertmanager {
 impl Alertmanager {
     /// It groups nothing, and sends to `receiver` at once. None where it is not installed.
     pub fn start(receiver: &Receiver) -> Option<Self> {
-        let program = ["prometheus-alertmanager", "alertmanager"]
-            .into_iter()
-            .find(|program| {
-                let tried = Command::new(program).arg("--version").output();
-                tried.is_ok_and(|tried| tried.status.success())
-            });
-        let Some(program) = program else {
-            skip("prometheus-alertmanager is not installed");
-            return None;
-        };
+        Self::with(&format!(
+            "route:\n  receiver: test\n  group_by: ['...']\n  group_wait: 0s\n  group_interval: 1s\n\
+             receivers:\n  - name: test\n    webhook_configs:\n      - url: {}\n        send_resolved: true\n",
+            receiver.url()
+        ))
+    }
+
+    /// With this configuration. None where it is not installed.
+    pub fn with(text: &str) -> Option<Self> {
+        let program = program(&["prometheus-alertmanager", "alertmanager"])?;
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("alertmanager.yml");
-        fs::write(
-            &config,
-            format!(
-                "route:\n  receiver: test\n  group_by: ['...']\n  group_wait: 0s\n  group_interval: 1s\n\
-                 receivers:\n  - name: test\n    webhook_configs:\n      - url: {}\n        send_resolved: true\n",
-                receiver.url()
-            ),
-        )
-        .unwrap();
+        fs::write(&config, text).unwrap();
         let port = free_port();
         let process = Command::new(program)
             .arg(format!("--config.file={}", config.display()))
@@ -58,6 +50,11 @@ impl Alertmanager {
             std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
         });
         Some(alertmanager)
+    }
+
+    /// Address and port.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     pub fn url(&self) -> String {
