@@ -52,9 +52,8 @@ fn told(team: &Receiver) -> Vec<(String, String, String)> {
         .collect()
 }
 
-#[test]
-fn a_node_that_dies_is_told_and_its_return_and_of_a_server_that_dies_one_alert() {
-    let team = Receiver::start();
+/// Alertmanager, server and Prometheus, by the files that are shipped. None where one is not installed.
+fn start_all(team: &Receiver) -> Option<(Alertmanager, TestApp, Prometheus)> {
     let alertmanager = with_times(
         &shipped("alertmanager.yml"),
         &[("group_wait", "1s"), ("group_interval", "1s")],
@@ -64,11 +63,9 @@ fn a_node_that_dies_is_told_and_its_return_and_of_a_server_that_dies_one_alert()
         team.url()
     );
     let alertmanager = alertmanager.replace("  - name: team\n", &hook);
-    let Some(alertmanager) = Alertmanager::with(&alertmanager) else {
-        return;
-    };
+    let alertmanager = Alertmanager::with(&alertmanager)?;
     let port = free_port();
-    let mut app = crate::status::builder()
+    let app = crate::status::builder()
         .env("PORT", port)
         .env("NODE_OFFLINE_S", 600)
         .start();
@@ -89,7 +86,14 @@ fn a_node_that_dies_is_told_and_its_return_and_of_a_server_that_dies_one_alert()
     );
     // The first two are about servers that do not answer: a busy machine is slow with a scrape or two.
     let rules = rules.replacen("for: 2s", "for: 5s", 2);
-    let Some(prometheus) = Prometheus::start(&config, &rules) else {
+    let prometheus = Prometheus::start(&config, &rules)?;
+    Some((alertmanager, app, prometheus))
+}
+
+#[test]
+fn a_node_that_dies_is_told_and_its_return_and_of_a_server_that_dies_one_alert() {
+    let team = Receiver::start();
+    let Some((_alertmanager, app, prometheus)) = start_all(&team) else {
         return;
     };
     crate::status::wait_judged(&app.db);
@@ -154,6 +158,13 @@ fn a_node_that_dies_is_told_and_its_return_and_of_a_server_that_dies_one_alert()
         };
         of("12D3KooWwell0") && of("12D3KooWwell1")
     });
+    one_alert_of_a_server(app, &team, &prometheus);
+    drop((silent, dying));
+}
+
+/// The server dies while alerts of its nodes are open, and comes back.
+#[track_caller]
+fn one_alert_of_a_server(mut app: TestApp, team: &Receiver, prometheus: &Prometheus) {
     app.kill();
     let is_down = |state: &str| {
         let down = (
@@ -161,7 +172,7 @@ fn a_node_that_dies_is_told_and_its_return_and_of_a_server_that_dies_one_alert()
             "TetcoreAnalyticsDown".to_owned(),
             String::new(),
         );
-        told(&team).contains(&down)
+        told(team).contains(&down)
     };
     wait_until("the team is told that no server is there", || {
         is_down("firing")
@@ -179,17 +190,17 @@ fn a_node_that_dies_is_told_and_its_return_and_of_a_server_that_dies_one_alert()
     let app = app.start_again();
     wait_until("its end is told", || is_down("resolved"));
     let down = |state: &str| {
-        let told = told(&team);
+        let told = told(team);
         let is_it =
             |one: &(String, String, String)| one.0 == state && one.1 == "TetcoreAnalyticsDown";
         told.iter().position(is_it).unwrap()
     };
-    let meanwhile = &told(&team)[down("firing")..=down("resolved")];
+    let meanwhile = &told(team)[down("firing")..=down("resolved")];
     assert_eq!(
         meanwhile.len(),
         2,
         "one alert and its end: {meanwhile:?}\n{}",
         prometheus.log()
     );
-    drop((silent, dying, app));
+    drop(app);
 }
