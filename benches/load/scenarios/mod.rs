@@ -31,7 +31,7 @@ pub(crate) type Scenario = fn(Options, &mut Report) -> Outcome<()>;
 
 /// The scenarios of a name on the command line.
 pub(crate) fn chosen(name: &str) -> Outcome<Vec<Scenario>> {
-    let all: [(&str, Scenario); 16] = [
+    let all: [(&str, Scenario); 17] = [
         ("flat", flat::run),
         ("steady", steady::run),
         ("projections", projections::run),

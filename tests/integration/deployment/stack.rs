@@ -1,69 +1,31 @@
 //! `stack check`: whether the parts of the stack are well, and whether data flow through them.
 
-use std::fs;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use crate::support::{Alertmanager, Receiver, Reply, TestApp, corpus, free_port, skip, wait_until};
+use crate::support::{Alertmanager, Prometheus, Receiver, Reply, TestApp, corpus, wait_until};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// A Prometheus that scrapes a server each second.
-struct Prometheus {
-    process: Child,
-    port: u16,
-}
-
-impl Prometheus {
-    fn start(dir: &Path, server: u16, alertmanager: &str) -> Option<Self> {
-        let port = free_port();
-        let alertmanager = alertmanager.trim_start_matches("http://");
-        let config = json!({
-            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-            "rule_files": ["rules.yml"],
-            "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
-            "scrape_configs": [{
-                "job_name": "tetcore-analytics",
-                "authorization": {"credentials": TOKEN},
-                "static_configs": [{"targets": [format!("127.0.0.1:{server}")]}],
-            }],
-        });
-        // JSON is YAML.
-        fs::write(dir.join("prometheus.yml"), config.to_string()).unwrap();
-        let rule = json!({"record": "one", "expr": "vector(1)"});
-        let rules = json!({"groups": [{"name": "g", "rules": [rule]}]});
-        fs::write(dir.join("rules.yml"), rules.to_string()).unwrap();
-        let process = Command::new("prometheus")
-            .arg(format!(
-                "--config.file={}",
-                dir.join("prometheus.yml").display()
-            ))
-            .arg(format!(
-                "--storage.tsdb.path={}",
-                dir.join("data").display()
-            ))
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .stderr(fs::File::create(dir.join("log")).unwrap())
-            .stdout(Stdio::null())
-            .spawn();
-        match process {
-            Ok(process) => Some(Self { process, port }),
-            Err(error) => {
-                skip(&format!("prometheus cannot be started: {error}"));
-                None
-            }
-        }
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+fn prometheus(server: u16, alertmanager: &str) -> Option<Prometheus> {
+    let alertmanager = alertmanager.trim_start_matches("http://");
+    let config = json!({
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": ["rules.yml"],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
+        "scrape_configs": [{
+            "job_name": "tetcore-analytics",
+            "authorization": {"credentials": TOKEN},
+            "static_configs": [{"targets": [format!("127.0.0.1:{server}")]}],
+        }],
+    });
+    let rule = json!({"record": "one", "expr": "vector(1)"});
+    let rules = json!({"groups": [{"name": "g", "rules": [rule]}]});
+    // JSON is YAML.
+    Prometheus::start(&config.to_string(), &rules.to_string())
 }
 
 /// A Loki that has the last lines that were pushed.
@@ -207,16 +169,12 @@ fn the_check_says_of_each_part_whether_it_is_well_and_whether_data_flow() {
         .env("NOTIFY_ALERTMANAGER_URL", alertmanager.url())
         .env("NOTIFY_ALLOW_PRIVATE", true)
         .start();
-    let dir = tempfile::tempdir().unwrap();
-    let Some(prometheus) = Prometheus::start(dir.path(), app.port(), &alertmanager.url()) else {
+    let Some(prometheus) = prometheus(app.port(), &alertmanager.url()) else {
         return;
     };
     let addresses = [
         ("server", app.url("")),
-        (
-            "prometheus",
-            format!("http://127.0.0.1:{}/", prometheus.port),
-        ),
+        ("prometheus", prometheus.url("/")),
         ("alertmanager", alertmanager.url()),
         ("loki", loki.url()),
         ("grafana", grafana_server.url()),

@@ -1,86 +1,12 @@
 //! Each question to Prometheus, to a real one that has scraped a real server.
 
 use std::collections::HashSet;
-use std::fs;
-use std::process::{Child, Command, Stdio};
-
-use serde_json::Value;
 
 use super::{documents, list};
-use crate::support::{TestApp, corpus, free_port, skip, wait_until};
+use crate::support::{Prometheus, TestApp, corpus, wait_until};
 
 /// Labels that Prometheus adds.
 const OF_PROMETHEUS: [&str; 2] = ["instance", "le"];
-
-struct Prometheus {
-    process: Child,
-    port: u16,
-    _dir: tempfile::TempDir,
-}
-
-impl Prometheus {
-    /// It scrapes a server each second. None where it is not installed.
-    fn scraping(app: &TestApp) -> Option<Self> {
-        let tried = Command::new("prometheus").arg("--version").output();
-        if !tried.is_ok_and(|tried| tried.status.success()) {
-            skip("prometheus is not installed");
-            return None;
-        }
-        let dir = tempfile::tempdir().unwrap();
-        let config = dir.path().join("prometheus.yml");
-        fs::write(
-            &config,
-            format!(
-                "global: {{scrape_interval: 1s}}\nscrape_configs:\n  - job_name: tetcore-analytics\n    static_configs: [{{targets: ['127.0.0.1:{}']}}]\n",
-                app.port()
-            ),
-        )
-        .unwrap();
-        let port = free_port();
-        let process = Command::new("prometheus")
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!(
-                "--storage.tsdb.path={}",
-                dir.path().join("data").display()
-            ))
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .stderr(fs::File::create(dir.path().join("log")).unwrap())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let prometheus = Self {
-            process,
-            port,
-            _dir: dir,
-        };
-        wait_until("Prometheus answers", || {
-            std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
-        });
-        Some(prometheus)
-    }
-
-    /// What it answers.
-    fn ask(&self, expr: &str) -> Value {
-        let query: String = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("query", expr)
-            .finish();
-        let url = format!("http://127.0.0.1:{}/api/v1/query?{query}", self.port);
-        let agent = ureq::Agent::new_with_config(
-            ureq::Agent::config_builder()
-                .http_status_as_error(false)
-                .build(),
-        );
-        let mut answer = agent.get(&url).call().unwrap();
-        serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap_or_default()
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 /// What all panels ask, with their place.
 fn asked() -> Vec<(String, String)> {
@@ -171,23 +97,29 @@ fn every_question_to_prometheus_names_what_is_there_and_is_answered() {
     assert!(problems.is_empty(), "{}", problems.join("\n"));
     assert!(named.len() > 30, "{}", named.len());
 
-    let Some(prometheus) = Prometheus::scraping(&app) else {
+    let config = format!(
+        "global: {{scrape_interval: 1s}}\nscrape_configs:\n  - job_name: tetcore-analytics\n    \
+         static_configs: [{{targets: ['127.0.0.1:{}']}}]\n",
+        app.port()
+    );
+    let Some(prometheus) = Prometheus::start(&config, "") else {
         return;
     };
     let received = "count_over_time(tetcore_analytics_ingest_messages_received_total[1m]) >= 3";
     wait_until("Prometheus has scraped three times", || {
-        !list(&prometheus.ask(received), "/data/result").is_empty()
+        !prometheus.query(received).unwrap().is_empty()
     });
     for (place, expr) in asked() {
         let expr = expr
             .replace("$instance", ".*")
             .replace("$__rate_interval", "1m");
-        let answer = prometheus.ask(&expr);
-        if answer["status"] != "success" {
-            problems.push(format!("{place}: {answer} to {expr}"));
-        } else if list(&answer, "/data/result").is_empty() && !expr.ends_with("> 0") {
+        match prometheus.query(&expr) {
+            Err(error) => problems.push(format!("{place}: {error} to {expr}")),
             // What is filtered shows itself only when something is wrong.
-            problems.push(format!("{place}: nothing to {expr}"));
+            Ok(found) if found.is_empty() && !expr.ends_with("> 0") => {
+                problems.push(format!("{place}: nothing to {expr}"));
+            }
+            Ok(_) => {}
         }
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
