@@ -178,6 +178,8 @@ fn wrong_parameters_are_named(app: &TestApp) {
     for (path, parameter) in [
         ("?severity=loud", "severity"),
         ("?where=a", "where"),
+        ("?peer_id=", "peer_id"),
+        ("/stats?peer_id=", "peer_id"),
         ("?limit=0", "limit"),
         ("?cursor=x", "cursor"),
         ("?color=red", "color"),
@@ -198,6 +200,8 @@ fn wrong_parameters_are_named(app: &TestApp) {
             answer.body
         );
     }
+    // Without a range there are as many seconds as can be shown.
+    assert_eq!(app.get("/api/v1/events/stats?interval=1").status, 200);
 }
 
 fn addresses_are_hidden_from_others(app: &TestApp) {
