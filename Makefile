@@ -35,6 +35,7 @@ stack: ## Start server, PostgreSQL, Prometheus, Alertmanager, Loki and Grafana i
 		echo "make stack needs passwords: cp deploy/.env.example deploy/.env, and set them in it" >&2; exit 1; \
 	fi
 	docker compose --file deploy/compose.yml up --detach --build --wait
+	docker compose --file deploy/compose.yml exec -T server /usr/local/bin/tetcore-analytics database grant-read grafana
 	$(check) --wait 120
 
 package: ## Make a Debian package in target/debian

@@ -10,9 +10,6 @@ use tetcore_analytics::config::settings::{self, DefaultValue};
 use super::{checked, default_of, documents, shipped};
 use crate::tidy::root;
 
-/// Directories whose files other parts of the repository bring.
-const BROUGHT: [&str; 2] = ["./prometheus", "./grafana/"];
-
 /// A variable of the file, what stands between its braces, and its value with only the passwords given.
 fn variables(text: &str) -> Vec<(String, String)> {
     let inside = text
@@ -116,9 +113,7 @@ fn every_part_is_pinned_bounded_watched_and_kept() {
         );
         for mount in mounts.iter().filter(|mount| mount.starts_with("./")) {
             let path = mount.split(':').next().unwrap();
-            let is_brought = BROUGHT.iter().any(|directory| path.starts_with(directory));
-            let is_there = root().join("deploy").join(path).exists();
-            assert!(is_there || is_brought, "{mount}");
+            assert!(root().join("deploy").join(path).exists(), "{mount}");
             assert!(mount.ends_with(":ro"), "{mount}");
         }
     }
@@ -197,6 +192,30 @@ fn the_server_of_the_stack_has_settings_that_exist_and_fit() {
         DefaultValue::Unset
     ));
     assert_eq!(environment["LOG_TRANSPORT"], "loki");
+}
+
+#[test]
+fn prometheus_scrapes_and_alerts_parts_of_the_stack() {
+    let compose = compose();
+    let prometheus = documents(&shipped("deploy/prometheus/prometheus.yml")).remove(0);
+    let jobs = prometheus["scrape_configs"].as_array().unwrap().iter();
+    let managers = prometheus["alerting"]["alertmanagers"].as_array().unwrap();
+    let targets = jobs
+        .chain(managers)
+        .flat_map(|one| texts(&one["static_configs"][0]["targets"]));
+    let targets: BTreeSet<&str> = targets.collect();
+    let metrics = &compose["services"]["server"]["environment"]["METRICS_ADDRESS"];
+    let port = metrics.as_str().unwrap().rsplit(':').next().unwrap();
+    let server = format!("server:{port}");
+    assert_eq!(
+        targets,
+        BTreeSet::from([server.as_str(), "alertmanager:9093"])
+    );
+    assert!(compose["services"].get("alertmanager").is_some());
+    // Where the data source of Grafana reads, a role may read.
+    assert!(shipped("Makefile").contains("database grant-read grafana"));
+    let source = shipped("deploy/grafana/provisioning/datasources/tetcore-analytics.yml");
+    assert!(source.contains("user: grafana\n"), "{source}");
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn start_all(team: &Receiver) -> Option<(Alertmanager, TestApp, Prometheus)> {
         ],
     );
     let config = config
-        .replace("server:8080", &format!("127.0.0.1:{port}"))
+        .replace("server:9100", &format!("127.0.0.1:{port}"))
         .replace("alertmanager:9093", &alertmanager.address());
     let rules = with_times(
         &shipped("rules.yml"),
