@@ -228,6 +228,12 @@ function buildTools() {
   };
   const known = menu("Machines", list, forget);
   known.addEventListener("toggle", showMachines);
-  place("tools").append(known, h("button", { type: "button", onclick: () => enterMachine(() => poll()) }, "Add machine"),
+  // The list may be open before the next look at the server.
+  const entered = (machine) => {
+    machines.set(machine.id, machine);
+    showMachines();
+    poll();
+  };
+  place("tools").append(known, h("button", { type: "button", onclick: () => enterMachine(entered) }, "Add machine"),
     h("button", { type: "button", class: "primary", onclick: () => newRun() }, "Add run"));
 }

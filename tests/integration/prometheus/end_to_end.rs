@@ -196,8 +196,17 @@ fn one_alert_of_a_server(mut app: TestApp, team: &Receiver, prometheus: &Prometh
         told.iter().position(is_it).unwrap()
     };
     let meanwhile = &told(team)[down("firing")..=down("resolved")];
+    let is_of_another = |one: &&(String, String, String)| one.2 == "12D3KooWdying";
+    // On a busy machine it may have been silent once more, and be back before the server died.
+    let others = meanwhile.iter().filter(is_of_another).count();
+    assert!(
+        meanwhile
+            .iter()
+            .filter(is_of_another)
+            .all(|one| one.0 == "resolved")
+    );
     assert_eq!(
-        meanwhile.len(),
+        meanwhile.len() - others,
         2,
         "one alert and its end: {meanwhile:?}\n{}",
         prometheus.log()

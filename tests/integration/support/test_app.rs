@@ -321,6 +321,8 @@ impl TestApp {
     /// itself are in no batch.
     #[track_caller]
     pub fn rebuild_projections(&self) {
+        // A build that is just beginning would take this for its own beginning.
+        self.wait_projected();
         self.db.execute(
             "UPDATE projections SET position = NULL, build_end = NULL, built_until = NULL",
         );
