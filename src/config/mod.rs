@@ -7,6 +7,7 @@ mod consistency;
 mod database_url;
 mod event_filter;
 mod grafana;
+mod groups;
 mod hosts;
 mod lines;
 mod log_format;

@@ -1,5 +1,5 @@
 //! Every setting, described once: the program reads them by this table, and
-//! `.env.example`, the README, `docs/SETTINGS.md` and the deployment template are tested against it.
+//! `.env.example`, `docs/SETTINGS.md` and the deployment template are tested against it.
 
 /// What a setting is when it is not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,7 @@ pub struct Setting {
     pub meaning: &'static str,
 }
 
+pub use super::groups::{COMMON, GROUPS, Group};
 pub use super::table::SETTINGS;
 
 /// The setting of that name; of a numbered transport that of the first of its kind.
@@ -72,60 +73,65 @@ impl Setting {
     }
 }
 
-/// The text of `.env.example`, made from the table.
+/// The text of `.env.example`, made from the table, in the groups of the documentation.
 pub fn env_example() -> String {
     let mut out = String::from(
         "# Settings of tetcore-analytics: copy to .env and change what you need.\n\
          # A line that starts with # shows the default.\n",
     );
-    for setting in SETTINGS {
-        out.push('\n');
-        for line in wrap(setting.meaning, 96) {
-            out.push_str(&format!("# {line}\n"));
+    for group in GROUPS {
+        out.push_str(&format!("\n# === {} ===\n", group.title));
+        for setting in group.settings.iter().filter_map(|name| find(name)) {
+            out.push_str(&entry(setting));
         }
-        out.push_str(&format!(
-            "# Allowed: {}. Default: {}.\n",
-            setting.allowed_text(),
-            setting.default_text()
-        ));
-        let shown = match setting.default {
-            DefaultValue::Text(value) => value.to_owned(),
-            _ => String::new(),
-        };
-        out.push_str(&format!("#{}={shown}\n", setting.name));
     }
     out
 }
 
-/// Settings that many need; the README has them. The others are for tuning.
-pub const COMMON: [&str; 12] = [
-    "LISTEN_ADDRESS",
-    "PORT",
-    "DATABASE_URL",
-    "DATA_DIR",
-    "SPOOL_MAX_BYTES",
-    "LOG_EXPIRY_H",
-    "TELEMETRY_TOKENS",
-    "API_TOKENS",
-    "READ_TOKENS",
-    "ALLOWED_HOSTS",
-    "TLS_CERT_PATH",
-    "TLS_KEY_PATH",
-];
+/// One setting in `.env.example`.
+fn entry(setting: &Setting) -> String {
+    let mut out = String::from("\n");
+    for line in wrap(setting.meaning, 96) {
+        out.push_str(&format!("# {line}\n"));
+    }
+    out.push_str(&format!(
+        "# Allowed: {}. Default: {}.\n",
+        setting.allowed_text(),
+        setting.default_text()
+    ));
+    let shown = match setting.default {
+        DefaultValue::Text(value) => value.to_owned(),
+        _ => String::new(),
+    };
+    out.push_str(&format!("#{}={shown}\n", setting.name));
+    out
+}
 
-/// The table of the settings that many need, or of the others, in Markdown.
-pub fn markdown_table(common: bool) -> String {
-    let mut out =
-        String::from("| setting | default | allowed | meaning |\n| --- | --- | --- | --- |\n");
-    let of_table = |setting: &&Setting| COMMON.contains(&setting.name) == common;
-    for setting in SETTINGS.iter().filter(of_table) {
-        out.push_str(&format!(
-            "| `{}` | {} | {} | {} |\n",
-            setting.name,
-            setting.default_text(),
-            setting.allowed_text(),
-            setting.meaning
-        ));
+/// The table of the settings that most installations change, in Markdown.
+pub fn markdown_common() -> String {
+    let mut out = String::from("| setting | default | change it when |\n| --- | --- | --- |\n");
+    for (name, reason) in COMMON {
+        let default = find(name).map(Setting::default_text).unwrap_or_default();
+        out.push_str(&format!("| `{name}` | {default} | {reason} |\n"));
+    }
+    out
+}
+
+/// All settings by group, in Markdown.
+pub fn markdown_groups() -> String {
+    let mut out = String::new();
+    for group in GROUPS {
+        out.push_str(&format!("\n## {}\n\n{}\n\n", group.title, group.about));
+        out.push_str("| setting | default | allowed | meaning |\n| --- | --- | --- | --- |\n");
+        for setting in group.settings.iter().filter_map(|name| find(name)) {
+            out.push_str(&format!(
+                "| `{}` | {} | {} | {} |\n",
+                setting.name,
+                setting.default_text(),
+                setting.allowed_text(),
+                setting.meaning
+            ));
+        }
     }
     out
 }

@@ -208,7 +208,7 @@ fn retired_words_stay_retired() {
 }
 
 /// All files of text beneath a directory, without what is taken from elsewhere.
-fn texts(dir: &Path, found: &mut Vec<PathBuf>) {
+pub(crate) fn texts(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         let extension = path.extension().and_then(|extension| extension.to_str());
@@ -305,12 +305,21 @@ fn metrics_in_code_and_documentation_agree() {
 fn settings_in_code_and_documentation_agree() {
     assert_generated(&root().join(".env.example"), &settings::env_example());
 
-    for (file, common) in [("README.md", true), ("docs/SETTINGS.md", false)] {
-        assert_table(file, "settings", &settings::markdown_table(common));
-    }
-    for name in settings::COMMON {
+    let file = "docs/SETTINGS.md";
+    assert_table(file, "common", &settings::markdown_common());
+    assert_table(file, "settings", &settings::markdown_groups());
+    for (name, _) in settings::COMMON {
         assert!(settings::find(name).is_some(), "{name} is no setting");
     }
+    let grouped = settings::GROUPS.iter().flat_map(|group| group.settings);
+    let mut grouped: Vec<&str> = grouped.copied().collect();
+    let mut all: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
+    grouped.sort_unstable();
+    all.sort_unstable();
+    assert_eq!(
+        grouped, all,
+        "each setting stands in one group of src/config/groups.rs"
+    );
 
     let template = fs::read_to_string(root().join("deployment.template.yml")).unwrap();
     for setting in SETTINGS {
