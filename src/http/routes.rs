@@ -63,7 +63,8 @@ pub fn configure(app: &mut web::ServiceConfig) {
         .service(only("/health/live", READ).route(get().to(health::live)))
         .service(only("/health/ready", READ).route(get().to(health::ready)))
         .service(only("/api", READ).route(get().to(pages::api)))
-        .service(only("/api/openapi.json", READ).route(get().to(openapi::describe)));
+        .service(only("/api/openapi.json", READ).route(get().to(openapi::describe)))
+        .service(only("/api/llms.txt", READ).route(get().to(openapi::llms::summarize)));
 
     v1::configure(app);
     app.default_service(web::to(no_route));

@@ -23,6 +23,7 @@ fn a_server_without_messages_answers() {
         server::the_pages_need_nothing_from_elsewhere,
         server::the_description_has_every_route_and_each_answers,
         server::the_description_is_consistent,
+        server::the_page_for_language_models_has_every_operation,
     ];
     run_cases(&TestApp::start(), cases);
 }

@@ -292,3 +292,49 @@ pub(crate) fn the_description_is_consistent(app: &TestApp) {
         assert!(api.pointer(pointer).is_some(), "{target} is nowhere");
     }
 }
+
+pub(crate) fn the_page_for_language_models_has_every_operation(app: &TestApp) {
+    let answer = app.get("/api/llms.txt");
+    assert_eq!(
+        answer.headers["content-type"],
+        "text/markdown; charset=utf-8"
+    );
+    assert!(
+        answer.body.starts_with("# tetcore-analytics 1."),
+        "{}",
+        answer.body
+    );
+    let lines: BTreeSet<&str> = answer
+        .body
+        .lines()
+        .filter(|line| line.starts_with("- `"))
+        .collect();
+    let api = app.get("/api/openapi.json").json();
+    let mut operations = 0;
+    for (path, methods) in api["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let begin = format!("- `{} {path}", method.to_uppercase());
+            let of_path = |line: &&&str| {
+                let rest = line.strip_prefix(&begin);
+                rest.is_some_and(|rest| rest.starts_with(['?', '`']))
+            };
+            let line = lines
+                .iter()
+                .find(of_path)
+                .unwrap_or_else(|| panic!("{method} {path} is missing"));
+            let summary = operation["summary"].as_str().unwrap().replace('\n', " ");
+            assert!(line.ends_with(&format!(": {summary}")), "{line}");
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            for parameter in parameters.filter(|parameter| parameter["in"] == "query") {
+                assert!(line.contains(parameter["name"].as_str().unwrap()), "{line}");
+            }
+            operations += 1;
+        }
+    }
+    assert_eq!(operations, lines.len());
+    // It is linked to by its own address, from wherever it is read.
+    for place in ["](openapi.json)", "/blob/main/docs/README.md)"] {
+        assert!(answer.body.contains(place), "{place}");
+    }
+    assert!(app.get("/api").body.contains("llms.txt"));
+}

@@ -1,10 +1,12 @@
-//! `/api/openapi.json`: the description of the interface, made from the handlers.
+//! `/api/openapi.json`: the description of the interface, made from the handlers, and
+//! `/api/llms.txt`, made from it.
 //!
 //! What many routes have in common (bounds of ids and texts, the form of times, who
 //! needs a token, the same route under `/api/v1`) is added by `conventions`.
 
 mod conventions;
 mod doors;
+pub(super) mod llms;
 
 use std::sync::LazyLock;
 
@@ -67,7 +69,7 @@ use super::{
         v1::benchmarks::targets,
         stats::database, v1::servers::list, stats::version, metrics::scrape, metrics::of_nodes, health::all, health::live,
         health::ready,
-        pages::api, describe,
+        pages::api, describe, llms::summarize,
     )
 )]
 struct Description;
