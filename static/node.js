@@ -65,7 +65,7 @@ let shownMessages = "";
 const clock = () => Date.now() + ahead;
 const asked = () => readAddress({ at: "", msg: "", target: "", text: "" });
 
-openPage({ page: "nodes", exact: false });
+openPage({ page: "nodes", exact: false, section: "node" });
 const picker = spanPicker(part("span"), { fallback: "1h", changed: () => show() });
 const showFigures = createFigures(part("figures"));
 const showPresence = createPresence(part("presence"), ({ from, to }) => linkTo(spanParams(from, to), go));

@@ -25,7 +25,7 @@ const WAITING = "Waiting for the first node. This page opens the live view when 
 const NODES = new URL("dashboard/", ROOT).pathname;
 const live = document.getElementById("live");
 
-openPage({ page: null });
+openPage({ page: null, section: "start" });
 begin();
 showRefusals();
 

@@ -3,7 +3,7 @@
  *
  *   openPage({ page: "nodes" });
  *
- * `page` is a name of PAGES. The page's own content stands in <main id="main"> of its file.
+ * `page` is a name of PAGES, and of a section of docs/PAGES.md. The page's own content stands in <main id="main"> of its file.
  */
 import { get, ROOT } from "./api.js";
 import { feed } from "./feed.js";
@@ -21,12 +21,17 @@ const PAGES = {
   benchmarks: ["Benchmarks", "benchmarks"],
   server: ["Server", "server"],
 };
+// Explains the pages, a section for each.
+const DOCS = "https://github.com/tetcoin/tetcore-analytics/blob/main/docs/PAGES.md";
 // After so many attempts in vain the server is called away, not just reconnecting.
 const ATTEMPTS_UNTIL_AWAY = 4;
 const THEMES = { system: "Theme: as the system", light: "Theme: light", dark: "Theme: dark" };
 
-/** Builds the frame of a page. `page`: a name of PAGES, or the page from which this one is reached ("nodes"). */
-export function openPage({ page, exact = true }) {
+/**
+ * Builds the frame of a page. `page`: a name of PAGES, or the page from which this one is reached ("nodes"); `section`: what explains
+ * it, where that is another one.
+ */
+export function openPage({ page, exact = true, section = page }) {
   const header = h("header", { class: "site" },
     h("a", { class: "brand", href: ROOT.pathname }, "tetcore-analytics"),
     h("nav", { "aria-label": "Pages" }, h("ul", {}, Object.entries(PAGES).map(([name, [title, path]]) => h("li", {},
@@ -36,7 +41,7 @@ export function openPage({ page, exact = true }) {
       }, title))))),
     h("div", { class: "site-end" }, connection(), themeSwitch()));
   document.body.prepend(h("a", { class: "skip", href: "#main" }, "Skip to content"), header);
-  document.body.append(footer());
+  document.body.append(footer(section));
 }
 
 function connection() {
@@ -105,7 +110,7 @@ function themeChanged() {
   document.dispatchEvent(new Event("themechange"));
 }
 
-function footer() {
+function footer(section) {
   const version = h("span", {});
   get("stats/version").then((about) => {
     version.textContent = `${about.name} ${about.version}, up since ${timeLocal(about.started_at)}`;
@@ -114,5 +119,6 @@ function footer() {
   });
   const link = (path, title) => h("a", { href: new URL(path, ROOT).pathname }, title);
   return h("footer", { class: "site" }, version,
-    h("span", {}, link("", "Connect a node"), " · ", link("api/", "API"), " · ", link("metrics", "Metrics")));
+    h("span", {}, link("", "Connect a node"), " · ", link("api/", "API"), " · ", link("metrics", "Metrics"), " · ",
+      h("a", { href: `${DOCS}#${section}`, rel: "noreferrer" }, "About this page")));
 }

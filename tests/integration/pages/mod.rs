@@ -41,6 +41,9 @@ fn assert_sound(browser: &Browser, app: &TestApp, path: &str, ready: &str) {
     look("phone");
     assert_eq!(browser.sideways_scroll(), 0, "{path} is wider than a phone");
     browser.use_desktop();
+    let about = browser
+        .run("return document.querySelector('a[href*=\"/docs/PAGES.md#\"]')?.textContent ?? ''");
+    assert_eq!(about, "About this page", "{path}");
     assert_eq!(browser.console_errors(), [""; 0], "{path}");
     assert_eq!(browser.requests_outside(app), [""; 0], "{path}");
 }
