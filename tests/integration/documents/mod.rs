@@ -3,6 +3,7 @@
 
 mod catalogue;
 mod commands;
+mod links;
 mod statements;
 
 use std::fs;
