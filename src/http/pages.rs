@@ -43,7 +43,7 @@ pub(super) async fn api(request: HttpRequest, state: web::Data<AppState>) -> Htt
 }
 
 /// The dashboards, and what they are made of. A path without an extension is a
-/// page: `/dashboard/node` is `node.html`, `/dashboard/` is `nodes.html`.
+/// page: `/dashboard/node` is `node.html`, which is one too, `/dashboard/` is `nodes.html`.
 ///
 /// # Errors
 /// [`AppError::NotFound`] if `ASSETS_PATH` has no such file.
@@ -65,7 +65,7 @@ pub(super) async fn dashboard(
     }
     let asked = if asked.is_empty() { "nodes" } else { &asked };
     let relative = relative_path(asked).ok_or_else(AppError::no_route)?;
-    let is_page = relative.extension().is_none();
+    let is_page = relative.extension().is_none_or(|name| name == "html");
     let assets = &state.config.http.assets_path;
     if is_page {
         let page = relative.with_extension("html");

@@ -209,6 +209,7 @@ fn every_answer_tells_browsers_what_not_to_do() {
         "/api/",
         "/nodes",
         "/metrics",
+        "/dashboard/node.html",
         "/health/live",
         "/submit",
         "/nothing",
@@ -235,7 +236,7 @@ fn every_answer_tells_browsers_what_not_to_do() {
         );
         let is_page = header("content-type").starts_with("text/html");
         assert_eq!(
-            policy.contains("script-src 'self' 'sha256-"),
+            policy.contains("script-src 'self'"),
             is_page,
             "{path}: {policy}"
         );
