@@ -101,10 +101,26 @@ impl Server {
         Self::start_in(data_dir, settings)
     }
 
+    /// Lets it do nothing, while its PostgreSQL goes on, until [`Self::go_on`].
+    pub(crate) fn pause(&self) -> Outcome<()> {
+        self.signal("-STOP")
+    }
+
+    /// Ends a pause.
+    pub(crate) fn go_on(&self) -> Outcome<()> {
+        self.signal("-CONT")
+    }
+
+    fn signal(&self, signal: &str) -> Outcome<()> {
+        Command::new("kill")
+            .args([signal, &self.pid().to_string()])
+            .status()?;
+        Ok(())
+    }
+
     /// Ends it as an operator would; anything but a clean end is an error.
     pub(crate) fn stop(mut self) -> Outcome<TempDir> {
-        let pid = self.pid().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status()?;
+        self.signal("-TERM")?;
         let deadline = Instant::now() + STOP_TIMEOUT;
         while Instant::now() < deadline {
             if let Some(status) = self.process.0.try_wait()? {

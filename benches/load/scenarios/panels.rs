@@ -41,6 +41,9 @@ pub(crate) fn run(options: Options, report: &mut Report) -> Outcome<()> {
     let root = env!("CARGO_MANIFEST_DIR");
     let database = &server.database;
     let filled = format!("{root}/tests/integration/grafana/filled.sql");
+    // What is filled in stands for other servers, and is theirs alone.
+    server.pause()?;
+    database.run("DELETE FROM leases; DELETE FROM servers")?;
     database.run_file(&filled, &[])?;
     let grown = format!("{root}/benches/load/scenarios/seed_panels.sql");
     let variables = [
@@ -87,6 +90,7 @@ pub(crate) fn run(options: Options, report: &mut Report) -> Outcome<()> {
             }
         }
     }
+    server.go_on()?;
     server.stop()?;
     report.add(section);
     Ok(())
