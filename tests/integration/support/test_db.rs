@@ -123,8 +123,19 @@ impl TestDb {
         locker
     }
 
+    /// Carries statements out, all or none of them. One that changes a table may meet a job
+    /// that changes its partitions: who is chosen to give way in a deadlock tries again.
     pub fn execute(&self, sql: &str) {
-        self.connect().batch_execute(sql).unwrap();
+        let mut conn = self.connect();
+        super::wait_until("statements are carried out", || {
+            match conn.batch_execute(sql) {
+                Err(error) if error.to_string() == "deadlock detected" => false,
+                result => {
+                    result.unwrap();
+                    true
+                }
+            }
+        });
     }
 
     /// Makes a past: messages of which the node claims that they are older, by a
