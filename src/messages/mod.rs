@@ -30,7 +30,9 @@ pub use pages::{KindCount, Newest, Oldest, Position, count_by_kind, newest, olde
 pub use recent::Recent;
 pub use selected::{Selection, selected};
 pub use spans::{SpanCost, SpanFilter, SpanTime, span_ranking, span_times, with_spans_beside};
-pub use stream::{StreamedMessage, Wanted, begin, complete_since, earliest, of_batches, of_span};
+pub use stream::{
+    MessageView, StreamedMessage, Wanted, begin, complete_since, earliest, of_batches, of_span,
+};
 pub use targets::{TargetCount, count_by_target};
 pub use window::{Window, windows};
 

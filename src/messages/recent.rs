@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{MessageRow, StreamedMessage, Wanted};
-use crate::store::{Batch, StoredBatch};
+use super::{MessageView, Wanted};
+use crate::store::{Batch, RowView, StoredBatch};
 use crate::telemetry::events::may_hold_event;
 
 /// Bytes of messages that are kept: about six seconds of 10,000 nodes.
@@ -52,49 +52,68 @@ impl Recent {
         }
     }
 
-    /// Takes the messages of a batch, if they are here and read as they do from the
-    /// database; fields only of those that are `wanted`.
-    pub(super) fn take(
+    /// Takes batches, and gives each of their messages to `each`; fields only of those that
+    /// are `wanted`. Returns what has to be read from the database: batches that are not
+    /// here, and messages that read otherwise there.
+    pub fn take(
         &self,
-        stored: &StoredBatch,
+        batches: &[StoredBatch],
         wanted: Wanted<'_>,
-    ) -> Option<Vec<StreamedMessage>> {
-        let found = {
-            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let ids = (stored.id, stored.last_id);
-            let place = kept.batches.iter().position(|kept| kept.ids == ids)?;
-            let found = kept.batches.remove(place)?;
-            kept.bytes -= found.bytes;
-            found
-        };
-        let mut rows = Vec::with_capacity(found.batch.rows());
-        for group in &found.batch.groups {
-            for (row, _) in group.rows.views() {
-                let is_wanted = wanted.kinds.contains(&row.kind_id)
-                    || wanted.events && may_hold_event(row.logs);
-                let logs = match is_wanted {
-                    true => {
-                        let text = std::str::from_utf8(row.logs).ok()?;
-                        Some(is_plain(text).then(|| text.to_owned())?)
+        mut each: impl FnMut(MessageView<'_>),
+    ) -> Vec<StoredBatch> {
+        let mut others = Vec::new();
+        for stored in batches {
+            let Some(batch) = self.remove((stored.id, stored.last_id)) else {
+                others.push(stored.clone());
+                continue;
+            };
+            for group in &batch.groups {
+                for (row, _) in group.rows.views() {
+                    match view(&row, group.audit, wanted) {
+                        Some(message) => each(message),
+                        None => others.push(StoredBatch {
+                            id: row.id.0,
+                            last_id: row.id.0,
+                            first_at: row.created_at,
+                            last_at: row.created_at,
+                            transaction_id: stored.transaction_id,
+                        }),
                     }
-                    false => None,
-                };
-                rows.push(StreamedMessage {
-                    message: MessageRow {
-                        id: row.id.0,
-                        created_at: row.created_at,
-                        peer_connection_id: row.session.0,
-                        kind_id: row.kind_id,
-                        target: row.target.map(str::to_owned),
-                        logs,
-                    },
-                    node_ts: row.node_time.at(row.created_at),
-                    audit: group.audit,
-                });
+                }
             }
         }
-        Some(rows)
+        others
     }
+
+    fn remove(&self, ids: (i64, i64)) -> Option<Arc<Batch>> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = kept.batches.iter().position(|kept| kept.ids == ids)?;
+        let found = kept.batches.remove(place)?;
+        kept.bytes -= found.bytes;
+        Some(found.batch)
+    }
+}
+
+/// A row as it reads from the database; none if its fields read otherwise there.
+fn view<'a>(row: &RowView<'a>, audit: bool, wanted: Wanted<'_>) -> Option<MessageView<'a>> {
+    let is_wanted =
+        wanted.kinds.contains(&row.kind_id) || wanted.events && may_hold_event(row.logs);
+    let fields = match is_wanted {
+        true => std::str::from_utf8(row.logs)
+            .ok()
+            .filter(|text| is_plain(text))?,
+        false => "",
+    };
+    Some(MessageView {
+        id: row.id.0,
+        created_at: row.created_at,
+        session: row.session,
+        kind_id: row.kind_id,
+        target: row.target,
+        fields,
+        node_ts: row.node_time.at(row.created_at),
+        audit,
+    })
 }
 
 /// Whether `jsonb` keeps all numbers of a JSON text as they are written: it writes

@@ -4,24 +4,60 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Timestamptz};
 
-use super::{MessageRow, Recent};
+use super::MessageRow;
 use crate::database::read_unlocked;
+use crate::ids::SessionId;
 use crate::store::{StoredBatch, partitions};
 
 /// Increment of `telemetry_messages_id_seq`.
 const ID_BLOCK_LENGTH: i64 = 1 << 20;
 
-/// A message of a stream.
+/// A message of a stream, as it was read from the database.
 #[derive(Debug, QueryableByName)]
 pub struct StreamedMessage {
-    /// The message.
     #[diesel(embed)]
-    pub message: MessageRow,
-    /// What the node claimed to be the time.
+    message: MessageRow,
     #[diesel(sql_type = Nullable<Timestamptz>)]
+    node_ts: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Bool)]
+    audit: bool,
+}
+
+impl StreamedMessage {
+    /// As those that are still in memory are seen.
+    pub fn view(&self) -> MessageView<'_> {
+        let row = &self.message;
+        MessageView {
+            id: row.id,
+            created_at: row.created_at,
+            session: SessionId(row.peer_connection_id),
+            kind_id: row.kind_id,
+            target: row.target.as_deref(),
+            fields: row.fields(),
+            node_ts: self.node_ts,
+            audit: self.audit,
+        }
+    }
+}
+
+/// A message of a stream, wherever it lies.
+#[derive(Debug, Clone, Copy)]
+pub struct MessageView<'a> {
+    /// Number.
+    pub id: i64,
+    /// Arrival at the server.
+    pub created_at: DateTime<Utc>,
+    /// Session.
+    pub session: SessionId,
+    /// Number of its kind.
+    pub kind_id: i16,
+    /// Field `target`.
+    pub target: Option<&'a str>,
+    /// Fields as JSON; empty where they are not wanted.
+    pub fields: &'a str,
+    /// What the node claimed to be the time.
     pub node_ts: Option<DateTime<Utc>>,
     /// From `/audit`.
-    #[diesel(sql_type = Bool)]
     pub audit: bool,
 }
 
@@ -53,8 +89,8 @@ struct Here {
     has_messages: bool,
 }
 
-/// The messages of some batches, from memory where they still are; fields only of those
-/// that are `wanted`. Index: `telemetry_messages_time_idx`.
+/// The messages of some batches; fields only of those that are `wanted`.
+/// Index: `telemetry_messages_time_idx`.
 ///
 /// # Errors
 /// If the database cannot be read.
@@ -62,17 +98,9 @@ pub fn of_batches(
     conn: &mut PgConnection,
     batches: &[StoredBatch],
     wanted: Wanted<'_>,
-    recent: &Recent,
 ) -> QueryResult<Vec<StreamedMessage>> {
     let mut rows = Vec::new();
-    let mut others = Vec::new();
-    for batch in batches {
-        match recent.take(batch, wanted) {
-            Some(taken) => rows.extend(taken),
-            None => others.push(batch.clone()),
-        }
-    }
-    for together in runs(&others).chunk_by(near) {
+    for together in runs(batches).chunk_by(near) {
         let ids = |id: fn(&Run) -> i64| together.iter().map(id).collect::<Vec<i64>>();
         let from = together.iter().map(|run| run.arrival.0).min();
         let until = together.iter().map(|run| run.arrival.1).max();

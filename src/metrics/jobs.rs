@@ -1,5 +1,6 @@
 //! What becomes of jobs: one wrapper counts and times all of them in the same way.
 
+use std::borrow::Cow;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
@@ -183,6 +184,23 @@ impl JobMetrics {
         done
     }
 
+    /// Does a part of several jobs at once: if it fails, a run of each of them has failed.
+    ///
+    /// # Errors
+    /// That of `work`.
+    pub fn share<T, E: Failure>(
+        &self,
+        jobs: &[Cow<'_, str>],
+        work: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let runs: Vec<JobRun<'_>> = jobs.iter().map(|job| self.begin(job)).collect();
+        let done = work();
+        if done.is_err() {
+            runs.into_iter().for_each(|run| run.end(&done));
+        }
+        done
+    }
+
     /// A run of a job begins.
     pub fn begin<'a>(&'a self, job: &'a str) -> JobRun<'a> {
         self.in_progress.with_label_values(&[job]).inc();
@@ -265,6 +283,14 @@ mod tests {
         assert_eq!((done.ok(), runs("ok"), gauge.get()), (Some(7), 1, 0));
         assert!(last.get() > 1e9);
         drop(jobs.begin("retention"));
+        let shared = [Cow::from("status"), Cow::from("alerts")];
+        assert!(jobs.share(&shared, || Ok::<_, Down>(())).is_ok());
+        assert!(jobs.share(&shared, || Err::<(), _>(Down)).is_err());
+        for job in &shared {
+            let failed = jobs.runs.with_label_values(&[job, "failed"]).get();
+            let ok = jobs.runs.with_label_values(&[job, "ok"]).get();
+            assert_eq!((failed, ok), (1, 0), "{job}");
+        }
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             jobs.run("retention", || -> Result<(), Down> { panic!("a bug") })
         }));

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::PgConnection;
 use diesel::result::QueryResult;
 
@@ -17,7 +17,8 @@ pub(super) const INTERVAL_MAX: Duration = Duration::from_secs(120);
 
 /// The hour of a time.
 pub(super) fn hour_of(time: DateTime<Utc>) -> Hour {
-    time.duration_trunc(TimeDelta::hours(1)).unwrap_or(time)
+    let seconds = time.timestamp();
+    DateTime::from_timestamp(seconds - seconds.rem_euclid(3_600), 0).unwrap_or(time)
 }
 
 /// The first hour that is built anew: the first whole one of what was asked for, or

@@ -1,7 +1,7 @@
 //! To which node a session belongs. It is settled once a session has a peer id, so
 //! it can be remembered.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -10,6 +10,7 @@ use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text, Timestamptz, Untyped};
 
+use super::NumberMap;
 use crate::ids::SessionId;
 use crate::store::SessionRow;
 
@@ -34,7 +35,7 @@ pub(super) struct Identity {
 
 /// The sessions whose node is known.
 #[derive(Debug, Default)]
-pub(super) struct Identities(HashMap<SessionId, Identity>);
+pub(super) struct Identities(NumberMap<SessionId, Identity>);
 
 #[derive(QueryableByName)]
 struct IdentityRow {

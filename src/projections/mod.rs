@@ -20,6 +20,7 @@
 //! | `authorings` | the blocks that nodes say they built |
 //! | `blocks` | the blocks of each chain, who saw them first, and when they were finalized |
 //! | `events` | structured events that were found in messages, each once |
+//! | `follower` | one projection: how far it is, when it writes, how it is built |
 //! | `heights` | a chain as most of its nodes see it |
 //! | `histogram` | times in fixed buckets |
 //! | `hours` | which hours of a table are built anew |
@@ -47,6 +48,7 @@ macro_rules! with_columns {
 mod authorings;
 mod blocks;
 mod events;
+mod follower;
 mod heights;
 mod histogram;
 mod hours;
@@ -61,6 +63,7 @@ mod software_hours;
 mod span_hours;
 mod state;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -80,6 +83,9 @@ use crate::ids::SessionId;
 use crate::metrics::Metrics;
 use crate::store::SessionRow;
 use crate::telemetry::Reading;
+
+/// By numbers that this server gave: nobody can choose them so that they collide.
+type NumberMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 /// A message, as a projection sees it.
 #[derive(Debug, Clone, Copy)]

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hours::{self, Hour, hour_of};
 use super::identities::{Identities, NodeKey};
-use super::{Message, Occasion, Projection, json};
+use super::{Message, NumberMap, Occasion, Projection, json};
 use crate::cluster::Job;
 use crate::ids::SessionId;
 use crate::store::SessionRow;
@@ -91,7 +91,7 @@ struct Waited {
 /// The projection.
 #[derive(Debug, Default)]
 pub(super) struct NodeHours {
-    hours: HashMap<(SessionId, Hour), Values>,
+    hours: NumberMap<(SessionId, Hour), Values>,
     changed: HashSet<SessionId>,
     /// Hours whose time online has to be looked up.
     online: BTreeSet<(NodeKey, Hour)>,
@@ -234,59 +234,80 @@ impl Values {
     fn add(&mut self, message: &Message<'_>) {
         self.messages += 1;
         self.intervals += i64::from(message.kind == Reading::INTERVAL);
-        let (at, id) = (Some(message.created_at), Some(message.id));
-        let fields = message.fields.as_bytes();
-        let mut said = Self::default();
-        if let Some(pool) = PoolImport::from_fields(message.kind, fields) {
-            (said.ready, said.future) = (pool.ready, pool.future);
-            (said.txpool_at, said.txpool_message) = (at, id);
+        let now = (Some(message.created_at), Some(message.id));
+        if let Some(pool) = PoolImport::from_fields(message.kind, message.fields.as_bytes())
+            && (self.txpool_at, self.txpool_message) < now
+        {
+            (self.ready, self.future) = (pool.ready, pool.future);
+            (self.txpool_at, self.txpool_message) = now;
         }
         if let Some(reading) = message.reading {
-            if let Some(best) = &reading.best {
-                (said.best_height, said.best_at, said.best_message) = (Some(best.height), at, id);
-            }
-            if let Some(finalized) = &reading.finalized {
-                said.finalized_height = Some(finalized.height);
-                (said.finalized_at, said.finalized_message) = (at, id);
-            }
-            if let (Some(best), Some(finalized)) = (&reading.best, &reading.finalized) {
-                let lag = best.height.checked_sub(finalized.height).and_then(sane);
-                said.lag_min = lag;
-                (said.lag_sum, said.lag_count, said.lag_max) = summed(lag);
-            }
-            let network = (
-                reading.peers,
-                reading.download_bytes_per_s,
-                reading.upload_bytes_per_s,
-            );
-            if network != (None, None, None) {
-                (
-                    said.peers,
-                    said.download_bytes_per_s,
-                    said.upload_bytes_per_s,
-                ) = network;
-                (said.network_at, said.network_message) = (at, id);
-                said.peers_min = network.0.and_then(sane);
-                (said.peers_sum, said.peers_count, said.peers_max) = summed(said.peers_min);
-                said.download_min = network.1.and_then(whole);
-                (said.download_sum, said.download_count, said.download_max) =
-                    summed(said.download_min);
-                said.upload_min = network.2.and_then(whole);
-                (said.upload_sum, said.upload_count, said.upload_max) = summed(said.upload_min);
-            }
-            if reading.transactions.is_some() || reading.state_cache_bytes.is_some() {
-                said.transactions = reading.transactions;
-                said.state_cache_bytes = reading.state_cache_bytes;
-                (said.pool_at, said.pool_message) = (at, id);
-                said.transactions_min = reading.transactions.and_then(sane);
-                (
-                    said.transactions_sum,
-                    said.transactions_count,
-                    said.transactions_max,
-                ) = summed(said.transactions_min);
-            }
+            self.add_reading(reading, now);
         }
-        self.merge(&said);
+    }
+
+    fn add_reading(&mut self, reading: &Reading, now: (Option<DateTime<Utc>>, Option<i64>)) {
+        if let Some(best) = &reading.best
+            && (self.best_at, self.best_message) < now
+        {
+            self.best_height = Some(best.height);
+            (self.best_at, self.best_message) = now;
+        }
+        if let Some(finalized) = &reading.finalized
+            && (self.finalized_at, self.finalized_message) < now
+        {
+            self.finalized_height = Some(finalized.height);
+            (self.finalized_at, self.finalized_message) = now;
+        }
+        if let (Some(best), Some(finalized)) = (&reading.best, &reading.finalized)
+            && let Some(lag) = best.height.checked_sub(finalized.height).and_then(sane)
+        {
+            self.lag_sum += lag;
+            self.lag_count += 1;
+            widen(&mut self.lag_min, &mut self.lag_max, lag);
+        }
+        let network = (
+            reading.peers,
+            reading.download_bytes_per_s,
+            reading.upload_bytes_per_s,
+        );
+        if network != (None, None, None) && (self.network_at, self.network_message) < now {
+            (
+                self.peers,
+                self.download_bytes_per_s,
+                self.upload_bytes_per_s,
+            ) = network;
+            (self.network_at, self.network_message) = now;
+        }
+        if let Some(peers) = network.0.and_then(sane) {
+            self.peers_sum += peers;
+            self.peers_count += 1;
+            widen(&mut self.peers_min, &mut self.peers_max, peers);
+        }
+        if let Some(download) = network.1.and_then(whole) {
+            self.download_sum += download;
+            self.download_count += 1;
+            widen(&mut self.download_min, &mut self.download_max, download);
+        }
+        if let Some(upload) = network.2.and_then(whole) {
+            self.upload_sum += upload;
+            self.upload_count += 1;
+            widen(&mut self.upload_min, &mut self.upload_max, upload);
+        }
+        let pool = (reading.transactions, reading.state_cache_bytes);
+        if pool != (None, None) && (self.pool_at, self.pool_message) < now {
+            (self.transactions, self.state_cache_bytes) = pool;
+            (self.pool_at, self.pool_message) = now;
+        }
+        if let Some(transactions) = pool.0.and_then(sane) {
+            self.transactions_sum += transactions;
+            self.transactions_count += 1;
+            widen(
+                &mut self.transactions_min,
+                &mut self.transactions_max,
+                transactions,
+            );
+        }
     }
 
     /// Puts two together; the order does not matter.
@@ -373,9 +394,10 @@ fn extend(
     *max = [*max, other_max].into_iter().flatten().max();
 }
 
-/// Sum, count and largest of one value or none.
-fn summed(value: Option<i64>) -> (i64, i64, Option<i64>) {
-    (value.unwrap_or(0), i64::from(value.is_some()), value)
+/// Widens a range by a value.
+fn widen(min: &mut Option<i64>, max: &mut Option<i64>, value: i64) {
+    *min = Some(min.map_or(value, |min| min.min(value)));
+    *max = Some(max.map_or(value, |max| max.max(value)));
 }
 
 fn sane(value: i64) -> Option<i64> {

@@ -16,7 +16,7 @@ use diesel::sql_types::{Array, BigInt, Double, Nullable, Text, Timestamptz};
 use serde::{Deserialize, Serialize};
 
 use super::identities::{Identities, NodeKey};
-use super::{Message, Occasion, Projection, json};
+use super::{Message, NumberMap, Occasion, Projection, json};
 use crate::cluster::Job;
 use crate::ids::SessionId;
 use crate::store::SessionRow;
@@ -98,7 +98,7 @@ struct ValuesRow {
 /// The projection.
 #[derive(Debug, Default)]
 pub(super) struct Nodes {
-    values: HashMap<SessionId, Values>,
+    values: NumberMap<SessionId, Values>,
     /// Sessions that changed.
     changed: HashSet<SessionId>,
     identities: Identities,

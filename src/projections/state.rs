@@ -1,5 +1,7 @@
 //! How far a projection has come: its row of `projections`.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Double, Nullable, Text, Timestamptz};
@@ -27,10 +29,23 @@ pub struct Covered {
     pub until: DateTime<Utc>,
 }
 
-#[derive(QueryableByName)]
-struct Lag {
+/// How far a projection is behind the log.
+#[derive(Debug, QueryableByName)]
+pub(super) struct Lag {
+    /// Its name.
+    #[diesel(sql_type = Text)]
+    pub(super) name: String,
+    /// 0 if it contains all.
     #[diesel(sql_type = Double)]
-    seconds: f64,
+    pub(super) seconds: f64,
+}
+
+#[derive(QueryableByName)]
+struct Named {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(embed)]
+    progress: Progress,
 }
 
 /// Position and progress of a projection.
@@ -90,6 +105,19 @@ pub fn progress(conn: &mut PgConnection, name: &str) -> QueryResult<Option<Progr
     .optional()
 }
 
+/// How far each projection has come, by name.
+///
+/// # Errors
+/// If the database cannot be read.
+pub(super) fn all(conn: &mut PgConnection) -> QueryResult<HashMap<String, Progress>> {
+    let found: Vec<Named> = diesel::sql_query(
+        "SELECT name, position, build_end, built_until, build_from, cluster_id FROM projections",
+    )
+    .load(conn)?;
+    let named = found.into_iter().map(|one| (one.name, one.progress));
+    Ok(named.collect())
+}
+
 /// Whether a projection contains all that was stored by transactions before `end`.
 ///
 /// # Errors
@@ -133,15 +161,12 @@ pub fn covered(conn: &mut PgConnection, name: &str) -> QueryResult<Option<Covere
         .optional()
 }
 
-/// How far a projection is behind the log, seconds.
+/// How far each projection is behind the log.
 ///
 /// # Errors
 /// If the database cannot be read.
-pub(super) fn lag(conn: &mut PgConnection, name: &str) -> QueryResult<f64> {
-    let found: Lag = diesel::sql_query(include_str!("lag.sql"))
-        .bind::<Text, _>(name)
-        .get_result(conn)?;
-    Ok(found.seconds)
+pub(super) fn lags(conn: &mut PgConnection) -> QueryResult<Vec<Lag>> {
+    diesel::sql_query(include_str!("lags.sql")).load(conn)
 }
 
 /// Requests a rebuild of a projection by the server that maintains it, from

@@ -32,7 +32,7 @@ use diesel::sql_types::{BigInt, Binary, Nullable, SmallInt, Timestamptz};
 
 use super::hours::{self, Hour, hour_of};
 use super::identities::Identities;
-use super::{Message, Occasion, Projection};
+use super::{Message, NumberMap, Occasion, Projection};
 use crate::cluster::Job;
 use crate::ids::SessionId;
 use crate::store::SessionRow;
@@ -108,7 +108,7 @@ pub(super) struct Blocks {
     /// The first arrival of each report.
     reports: HashMap<Report, DateTime<Utc>>,
     /// The highest blocks of each session in a slot of ten seconds.
-    heights: HashMap<(SessionId, i64), (i64, NodeHeights)>,
+    heights: NumberMap<(SessionId, i64), (i64, NodeHeights)>,
     malformed: HashMap<SessionId, i64>,
     changed: HashSet<SessionId>,
     waiting: HashMap<SessionId, i64>,
@@ -312,10 +312,10 @@ impl Blocks {
         &mut self,
         conn: &mut PgConnection,
         sessions: impl Iterator<Item = SessionId>,
-    ) -> QueryResult<HashMap<SessionId, Known>> {
+    ) -> QueryResult<NumberMap<SessionId, Known>> {
         let identities = &self.identities;
         let of = |session| identities.of(session).map(|identity| (session, identity));
-        let found: HashMap<SessionId, _> = sessions.filter_map(of).collect();
+        let found: NumberMap<SessionId, _> = sessions.filter_map(of).collect();
         let chains = found
             .values()
             .map(|identity| identity.node.genesis_hash.as_str());
