@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 use diesel::result::QueryResult;
 
 use super::fleet::Fleet;
-use super::flips::{ChainFlip, Flips, Kept, NodeFlip, NodeKey, NodeSeen};
+use super::flips::{ChainFlip, Flips, Kept, NodeFlip, NodeKey};
 use super::look::{self, Progress};
 use super::machine::Time;
 use super::outages::{Outage, Outages};
@@ -113,7 +113,8 @@ impl Judging {
             Ok(judge) => {
                 let took = started_at.elapsed().as_secs_f64();
                 metrics.status.round_seconds.observe(took);
-                metrics.status.show(|state| judge.fleet.count(state));
+                let counts = judge.fleet.counts();
+                (metrics.status).show(|state| counts.get(&state).copied().unwrap_or(0));
                 Some(judge)
             }
             // Another server goes on with it.
@@ -224,28 +225,36 @@ impl Judge {
             Some(before) => (known_until - before - TimeDelta::seconds(1)).max(TimeDelta::zero()),
             None => TimeDelta::zero(),
         };
-        self.fleet.begin_look();
-        let watched = std::mem::take(&mut self.watched);
-        let others = self.fleet.without_session().chain(&watched);
-        let (conn, outages) = (&mut self.conn, &self.outages);
-        let nodes = conn.transaction(|conn| look::nodes(conn, others, outages))?;
-        self.take(nodes, late_by)?;
-        // They had a session until now, or are no more.
-        let ended = self.fleet.not_found();
-        if !ended.is_empty() {
-            let (conn, outages) = (&mut self.conn, &self.outages);
-            let nodes = conn.transaction(|conn| look::nodes(conn, ended.iter(), outages))?;
-            self.take(nodes, late_by)?;
-            for key in self.fleet.not_found() {
-                self.fleet.forget(&key);
+        self.fleet.begin_look(&self.outages);
+        let mut unknown = Vec::new();
+        for (handle, seen) in self.conn.transaction(look::sightings)? {
+            if !self.fleet.see_again(handle, seen, late_by) {
+                unknown.push(handle.session);
             }
+        }
+        let mut others = std::mem::take(&mut self.watched);
+        others.extend(self.fleet.without_session().cloned());
+        self.read(&unknown, &others, late_by)?;
+        // They had a session until now, or another one since, or are no more.
+        let ended = self.fleet.not_found();
+        self.read(&[], &ended, late_by)?;
+        for key in self.fleet.not_found() {
+            self.fleet.forget(&key);
         }
         self.position = progress.position;
         self.known_until = Some(known_until);
         Ok(())
     }
 
-    fn take(&mut self, nodes: Vec<NodeSeen>, late_by: TimeDelta) -> QueryResult<()> {
+    /// Reads nodes by their open sessions, or as they are.
+    fn read(
+        &mut self,
+        sessions: &[i64],
+        others: &[NodeKey],
+        late_by: TimeDelta,
+    ) -> QueryResult<()> {
+        let (conn, outages) = (&mut self.conn, &self.outages);
+        let nodes = conn.transaction(|conn| look::nodes(conn, sessions, others.iter(), outages))?;
         let (known, new): (Vec<_>, Vec<_>) = nodes
             .into_iter()
             .partition(|node| self.fleet.knows(&node.key));

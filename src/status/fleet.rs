@@ -6,14 +6,15 @@ use std::collections::HashMap;
 use chrono::TimeDelta;
 
 use super::chain::{Chain, Turn};
-use super::flips::{ChainKey, Flips, Kept, KeptChain, NodeFlip, NodeKey, NodeSeen};
-use super::machine::{Circumstances, Machine, Time, Verdict};
+use super::flips::{ChainKey, Flips, Handle, Kept, KeptChain, NodeFlip, NodeKey, NodeSeen};
+use super::machine::{Circumstances, Machine, Seen, Time, Verdict};
 use super::outages::{GRACE, Outages};
-use crate::config::StatusConfig;
+use crate::config::{NodeRules, StatusConfig};
 use crate::metrics::{NodeState, StatusReason};
 
 #[derive(Debug)]
 struct Node {
+    key: NodeKey,
     machine: Machine,
     chain: usize,
     server: Option<usize>,
@@ -28,13 +29,23 @@ struct Node {
 #[derive(Debug, Default)]
 pub struct Fleet {
     config: StatusConfig,
-    nodes: HashMap<NodeKey, Node>,
+    nodes: HashMap<Handle, Node>,
+    handles: HashMap<NodeKey, Handle>,
     chains: Vec<Chain>,
     places: HashMap<ChainKey, usize>,
     /// Numbers the looks at the database.
     look: u64,
-    /// Names of servers, and until when their nodes have grace in this round.
-    servers: Vec<(String, Time)>,
+    servers: Vec<Server>,
+}
+
+/// A server with sessions of nodes.
+#[derive(Debug)]
+struct Server {
+    name: String,
+    /// Until when its nodes have grace in this round.
+    grace_until: Time,
+    /// How far its clock is ahead in this look.
+    clock_offset: TimeDelta,
 }
 
 impl Fleet {
@@ -58,25 +69,28 @@ impl Fleet {
 
     /// Whether a node is watched.
     pub fn knows(&self, key: &NodeKey) -> bool {
-        self.nodes.contains_key(key)
+        self.handles.contains_key(key)
     }
 
     /// A look at the database begins.
-    pub fn begin_look(&mut self) {
+    pub fn begin_look(&mut self, outages: &Outages) {
         self.look += 1;
+        for server in &mut self.servers {
+            server.clock_offset = outages.clock_offset(Some(&server.name));
+        }
     }
 
     /// The nodes that are watched and had no open session when they were seen last.
     pub fn without_session(&self) -> impl Iterator<Item = &NodeKey> {
-        let nodes = self.nodes.iter();
-        nodes.filter_map(|(key, node)| (!node.has_session).then_some(key))
+        let nodes = self.nodes.values();
+        nodes.filter_map(|node| (!node.has_session).then_some(&node.key))
     }
 
     /// The nodes that this look has not found so far.
     pub fn not_found(&self) -> Vec<NodeKey> {
-        let nodes = self.nodes.iter();
-        let left_out = nodes.filter(|(_, node)| node.look != self.look);
-        left_out.map(|(key, _)| key.clone()).collect()
+        let nodes = self.nodes.values();
+        let left_out = nodes.filter(|node| node.look != self.look);
+        left_out.map(|node| node.key.clone()).collect()
     }
 
     /// Takes the last change of a chain as it was kept.
@@ -102,6 +116,7 @@ impl Fleet {
         let chain = self.chain(key, &node.chain);
         let state = kept.map_or(NodeState::Online, |kept| kept.state);
         let watched = Node {
+            key: node.key,
             machine: Machine::new(state, &node.seen),
             chain,
             server: self.server(node.server),
@@ -109,40 +124,75 @@ impl Fleet {
             has_session: node.seen.ended.is_none(),
             look: self.look,
         };
-        self.nodes.insert(node.key, watched);
+        self.put(node.handle, watched);
+    }
+
+    /// Keeps a node under its key and its handle, and what was under either before no more.
+    fn put(&mut self, handle: Handle, node: Node) {
+        self.take(&node.key);
+        if let Some(other) = self.nodes.remove(&handle) {
+            self.handles.remove(&other.key);
+        }
+        self.handles.insert(node.key.clone(), handle);
+        self.nodes.insert(handle, node);
     }
 
     /// Takes what was seen of a node that is watched; the look is `late_by` later than it
     /// should be.
     pub fn see(&mut self, node: NodeSeen, late_by: TimeDelta) {
         let server = self.server(node.server);
-        let Some(known) = self.nodes.get_mut(&node.key) else {
+        let Some(mut known) = self.take(&node.key) else {
             return;
         };
-        let rules = self.chains.get(known.chain).map(|chain| &chain.rules);
-        let rules = rules.unwrap_or(&self.config.rules);
+        let rules = rules(&self.chains, known.chain, &self.config);
         known.machine.see(&node.seen, rules, late_by);
         known.server = server;
         known.has_session = node.seen.ended.is_none();
         known.look = self.look;
+        self.put(node.handle, known);
+    }
+
+    /// Takes what was seen of a node in the session in which it was seen before, and which is
+    /// still open: its times are those of its server. Whether there is such a node.
+    pub fn see_again(&mut self, handle: Handle, mut seen: Seen, late_by: TimeDelta) -> bool {
+        let Some(known) = self.nodes.get_mut(&handle) else {
+            return false;
+        };
+        let server = known.server.and_then(|place| self.servers.get(place));
+        let offset = server.map_or(TimeDelta::zero(), |server| server.clock_offset);
+        if !offset.is_zero() {
+            seen = seen.ahead(offset);
+        }
+        let rules = rules(&self.chains, known.chain, &self.config);
+        known.machine.see(&seen, rules, late_by);
+        known.has_session = true;
+        known.look = self.look;
+        true
+    }
+
+    fn take(&mut self, key: &NodeKey) -> Option<Node> {
+        self.nodes.remove(&self.handles.remove(key)?)
     }
 
     /// Forgets a node that is no more.
     pub fn forget(&mut self, key: &NodeKey) {
-        self.nodes.remove(key);
+        self.take(key);
     }
 
-    /// How many nodes are in each state.
-    pub fn count(&self, state: NodeState) -> usize {
-        let nodes = self.nodes.values();
-        nodes.filter(|node| node.machine.state() == state).count()
+    /// How many nodes are in each state; none in those that are left out.
+    pub fn counts(&self) -> HashMap<NodeState, usize> {
+        let mut counts = HashMap::new();
+        for node in self.nodes.values() {
+            *counts.entry(node.machine.state()).or_default() += 1;
+        }
+        counts
     }
 
     /// The changes that are due; what arrived before `now` is known.
     pub fn judge(&mut self, now: Time, outages: &Outages) -> Flips {
         let grace_of_all = outages.grace_until(None);
-        for (server, grace_until) in &mut self.servers {
-            *grace_until = outages.grace_until(Some(server));
+        for server in &mut self.servers {
+            server.grace_until = outages.grace_until(Some(&server.name));
         }
         self.tally(now, grace_of_all);
         let mut flips = Flips::default();
@@ -155,13 +205,13 @@ impl Fleet {
             }
             turns.push(turn);
         }
-        for (key, node) in &mut self.nodes {
+        for node in self.nodes.values_mut() {
             let (Some(chain), Some(turn)) = (self.chains.get(node.chain), turns.get(node.chain))
             else {
                 continue;
             };
             let server = node.server.and_then(|place| self.servers.get(place));
-            let grace_until = server.map_or(grace_of_all, |(_, grace_until)| *grace_until);
+            let grace_until = server.map_or(grace_of_all, |server| server.grace_until);
             let around = Circumstances {
                 now,
                 grace_until: grace_until.max(chain.grace_until),
@@ -170,12 +220,12 @@ impl Fleet {
             };
             let Some((verdict, is_part)) = chain.judge(&mut node.machine, &around, *turn) else {
                 if node.revision == 0 {
-                    flips.nodes.push(node.first_flip(key));
+                    flips.nodes.push(node.first_flip());
                 }
                 continue;
             };
             flips.nodes.push(NodeFlip {
-                key: key.clone(),
+                key: node.key.clone(),
                 from: (node.revision > 0).then(|| node.machine.state()),
                 verdict,
                 revision: node.revision,
@@ -209,14 +259,15 @@ impl Fleet {
             }
         }
         for flip in flips.nodes {
-            let Some(node) = self.nodes.get_mut(&flip.key) else {
+            let handle = self.handles.get(&flip.key);
+            let Some(node) = handle.and_then(|handle| self.nodes.get_mut(handle)) else {
                 continue;
             };
             node.machine.enter(flip.verdict.to);
             node.revision = flip.revision + 1;
             if flip.verdict.to == NodeState::Offline {
                 // It is watched again as soon as it has an open session.
-                self.nodes.remove(&flip.key);
+                self.forget(&flip.key);
             }
         }
     }
@@ -245,9 +296,13 @@ impl Fleet {
 
     fn server(&mut self, name: Option<String>) -> Option<usize> {
         let name = name?;
-        let known = self.servers.iter().position(|(known, _)| *known == name);
+        let known = self.servers.iter().position(|known| known.name == name);
         Some(known.unwrap_or_else(|| {
-            self.servers.push((name, Time::MIN_UTC));
+            self.servers.push(Server {
+                name,
+                grace_until: Time::MIN_UTC,
+                clock_offset: TimeDelta::zero(),
+            });
             self.servers.len() - 1
         }))
     }
@@ -274,7 +329,7 @@ impl Fleet {
         self.chains.iter_mut().for_each(Chain::clear);
         for node in self.nodes.values() {
             let server = node.server.and_then(|place| self.servers.get(place));
-            let grace_until = server.map_or(grace_of_all, |(_, until)| *until);
+            let grace_until = server.map_or(grace_of_all, |server| server.grace_until);
             if let Some(chain) = self.chains.get_mut(node.chain) {
                 chain.count(&node.machine, now, grace_until);
             }
@@ -285,11 +340,18 @@ impl Fleet {
     }
 }
 
+/// The thresholds of the chain at a place.
+fn rules<'a>(chains: &'a [Chain], place: usize, config: &'a StatusConfig) -> &'a NodeRules {
+    chains
+        .get(place)
+        .map_or(&config.rules, |chain| &chain.rules)
+}
+
 impl Node {
     /// It is new, and nothing is wrong with it.
-    fn first_flip(&self, key: &NodeKey) -> NodeFlip {
+    fn first_flip(&self) -> NodeFlip {
         NodeFlip {
-            key: key.clone(),
+            key: self.key.clone(),
             from: None,
             verdict: Verdict {
                 to: self.machine.state(),

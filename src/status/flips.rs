@@ -21,11 +21,23 @@ pub struct ChainKey {
     pub name: String,
 }
 
+/// What is short enough to be read of each node each second. A session that says it is another
+/// node has another digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Handle {
+    /// The latest session of the node.
+    pub session: i64,
+    /// Digest of its key.
+    pub digest: i64,
+}
+
 /// A node at one look.
 #[derive(Debug, Clone)]
 pub struct NodeSeen {
     /// Which.
     pub key: NodeKey,
+    /// The same in short.
+    pub handle: Handle,
     /// Name of its chain; empty if it is not known.
     pub chain: String,
     /// The server of its latest session, if it is known.

@@ -6,7 +6,7 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Double, Nullable, Text, Timestamptz};
 
-use super::flips::{ChainKey, Kept, KeptChain, NodeKey, NodeSeen};
+use super::flips::{ChainKey, Handle, Kept, KeptChain, NodeKey, NodeSeen};
 use super::machine::{Seen, Time};
 use super::outages::{Outages, ServerSeen};
 use super::services::ServiceSeen;
@@ -44,35 +44,58 @@ struct ServerRow {
     clock_offset_s: Option<f64>,
 }
 
-/// The columns of `nodes.sql`, by their place: by name they would cost as much as all the
+/// The columns of `sightings.sql`, by their place: by name they would cost as much as all the
 /// rest of a look.
-type NodeColumns = (
-    Text,
-    Text,
-    Nullable<Text>,
-    Nullable<Text>,
+type SightingColumns = (
+    BigInt,
+    BigInt,
     Timestamptz,
-    Nullable<Timestamptz>,
-    Nullable<Text>,
     Nullable<BigInt>,
     Nullable<Timestamptz>,
     Nullable<BigInt>,
     Nullable<Timestamptz>,
 );
 
-type NodeRow = (
-    String,
-    String,
-    Option<String>,
-    Option<String>,
+type SightingRow = (
+    i64,
+    i64,
     Time,
-    Option<Time>,
-    Option<String>,
     Option<i64>,
     Option<Time>,
     Option<i64>,
     Option<Time>,
 );
+
+#[derive(QueryableByName)]
+struct NodeRow {
+    #[diesel(sql_type = Text)]
+    peer_id: String,
+    #[diesel(sql_type = Text)]
+    genesis_hash: String,
+    #[diesel(sql_type = BigInt)]
+    session_id: i64,
+    #[diesel(sql_type = BigInt)]
+    digest: i64,
+    #[diesel(sql_type = Nullable<Text>)]
+    chain: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    server_id: Option<String>,
+    #[diesel(sql_type = Timestamptz)]
+    last_seen_at: Time,
+    /// None while it has an open session.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    ended_at: Option<Time>,
+    #[diesel(sql_type = Nullable<Text>)]
+    disconnect_reason: Option<String>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    best_height: Option<i64>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    best_at: Option<Time>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    finalized_height: Option<i64>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    conflict_since: Option<Time>,
+}
 
 #[derive(QueryableByName)]
 struct ServiceRow {
@@ -148,56 +171,69 @@ pub(super) fn servers(conn: &mut PgConnection) -> QueryResult<Vec<ServerSeen>> {
     Ok(servers.collect())
 }
 
-/// The nodes with an open session, and of `others` those without. Times of messages are
-/// those of the database.
+/// What was seen of the nodes with an open session, by the clocks of their servers.
+pub(super) fn sightings(conn: &mut PgConnection) -> QueryResult<Vec<(Handle, Seen)>> {
+    let rows: Vec<SightingRow> =
+        sql::<SightingColumns>(include_str!("sightings.sql")).load(conn)?;
+    let seen = rows.into_iter().map(
+        |(session, digest, last_seen, best, best_at, finalized, conflict_since)| {
+            let seen = Seen {
+                last_seen,
+                ended: None,
+                best: best.zip(best_at),
+                finalized,
+                conflict_since,
+            };
+            (Handle { session, digest }, seen)
+        },
+    );
+    Ok(seen.collect())
+}
+
+/// The nodes that have one of these sessions open, and `others`. Times of messages are those of
+/// the database.
 pub(super) fn nodes<'a>(
     conn: &mut PgConnection,
+    sessions: &[i64],
     others: impl Iterator<Item = &'a NodeKey>,
     outages: &Outages,
 ) -> QueryResult<Vec<NodeSeen>> {
     let (peers, chains): (Vec<&str>, Vec<&str>) = others
         .map(|key| (key.peer_id.as_str(), key.genesis_hash.as_str()))
         .unzip();
-    let text = include_str!("nodes.sql");
-    let (before, after) = text.split_once("$1::text[], $2").unwrap_or((text, ""));
-    let rows: Vec<NodeRow> = sql::<NodeColumns>(before)
+    if sessions.is_empty() && peers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<NodeRow> = diesel::sql_query(include_str!("nodes.sql"))
+        .bind::<Array<BigInt>, _>(sessions)
         .bind::<Array<Text>, _>(peers)
-        .sql("::text[], ")
         .bind::<Array<Text>, _>(chains)
-        .sql(after)
         .load(conn)?;
-    Ok(rows.into_iter().map(|row| seen(row, outages)).collect())
+    Ok(rows.into_iter().map(|row| row.seen(outages)).collect())
 }
 
-fn seen(row: NodeRow, outages: &Outages) -> NodeSeen {
-    let (
-        peer_id,
-        genesis_hash,
-        chain,
-        server,
-        last_seen,
-        ended,
-        why,
-        best,
-        best_at,
-        final_,
-        conflict,
-    ) = row;
-    let offset = outages.clock_offset(server.as_deref());
-    NodeSeen {
-        key: NodeKey {
-            peer_id,
-            genesis_hash,
-        },
-        chain: chain.unwrap_or_default(),
-        seen: Seen {
-            last_seen: last_seen - offset,
-            ended: ended.map(|ended| (ended - offset, reason(why.as_deref()))),
-            best: best.zip(best_at.map(|at| at - offset)),
-            finalized: final_,
-            conflict_since: conflict,
-        },
-        server,
+impl NodeRow {
+    fn seen(self, outages: &Outages) -> NodeSeen {
+        let seen = Seen {
+            last_seen: self.last_seen_at,
+            ended: (self.ended_at).map(|at| (at, reason(self.disconnect_reason.as_deref()))),
+            best: self.best_height.zip(self.best_at),
+            finalized: self.finalized_height,
+            conflict_since: self.conflict_since,
+        };
+        NodeSeen {
+            key: NodeKey {
+                peer_id: self.peer_id,
+                genesis_hash: self.genesis_hash,
+            },
+            handle: Handle {
+                session: self.session_id,
+                digest: self.digest,
+            },
+            chain: self.chain.unwrap_or_default(),
+            seen: seen.ahead(outages.clock_offset(self.server_id.as_deref())),
+            server: self.server_id,
+        }
     }
 }
 

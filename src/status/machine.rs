@@ -45,6 +45,18 @@ pub struct Seen {
     pub conflict_since: Option<Time>,
 }
 
+impl Seen {
+    /// The same by the clock of the database; that of its server is ahead by `offset`.
+    pub fn ahead(self, offset: TimeDelta) -> Self {
+        Self {
+            last_seen: self.last_seen - offset,
+            ended: self.ended.map(|(at, why)| (at - offset, why)),
+            best: self.best.map(|(height, at)| (height, at - offset)),
+            ..self
+        }
+    }
+}
+
 /// A change of status that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {

@@ -31,7 +31,7 @@ mod tests;
 
 pub use evaluator::{Evaluator, EvaluatorParts};
 pub use fleet::Fleet;
-pub use flips::{ChainFlip, ChainKey, Flips, Kept, KeptChain, NodeFlip, NodeKey, NodeSeen};
+pub use flips::{ChainFlip, ChainKey, Flips, Handle, Kept, KeptChain, NodeFlip, NodeKey, NodeSeen};
 pub use machine::{Circumstances, Machine, Seen, Time, Verdict};
 pub use outages::{Cause, GRACE, Outage, Outages, ServerSeen};
 

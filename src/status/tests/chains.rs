@@ -76,7 +76,7 @@ fn most_nodes_of_a_chain_that_fall_silent_together_are_one_event() {
     );
     let lost = fleet.last_change(&chain()).unwrap();
     assert_eq!((lost.change, lost.nodes), (1_079, 6));
-    assert_eq!(fleet.count(NodeState::TelemetryLost), 6);
+    assert_eq!(fleet.counts()[&NodeState::TelemetryLost], 6);
 }
 
 #[test]

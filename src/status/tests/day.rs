@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::super::{Fleet, NodeKey, NodeSeen, Outages, Seen, ServerSeen};
-use super::{at, seconds, words};
+use super::{at, handle, seconds, words};
 use crate::config::StatusConfig;
 use crate::metrics::StatusReason;
 
@@ -119,11 +119,13 @@ impl Node {
 
     fn seen(&self, second: i64) -> NodeSeen {
         let (chain, _) = chain_of(self.number);
+        let key = NodeKey {
+            peer_id: self.number.to_string(),
+            genesis_hash: chain.to_owned(),
+        };
         NodeSeen {
-            key: NodeKey {
-                peer_id: self.number.to_string(),
-                genesis_hash: chain.to_owned(),
-            },
+            handle: handle(1, &key),
+            key,
             chain: String::new(),
             server: Some("server".to_owned()),
             seen: Seen {

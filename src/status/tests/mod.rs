@@ -2,11 +2,14 @@
 
 mod chains;
 mod day;
+mod handles;
 mod table;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use chrono::TimeDelta;
 
-use super::{Flips, NodeKey, NodeSeen, Seen, Time};
+use super::{Flips, Handle, NodeKey, NodeSeen, Seen, Time};
 use crate::metrics::NodeState;
 
 /// A second of the time in which tests play.
@@ -34,14 +37,26 @@ fn seen(last_seen: i64) -> Seen {
 }
 
 fn node(peer_id: &str, seen: Seen) -> NodeSeen {
+    let key = NodeKey {
+        peer_id: peer_id.to_owned(),
+        genesis_hash: "0x1".to_owned(),
+    };
     NodeSeen {
-        key: NodeKey {
-            peer_id: peer_id.to_owned(),
-            genesis_hash: "0x1".to_owned(),
-        },
+        handle: handle(1, &key),
+        key,
         chain: "Chain".to_owned(),
         server: Some("server".to_owned()),
         seen,
+    }
+}
+
+/// The node in short, in a session.
+fn handle(session: i64, key: &NodeKey) -> Handle {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    Handle {
+        session,
+        digest: hasher.finish().cast_signed(),
     }
 }
 

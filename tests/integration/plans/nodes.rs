@@ -49,6 +49,12 @@ pub(super) fn about_nodes() -> Vec<Statement> {
             "NULL, 'name', NULL, now() - interval '9 days', NULL, NULL, 100".to_owned(),
         ),
         (
+            "nodes that are judged",
+            include_str!("../../../src/status/nodes.sql"),
+            "bigint[], text[], text[]".to_owned(),
+            "'{7,107}', '{node 7}', '{chain}'".to_owned(),
+        ),
+        (
             "changes of status",
             include_str!("../../../src/query/status_changes.sql"),
             "text, text, text, boolean, timestamptz, timestamptz, bigint, bigint, bigint".to_owned(),
