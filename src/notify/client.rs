@@ -9,6 +9,7 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Error};
 
+use super::receiver::REQUESTS_MAX;
 use super::retry;
 
 /// What is read of an answer that says why it failed, bytes.
@@ -74,6 +75,7 @@ impl Client {
             .max_redirects_will_error(false)
             .http_status_as_error(false)
             .proxy(None)
+            .max_idle_connections_per_host(REQUESTS_MAX)
             .user_agent(concat!("tetcore-analytics/", env!("CARGO_PKG_VERSION")))
             .build();
         let resolver = Public {

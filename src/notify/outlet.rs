@@ -93,40 +93,43 @@ impl Outlet {
         attempted: impl Fn(&mut PgConnection, DeliveryResult) -> QueryResult<()>,
     ) -> Result<Attempted, DatabaseError> {
         let most = self.receiver.batch_max();
-        // A receiver that takes many at once takes them in one attempt.
+        // A receiver that takes many at once takes them in one attempt, or some of them at a time.
         let attempts = u32::try_from(most).unwrap_or(1).min(8);
         let claimed_for = self.timeout * attempts + CLAIM_MARGIN;
         let due = conn.transaction(|conn| outbox::claim(conn, &self.name, claimed_for, most))?;
-        let mut done = Attempted {
-            deliveries: due.len(),
-            ..Attempted::default()
-        };
         if due.is_empty() {
-            return Ok(done);
+            return Ok(Attempted::default());
         }
         let verdicts = self.receiver.send(&self.client, &due);
-        for (delivery, verdict) in due.iter().zip(verdicts) {
-            done.is_gone |= matches!(verdict, Verdict::Gone(_));
-            conn.transaction(|conn| {
+        let delivered: Vec<&Delivery> = (due.iter().zip(&verdicts))
+            .filter_map(|(delivery, verdict)| (*verdict == Verdict::Delivered).then_some(delivery))
+            .collect();
+        let done = conn.transaction(|conn| {
+            outbox::finish(conn, &delivered, None)?;
+            let mut done = Attempted {
+                deliveries: due.len(),
+                ..Attempted::default()
+            };
+            for (delivery, verdict) in due.iter().zip(&verdicts) {
+                done.is_gone |= matches!(verdict, Verdict::Gone(_));
                 let result = self.note(conn, delivery, verdict)?;
                 done.has_failed |= result != DeliveryResult::Delivered;
-                attempted(conn, result)
-            })?;
-        }
+                attempted(conn, result)?;
+            }
+            QueryResult::Ok(done)
+        })?;
         Ok(done)
     }
 
+    /// Puts off what failed, or gives it up; what was delivered is done already.
     fn note(
         &self,
         conn: &mut PgConnection,
         delivery: &Delivery,
-        verdict: Verdict,
+        verdict: &Verdict,
     ) -> QueryResult<DeliveryResult> {
         match verdict {
-            Verdict::Delivered => {
-                outbox::finish(conn, delivery, None)?;
-                Ok(DeliveryResult::Delivered)
-            }
+            Verdict::Delivered => Ok(DeliveryResult::Delivered),
             Verdict::Retry { wait, error } => {
                 log::info!(
                     "{} did not take {}: {error}; the next try is in {} s",
@@ -134,7 +137,7 @@ impl Outlet {
                     delivery.message_id,
                     wait.as_secs()
                 );
-                outbox::put_off(conn, delivery, wait, &error)?;
+                outbox::put_off(conn, delivery, *wait, error)?;
                 Ok(DeliveryResult::Failed)
             }
             Verdict::Dead(error) => {
@@ -144,12 +147,12 @@ impl Outlet {
                     delivery.message_id,
                     delivery.attempts
                 );
-                outbox::finish(conn, delivery, Some(&error))?;
+                outbox::finish(conn, &[delivery], Some(error))?;
                 Ok(DeliveryResult::Dead)
             }
             Verdict::Gone(error) => {
-                self.disable(conn, &error)?;
-                outbox::finish(conn, delivery, Some(&error))?;
+                self.disable(conn, error)?;
+                outbox::finish(conn, &[delivery], Some(error))?;
                 Ok(DeliveryResult::Dead)
             }
         }

@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::client::{Answer, Client};
-use super::receiver::{Receiver, Verdict, accepted};
+use super::receiver::{self, Receiver, Verdict, accepted};
 use super::retry;
 use crate::config::{TargetUrl, WebhookKey};
 use crate::store::outbox::Delivery;
@@ -25,14 +25,11 @@ pub(super) struct Webhook {
 
 impl Receiver for Webhook {
     fn batch_max(&self) -> i64 {
-        8
+        32
     }
 
     fn send(&self, client: &Client, deliveries: &[Delivery]) -> Vec<Verdict> {
-        let verdicts = deliveries
-            .iter()
-            .map(|delivery| self.attempt(client, delivery));
-        verdicts.collect()
+        receiver::each(deliveries, |delivery| self.attempt(client, delivery))
     }
 }
 

@@ -141,23 +141,30 @@ pub fn claim(
         .load(conn)
 }
 
-/// A delivery is done: delivered, or given up with an error. Nothing happens if another server
-/// has claimed it meanwhile.
+/// Deliveries are done: delivered, or given up with an error. Nothing happens to one that another
+/// server has claimed meanwhile.
 ///
 /// # Errors
 /// If the database cannot be written.
 pub fn finish(
     conn: &mut PgConnection,
-    delivery: &Delivery,
+    deliveries: &[&Delivery],
     error: Option<&str>,
 ) -> QueryResult<()> {
+    if deliveries.is_empty() {
+        return Ok(());
+    }
+    let created: Vec<DateTime<Utc>> = deliveries.iter().map(|one| one.created_at).collect();
+    let ids: Vec<i64> = deliveries.iter().map(|one| one.id).collect();
+    let attempts: Vec<i32> = deliveries.iter().map(|one| one.attempts).collect();
     diesel::sql_query(
-        "UPDATE outbox SET done_at = now(), claimed_until = NULL, error = $4 \
-         WHERE created_at = $1 AND id = $2 AND attempts = $3 AND done_at IS NULL",
+        "UPDATE outbox o SET done_at = now(), claimed_until = NULL, error = $4 \
+         FROM unnest($1, $2, $3) AS d (created_at, id, attempts) \
+         WHERE o.created_at = d.created_at AND o.id = d.id AND o.attempts = d.attempts AND o.done_at IS NULL",
     )
-    .bind::<Timestamptz, _>(delivery.created_at)
-    .bind::<BigInt, _>(delivery.id)
-    .bind::<Integer, _>(delivery.attempts)
+    .bind::<Array<Timestamptz>, _>(created)
+    .bind::<Array<BigInt>, _>(ids)
+    .bind::<Array<Integer>, _>(attempts)
     .bind::<Nullable<Text>, _>(error)
     .execute(conn)?;
     Ok(())
