@@ -2,6 +2,7 @@
 
 mod failures;
 mod kinds;
+mod outage;
 mod plans;
 mod replay;
 mod server_log;
