@@ -71,6 +71,7 @@ use diesel::PgConnection;
 use diesel::result::{Error, QueryResult};
 use serde::Serialize;
 
+pub use events::JobHour;
 pub use heights::{Heights, Reference};
 pub use histogram::{Histogram, RELATIVE_ERROR};
 pub use retention::{HOUR_TABLES, HourTable, forget_sessions, purge_hours, rebuild_behind};

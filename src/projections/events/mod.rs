@@ -6,6 +6,7 @@
 //! numbers gets an event twice. The jobs of services (`jobs`) are counted in the same
 //! transaction.
 
+mod job_hour;
 mod jobs;
 mod rows;
 
@@ -17,6 +18,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Timestamptz};
 use serde::Deserialize;
 
+pub use self::job_hour::JobHour;
 use self::jobs::JobEvent;
 use self::rows::{Counts, FoundEvent, Sample};
 use super::{Message, Occasion, Projection};

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Double, Jsonb, Nullable, SmallInt, Text, Timestamptz};
+use diesel::sql_types::{Nullable, Text, Timestamptz};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::projections::Histogram;
+use crate::projections::{Histogram, JobHour};
 use crate::query::buckets::Period;
 use crate::query::params::{self, TimeRange};
 use crate::query::{Limits, QueryError};
@@ -84,36 +83,6 @@ pub struct Job {
     pub failed_at: Option<DateTime<Utc>>,
 }
 
-#[derive(QueryableByName)]
-struct JobHour {
-    #[diesel(sql_type = Text)]
-    service_id: String,
-    #[diesel(sql_type = Text)]
-    job_id: String,
-    #[diesel(sql_type = Nullable<Text>)]
-    blueprint_id: Option<String>,
-    #[diesel(sql_type = BigInt)]
-    started: i64,
-    #[diesel(sql_type = BigInt)]
-    finished: i64,
-    #[diesel(sql_type = BigInt)]
-    failed: i64,
-    #[diesel(sql_type = Jsonb)]
-    errors: Value,
-    #[diesel(sql_type = Array<SmallInt>)]
-    duration_buckets: Vec<i16>,
-    #[diesel(sql_type = Array<BigInt>)]
-    duration_counts: Vec<i64>,
-    #[diesel(sql_type = Nullable<Double>)]
-    duration_min_ms: Option<f64>,
-    #[diesel(sql_type = Nullable<Double>)]
-    duration_max_ms: Option<f64>,
-    #[diesel(sql_type = Timestamptz)]
-    last_at: DateTime<Utc>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    failed_at: Option<DateTime<Utc>>,
-}
-
 /// A job, and how long its runs took.
 struct Sum {
     job: Job,
@@ -132,8 +101,7 @@ pub fn jobs(
 ) -> Result<Vec<Job>, QueryError> {
     let span = Period::of(query.range, limits.now, RANGE_DEFAULT, RANGE_MAX)?;
     let hours: Vec<JobHour> = diesel::sql_query(
-        "SELECT service_id, job_id, blueprint_id, started, finished, failed, errors, duration_buckets, duration_counts, \
-                duration_min_ms, duration_max_ms, last_at, failed_at FROM job_hours \
+        "SELECT * FROM job_hours \
          WHERE hour >= date_trunc('hour', $1, 'UTC') AND hour < $2 AND ($3::text IS NULL OR service_id = $3) ORDER BY hour",
     )
     .bind::<Timestamptz, _>(span.start)

@@ -1,4 +1,4 @@
-//! How far each transport of events is, and what waits for it.
+//! What transports send, how far each of them is, and what waits for it.
 //!
 //! A transport is a cursor over `events`, whose numbers have the order of their commits, so that
 //! nothing appears behind it. It moves, in a transaction under the lease of the transport, when
@@ -6,13 +6,17 @@
 //! bounded number of events; while events are extracted anew, none is read, for then they are
 //! not in the order of their numbers.
 
+mod progress;
+
 use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
-use diesel::sql_types::{Array, BigInt, Bool, Double, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+pub use progress::{Begun, Pending, Progress, add, begin, drop_to, keep, show};
 
 use crate::config::EventFilter;
 use crate::database::read_unlocked;
@@ -154,47 +158,6 @@ pub struct Counted {
     pub looked_at: i64,
 }
 
-/// Where a transport begins.
-#[derive(Debug, Clone, QueryableByName)]
-pub struct Begun {
-    /// Its cursor.
-    #[diesel(sql_type = BigInt)]
-    pub cursor_id: i64,
-    /// Seconds until the next attempt is due, after one that failed.
-    #[diesel(sql_type = Double)]
-    pub retry_in_s: f64,
-}
-
-/// What becomes of the row of a transport.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Its cursor.
-    pub cursor_id: i64,
-    /// Events that the receiver took.
-    pub sent: i64,
-    /// Attempts that failed.
-    pub failed: i64,
-    /// Events that are given up.
-    pub dead: i64,
-    /// Events that are never sent.
-    pub dropped: i64,
-    /// What the attempt failed with; none if it did not.
-    pub error: Option<String>,
-    /// Time until the next attempt, milliseconds.
-    pub retry_in_ms: i64,
-}
-
-/// What waits for a transport.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Pending {
-    /// Events.
-    pub events: i64,
-    /// Bytes that they take.
-    pub bytes: i64,
-    /// Arrival of the oldest.
-    pub oldest_at: Option<DateTime<Utc>>,
-}
-
 #[derive(QueryableByName)]
 struct Id {
     #[diesel(sql_type = Nullable<BigInt>)]
@@ -253,16 +216,6 @@ fn over<'a>(
         .bind::<Nullable<BigInt>, _>(span.until)
         .bind::<Nullable<Timestamptz>, _>(span.from)
         .bind::<Nullable<Timestamptz>, _>(span.to)
-}
-
-/// Begins with a transport: one that is new has the events from now on.
-///
-/// # Errors
-/// If the database cannot be written.
-pub fn begin(conn: &mut PgConnection, name: &str) -> QueryResult<Begun> {
-    diesel::sql_query(include_str!("begin.sql"))
-        .bind::<Text, _>(name)
-        .get_result(conn)
 }
 
 /// Whether all events are there, in the order of their numbers: not while they are extracted anew.
@@ -392,75 +345,6 @@ pub fn first_day(conn: &mut PgConnection) -> QueryResult<Option<String>> {
     )
     .get_result(conn)?;
     Ok(first.name)
-}
-
-/// Keeps how far a transport is, under its lease.
-///
-/// # Errors
-/// If the database cannot be written.
-pub fn keep(conn: &mut PgConnection, name: &str, progress: &Progress) -> QueryResult<()> {
-    diesel::sql_query(include_str!("keep.sql"))
-        .bind::<Text, _>(name)
-        .bind::<BigInt, _>(progress.cursor_id)
-        .bind::<BigInt, _>(progress.sent)
-        .bind::<BigInt, _>(progress.failed)
-        .bind::<BigInt, _>(progress.dead)
-        .bind::<BigInt, _>(progress.dropped)
-        .bind::<Nullable<Text>, _>(&progress.error)
-        .bind::<BigInt, _>(progress.retry_in_ms)
-        .execute(conn)?;
-    Ok(())
-}
-
-/// Moves a transport past events that are never sent, under its lease.
-///
-/// # Errors
-/// If the database cannot be written.
-pub fn drop_to(
-    conn: &mut PgConnection,
-    name: &str,
-    cursor_id: i64,
-    dropped: i64,
-) -> QueryResult<()> {
-    diesel::sql_query(
-        "UPDATE event_transports SET cursor_id = greatest(cursor_id, $2), dropped = dropped + $3, updated_at = now() WHERE name = $1",
-    )
-    .bind::<Text, _>(name)
-    .bind::<BigInt, _>(cursor_id)
-    .bind::<BigInt, _>(dropped)
-    .execute(conn)?;
-    Ok(())
-}
-
-/// Adds what came of events that were in the outbox.
-///
-/// # Errors
-/// If the database cannot be written.
-pub fn add(conn: &mut PgConnection, name: &str, sent: i64, dead: i64) -> QueryResult<()> {
-    diesel::sql_query(
-        "UPDATE event_transports SET sent = sent + $2, dead = dead + $3, updated_at = now() WHERE name = $1",
-    )
-    .bind::<Text, _>(name)
-    .bind::<BigInt, _>(sent)
-    .bind::<BigInt, _>(dead)
-    .execute(conn)?;
-    Ok(())
-}
-
-/// Keeps what waits for a transport, for people.
-///
-/// # Errors
-/// If the database cannot be written.
-pub fn show(conn: &mut PgConnection, name: &str, pending: &Pending) -> QueryResult<()> {
-    diesel::sql_query(
-        "UPDATE event_transports SET pending = $2, pending_bytes = $3, oldest_pending_at = $4, updated_at = now() WHERE name = $1",
-    )
-    .bind::<Text, _>(name)
-    .bind::<BigInt, _>(pending.events)
-    .bind::<BigInt, _>(pending.bytes)
-    .bind::<Nullable<Timestamptz>, _>(pending.oldest_at)
-    .execute(conn)?;
-    Ok(())
 }
 
 #[cfg(test)]
