@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::params::{self, TimeRange};
 use super::time_windows::{self, TimeWindows};
 use super::{Limits, QueryError};
+use crate::ids::SessionId;
 use crate::messages;
 
 /// Parameters.
@@ -57,7 +58,7 @@ pub struct LogStat {
 /// Counts, the most frequent kind first; kinds as frequent as each other by name.
 ///
 /// # Errors
-/// [`QueryError::NotFound`] for an unknown peer; [`QueryError::Unavailable`] if
+/// [`QueryError::NotFound`] for a peer without sessions and messages; [`QueryError::Unavailable`] if
 /// it takes longer than `limits` allow.
 pub fn fetch(
     conn: &mut PgConnection,
@@ -65,14 +66,19 @@ pub fn fetch(
     limits: &Limits,
 ) -> Result<Vec<LogStat>, QueryError> {
     let deadline = limits.deadline();
-    let sessions = time_windows::sessions(conn, &query.peer_id)?;
-    let mut windows = TimeWindows::widest(&sessions, query.range, limits);
+    let sessions = time_windows::known_sessions(conn, &query.peer_id)?;
+    let mut windows = TimeWindows::widest(&sessions, query.range, limits).with_gaps(conn)?;
+    let posted = SessionId::of_posts(&query.peer_id).0;
     let mut totals: HashMap<String, i64> = HashMap::new();
     while let Some(window) = windows.next() {
         deadline.check("counting takes longer than STATEMENT_TIMEOUT_S; ask for less time")?;
-        for of_kind in messages::count_by_kind(conn, &window.sessions, window.span)? {
+        let sessions: Vec<i64> = window.sessions.into_iter().chain([posted]).collect();
+        for of_kind in messages::count_by_kind(conn, &sessions, window.span)? {
             *totals.entry(of_kind.msg).or_default() += of_kind.count;
         }
+    }
+    if sessions.is_empty() && totals.is_empty() {
+        return Err(time_windows::NOT_KNOWN);
     }
     let stat = |(log_type, qty)| LogStat { qty, log_type };
     let mut stats: Vec<LogStat> = totals.into_iter().map(stat).collect();

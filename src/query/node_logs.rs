@@ -113,7 +113,7 @@ pub struct NodeLog {
 /// Reads a page.
 ///
 /// # Errors
-/// [`QueryError::NotFound`] for an unknown peer; [`QueryError::Unavailable`] if
+/// [`QueryError::NotFound`] for a peer without sessions and messages; [`QueryError::Unavailable`] if
 /// it takes longer than `limits` allow.
 pub fn fetch(
     conn: &mut PgConnection,
@@ -121,7 +121,7 @@ pub fn fetch(
     limits: &Limits,
 ) -> Result<Page<NodeLog>, QueryError> {
     let deadline = limits.deadline();
-    let sessions = time_windows::sessions(conn, &query.peer_id)?;
+    let sessions = time_windows::known_sessions(conn, &query.peer_id)?;
     let kind = KindFilter::find(conn, query.msg.as_deref())?;
     let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
     let mut range = query.range;
@@ -129,7 +129,7 @@ pub fn fetch(
         range.end = Some(range.end.map_or(cursor.end(), |end| end.min(cursor.end())));
     }
     let width = TimeDelta::seconds(query.limit * WINDOW_SECONDS_PER_ROW);
-    let mut windows = TimeWindows::new(&sessions, range, limits, width);
+    let mut windows = TimeWindows::new(&sessions, range, limits, width).with_gaps(conn)?;
     let mut rows: Vec<MessageRow> = Vec::new();
     let mut bytes_left = PAGE_BYTES_MAX;
     // One row more than the page shows whether there is another page.
@@ -144,6 +144,9 @@ pub fn fetch(
         let bytes = found.iter().map(|row| row.fields().len()).sum();
         bytes_left = bytes_left.saturating_sub(bytes);
         rows.extend(found);
+    }
+    if sessions.is_empty() && rows.is_empty() && query.cursor.is_none() {
+        return Err(time_windows::NOT_KNOWN);
     }
     let has_more = rows.len() > limit || bytes_left == 0;
     rows.truncate(limit);
@@ -166,7 +169,7 @@ fn read_window(
     window: &SessionWindow,
     (rows, bytes): (usize, usize),
 ) -> QueryResult<Vec<MessageRow>> {
-    // Lines that were posted about the node stand beside what it says itself.
+    // Lines that were posted about the node stand beside what it says itself, and go on without it.
     let posted = SessionId::of_posts(&query.peer_id).0;
     let sessions: Vec<i64> = window.sessions.iter().copied().chain([posted]).collect();
     let page = Newest {

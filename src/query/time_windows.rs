@@ -5,6 +5,8 @@
 //! that window, however many years of them there are, and sorts only the rows
 //! in it. Windows do not overlap, so the rows of one are newer than those of the
 //! next, in whichever session. Each session is extended by [`SLACK`] at both ends.
+//! Where lines are wanted that were posted about the peer, the times between its sessions
+//! have windows of their own, so that those never widen the windows of a busy session.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
@@ -59,21 +61,32 @@ impl Session {
     }
 }
 
+/// The sessions of a peer, newest first; none if it is not known.
+///
+/// # Errors
+/// If the database cannot be read.
+pub(super) fn known_sessions(conn: &mut PgConnection, peer_id: &str) -> QueryResult<Vec<Session>> {
+    diesel::sql_query(include_str!("sessions.sql"))
+        .bind::<Text, _>(peer_id)
+        .load(conn)
+}
+
 /// The sessions of a peer, newest first.
 ///
 /// # Errors
 /// [`QueryError::NotFound`] if there are none.
 pub(super) fn sessions(conn: &mut PgConnection, peer_id: &str) -> Result<Vec<Session>, QueryError> {
-    let sessions: Vec<Session> = diesel::sql_query(include_str!("sessions.sql"))
-        .bind::<Text, _>(peer_id)
-        .load(conn)?;
+    let sessions = known_sessions(conn, peer_id)?;
     if sessions.is_empty() {
-        return Err(QueryError::NotFound {
-            parameter: "peer_id",
-        });
+        return Err(NOT_KNOWN);
     }
     Ok(sessions)
 }
+
+/// There is no such peer.
+pub(super) const NOT_KNOWN: QueryError = QueryError::NotFound {
+    parameter: "peer_id",
+};
 
 /// The part of a span in which there may be messages, so that going through it ends.
 ///
@@ -112,7 +125,12 @@ pub(super) struct TimeWindows {
     start: DateTime<Utc>,
     end: DateTime<Utc>,
     width: TimeDelta,
+    width_first: TimeDelta,
     width_max: TimeDelta,
+    /// Whether times without a session have windows too.
+    has_gaps: bool,
+    /// Whether the last window was of such a time.
+    was_gap: bool,
 }
 
 impl TimeWindows {
@@ -135,8 +153,21 @@ impl TimeWindows {
             start: range.start.unwrap_or(DateTime::<Utc>::MIN_UTC),
             end: range.end.map_or(horizon, |end| end.min(horizon)),
             width: width.min(limits.window_max),
+            width_first: width.min(limits.window_max),
             width_max: limits.window_max,
+            has_gaps: false,
+            was_gap: false,
         }
+    }
+
+    /// Also of times without a session, in which others may have said something about the peer, as far as
+    /// messages go back; those windows have no sessions.
+    pub(super) fn with_gaps(mut self, conn: &mut PgConnection) -> QueryResult<Self> {
+        if let Some(begin) = messages::begin(conn)? {
+            self.start = self.start.max(begin);
+            self.has_gaps = true;
+        }
+        Ok(self)
     }
 
     /// The widest windows, to read everything.
@@ -148,6 +179,16 @@ impl TimeWindows {
     pub(super) fn next(&mut self) -> Option<SessionWindow> {
         let ahead = |span: &&SessionPeriod| span.start < self.end && span.end > self.start;
         let spans: Vec<&SessionPeriod> = self.spans.iter().filter(ahead).collect();
+        let covered = spans.iter().map(|span| span.end).max();
+        let is_gap = self.has_gaps && covered.is_none_or(|covered| covered < self.end);
+        if is_gap != self.was_gap {
+            // As much as in the one is not in the other.
+            (self.was_gap, self.width) = (is_gap, self.width_first);
+        }
+        if is_gap {
+            let first = covered.unwrap_or(self.start).max(self.start);
+            return self.next_gap(first);
+        }
         let end = spans.iter().map(|span| span.end).max()?.min(self.end);
         let seen = spans.iter().map(|span| span.seen).max()?.min(end);
         if end <= self.start {
@@ -164,6 +205,19 @@ impl TimeWindows {
                 until: end,
             },
             sessions,
+        })
+    }
+
+    /// The next window of a time without a session, which begins there.
+    fn next_gap(&mut self, first: DateTime<Utc>) -> Option<SessionWindow> {
+        let until = self.end;
+        self.end = (until - self.width).max(first);
+        (self.end < until).then(|| SessionWindow {
+            span: Window {
+                from: self.end,
+                until,
+            },
+            sessions: Vec::new(),
         })
     }
 
@@ -234,6 +288,40 @@ mod tests {
         );
         assert_eq!(windows[0].sessions, [2]);
         assert_eq!(windows[3].sessions, [1]);
+    }
+
+    #[test]
+    fn times_without_a_session_have_windows_where_they_are_asked_for() {
+        let sessions = [
+            session(2, "2026-05-31T00:00:00Z", "2026-05-31T12:00:00Z", false),
+            session(1, "2026-05-01T00:00:00Z", "2026-05-02T00:00:00Z", false),
+        ];
+        let mut windows = TimeWindows::new(
+            &sessions,
+            TimeRange::default(),
+            &limits(),
+            TimeDelta::days(1),
+        );
+        (windows.start, windows.has_gaps) = (at("2026-04-01T00:00:00Z"), true);
+        let mut spans = Vec::new();
+        while let Some(window) = windows.next() {
+            spans.push((window.sessions, window.span.from, window.span.until));
+            windows.widen(0, 100);
+        }
+        let expected = [
+            (vec![], "2026-05-31T13:00:00Z", "2026-06-01T01:00:00Z"),
+            (vec![2], "2026-05-30T12:00:00Z", "2026-05-31T13:00:00Z"),
+            (vec![], "2026-05-29T12:00:00Z", "2026-05-30T12:00:00Z"),
+            (vec![], "2026-05-21T12:00:00Z", "2026-05-29T12:00:00Z"),
+            (vec![], "2026-05-02T01:00:00Z", "2026-05-21T12:00:00Z"),
+            (vec![1], "2026-05-01T00:00:00Z", "2026-05-02T01:00:00Z"),
+            (vec![1], "2026-04-30T23:00:00Z", "2026-05-01T00:00:00Z"),
+            (vec![], "2026-04-29T23:00:00Z", "2026-04-30T23:00:00Z"),
+            (vec![], "2026-04-21T23:00:00Z", "2026-04-29T23:00:00Z"),
+            (vec![], "2026-04-01T00:00:00Z", "2026-04-21T23:00:00Z"),
+        ];
+        let expected = expected.map(|(sessions, from, until)| (sessions, at(from), at(until)));
+        assert_eq!(spans, expected);
     }
 
     #[test]
