@@ -13,7 +13,6 @@ pub mod events;
 mod facts;
 mod heartbeat;
 mod known_kinds;
-pub mod otlp;
 mod reading;
 mod redact;
 mod repair;

@@ -1,6 +1,11 @@
 //! `POST /v1/logs`: logs by OTLP/HTTP, as OpenTelemetry collectors and libraries send them.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use prost::Message;
 
 use super::logs::{Label, LogLine, time_of_nanos};
@@ -8,23 +13,61 @@ use super::{keep, read_body, source};
 use crate::http::error::EntryErrors;
 use crate::http::{AppError, AppState};
 use crate::ingest::PostedMessage;
-use crate::telemetry::otlp::{AnyValue, KeyValue, LogRecord, LogsRequest, LogsResponse, Value};
 
 /// Levels of arrays and lists in a value.
 const DEPTH_MAX: usize = 8;
 
-/// The content type of OTLP.
-const PROTOBUF: &str = "application/x-protobuf";
+/// The encodings of OTLP/HTTP; an answer has that of its request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Protobuf,
+    Json,
+}
 
-/// Pushes log lines by OTLP/HTTP, in protobuf.
+impl Encoding {
+    fn of(request: &HttpRequest) -> Self {
+        match request
+            .content_type()
+            .eq_ignore_ascii_case("application/json")
+        {
+            true => Self::Json,
+            false => Self::Protobuf,
+        }
+    }
+
+    fn read(self, body: Bytes) -> Result<ExportLogsServiceRequest, String> {
+        match self {
+            Self::Protobuf => Message::decode(body).map_err(|error| error.to_string()),
+            Self::Json => serde_json::from_slice(&body).map_err(|error| error.to_string()),
+        }
+    }
+
+    /// An `ExportLogsServiceResponse`: nothing is refused.
+    fn answer(self) -> HttpResponse {
+        let (kind, body) = match self {
+            Self::Protobuf => ("application/x-protobuf", ""),
+            Self::Json => ("application/json", "{}"),
+        };
+        HttpResponse::Ok().content_type(kind).body(body)
+    }
+}
+
+/// Pushes log lines by OTLP/HTTP, in protobuf or JSON.
 ///
 /// They become messages of kind `log`, with the attributes of resource, scope and record as labels. With the attribute
 /// `peer_id` they stand beside the telemetry of that node, and events are found in the lines. Needs one of
 /// `TELEMETRY_TOKENS` or `API_TOKENS`.
 #[utoipa::path(
     post, operation_id = "push_logs_otlp", path = "/v1/logs", tag = "events",
-    request_body(content = Option<String>, content_type = "application/x-protobuf", description = "An ExportLogsServiceRequest; nothing is an empty one."),
-    responses((status = 200, description = "The lines are kept; an ExportLogsServiceResponse.", body = String, content_type = "application/x-protobuf"), EntryErrors)
+    request_body(
+        content((Option<String> = "application/x-protobuf"), (Object = "application/json")),
+        description = "An ExportLogsServiceRequest; nothing is an empty one in protobuf."
+    ),
+    responses(
+        (status = 200, description = "The lines are kept; an ExportLogsServiceResponse in the encoding of the request.",
+            content((String = "application/x-protobuf"), (Object = "application/json"))),
+        EntryErrors
+    )
 )]
 pub(in crate::http) async fn push(
     state: web::Data<AppState>,
@@ -37,9 +80,9 @@ pub(in crate::http) async fn push(
         ));
     };
     let body = read_body(&request, payload).await?;
-    let source = source(&state, &request);
+    let (source, encoding) = (source(&state, &request), Encoding::of(&request));
     let messages = web::block(move || {
-        let request = LogsRequest::decode(body).map_err(|error| {
+        let request = encoding.read(body).map_err(|error| {
             AppError::bad_request(format!("the body is no ExportLogsServiceRequest: {error}"))
         })?;
         let lines = lines_of(request).into_iter();
@@ -48,11 +91,10 @@ pub(in crate::http) async fn push(
     let messages: Result<Vec<PostedMessage>, AppError> =
         messages.await.map_err(AppError::internal)?;
     keep(&state, &messages?).await?;
-    let answer = LogsResponse::default().encode_to_vec();
-    Ok(HttpResponse::Ok().content_type(PROTOBUF).body(answer))
+    Ok(encoding.answer())
 }
 
-fn lines_of(request: LogsRequest) -> Vec<LogLine> {
+fn lines_of(request: ExportLogsServiceRequest) -> Vec<LogLine> {
     let mut lines = Vec::new();
     for of_resource in request.resource_logs {
         let resource = of_resource.resource.unwrap_or_default();
@@ -114,7 +156,7 @@ fn labels_of(attributes: Vec<KeyValue>) -> Vec<Label> {
 /// A text as it is; anything else as JSON.
 fn text_of(value: &AnyValue, depth: usize) -> String {
     match &value.value {
-        Some(Value::Text(text)) => text.clone(),
+        Some(Value::StringValue(text)) => text.clone(),
         _ => json_of(value, depth).to_string(),
     }
 }
@@ -124,26 +166,28 @@ fn json_of(value: &AnyValue, depth: usize) -> serde_json::Value {
         return serde_json::Value::Null;
     };
     match value {
-        Value::Text(text) => text.as_str().into(),
-        Value::Bool(flag) => (*flag).into(),
-        Value::Int(number) => (*number).into(),
-        Value::Double(number) => (*number).into(),
-        Value::Array(list) => list
+        Value::StringValue(text) => text.as_str().into(),
+        Value::BoolValue(flag) => (*flag).into(),
+        Value::IntValue(number) => (*number).into(),
+        Value::DoubleValue(number) => (*number).into(),
+        Value::ArrayValue(list) => list
             .values
             .iter()
             .map(|one| json_of(one, depth + 1))
             .collect(),
-        Value::List(list) => {
+        Value::KvlistValue(list) => {
             let fields = list.values.iter().map(|one| {
                 let value = one.value.as_ref().map(|value| json_of(value, depth + 1));
                 (one.key.clone(), value.unwrap_or_default())
             });
             serde_json::Value::Object(fields.collect())
         }
-        Value::Bytes(bytes) => bytes
+        Value::BytesValue(bytes) => bytes
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect::<String>()
             .into(),
+        // Of profiles; the protocol says to take it for nothing.
+        Value::StringValueStrindex(_) => serde_json::Value::Null,
     }
 }

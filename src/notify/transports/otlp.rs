@@ -3,6 +3,13 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 use serde_json::value::RawValue;
 
@@ -13,10 +20,6 @@ use crate::config::{SecretText, TargetUrl};
 use crate::notify::client::{Answer, Client, Method, Request};
 use crate::notify::receiver::accepted;
 use crate::store::event_transports::Event;
-use crate::telemetry::otlp::{
-    AnyValue, KeyValue, LogRecord, LogsRequest, LogsResponse, Resource, ResourceLogs, Scope,
-    ScopeLogs, Value,
-};
 
 /// Fields of an event that become attributes of their own; its body has all.
 const FIELDS_MAX: usize = 64;
@@ -84,7 +87,7 @@ impl Transport for Otlp {
 
 /// What a success means: part of it may have been refused.
 fn partial(body: &[u8]) -> Answered {
-    let response = match LogsResponse::decode(body) {
+    let response = match ExportLogsServiceResponse::decode(body) {
         Ok(response) => response,
         Err(error) => {
             return Answered::Stopped(Fate::Failed {
@@ -94,17 +97,22 @@ fn partial(body: &[u8]) -> Answered {
         }
     };
     let refused = response.partial_success.unwrap_or_default();
+    let said = refused.error_message;
     match usize::try_from(refused.rejected_log_records) {
         Ok(events @ 1..) => Answered::TakenBut(Unnamed {
             events,
-            error: format!("it refused a part: {}", refused.error_message),
+            error: format!("it refused {events}: {said}"),
         }),
-        _ => Answered::Taken,
+        _ if said.is_empty() => Answered::Taken,
+        _ => Answered::TakenBut(Unnamed {
+            events: 0,
+            error: format!("it took all, and warned: {said}"),
+        }),
     }
 }
 
 /// Events, by their sources.
-fn request(events: &[Event]) -> LogsRequest {
+fn request(events: &[Event]) -> ExportLogsServiceRequest {
     let mut places = HashMap::new();
     let mut resource_logs: Vec<ResourceLogs> = Vec::new();
     for event in events {
@@ -118,7 +126,7 @@ fn request(events: &[Event]) -> LogsRequest {
             logs.log_records.push(record(event));
         }
     }
-    LogsRequest { resource_logs }
+    ExportLogsServiceRequest { resource_logs }
 }
 
 fn resource(event: &Event) -> ResourceLogs {
@@ -128,15 +136,18 @@ fn resource(event: &Event) -> ResourceLogs {
     };
     ResourceLogs {
         resource: Some(Resource {
-            attributes: vec![KeyValue::text("service.name", service)],
+            attributes: vec![attribute("service.name", text_value(service))],
+            ..Resource::default()
         }),
         scope_logs: vec![ScopeLogs {
-            scope: Some(Scope {
+            scope: Some(InstrumentationScope {
                 name: OWN_LOG.to_owned(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
+                ..InstrumentationScope::default()
             }),
-            log_records: Vec::new(),
+            ..ScopeLogs::default()
         }],
+        ..ResourceLogs::default()
     }
 }
 
@@ -150,17 +161,20 @@ fn record(event: &Event) -> LogRecord {
     ];
     let own = own.into_iter();
     let mut attributes: Vec<_> = own
-        .filter_map(|(name, value)| Some(KeyValue::text(name, value?)))
+        .filter_map(|(name, value)| Some(attribute(name, text_value(value?))))
         .collect();
     attributes.extend(fields(event));
     LogRecord {
         time_unix_nano: nanoseconds(event.time),
         severity_number: severity_number(&event.severity),
         severity_text: event.severity.clone(),
-        body: Some(AnyValue::from(Value::Text(text(event).into_owned()))),
+        body: Some(AnyValue {
+            value: Some(text_value(&text(event))),
+        }),
         attributes,
         observed_time_unix_nano: nanoseconds(event.received_at),
         event_name: event.name.clone().unwrap_or_default(),
+        ..LogRecord::default()
     }
 }
 
@@ -174,17 +188,31 @@ fn fields(event: &Event) -> Vec<KeyValue> {
             return None;
         }
         let value = match value {
-            serde_json::Value::String(text) if text.len() <= FIELD_BYTES_MAX => Value::Text(text),
-            serde_json::Value::Bool(is_so) => Value::Bool(is_so),
+            serde_json::Value::String(text) if text.len() <= FIELD_BYTES_MAX => {
+                Value::StringValue(text)
+            }
+            serde_json::Value::Bool(is_so) => Value::BoolValue(is_so),
             serde_json::Value::Number(number) => match number.as_i64() {
-                Some(number) => Value::Int(number),
-                None => Value::Double(number.as_f64()?),
+                Some(number) => Value::IntValue(number),
+                None => Value::DoubleValue(number.as_f64()?),
             },
             _ => return None,
         };
-        Some(KeyValue::new(&name, value))
+        Some(attribute(&name, value))
     });
     attributes.take(FIELDS_MAX).collect()
+}
+
+fn attribute(key: &str, value: Value) -> KeyValue {
+    KeyValue {
+        key: key.to_owned(),
+        value: Some(AnyValue { value: Some(value) }),
+        ..KeyValue::default()
+    }
+}
+
+fn text_value(text: &str) -> Value {
+    Value::StringValue(text.to_owned())
 }
 
 /// Nanoseconds since 1970; 0, which is no time to OTLP, for years before that and after 2262.
@@ -207,10 +235,7 @@ fn severity_number(severity: &str) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use opentelemetry_proto::tonic::collector::logs::v1::{
-        ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
-    };
-    use opentelemetry_proto::tonic::common::v1::any_value::Value as Official;
+    use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsPartialSuccess;
 
     use super::*;
 
@@ -232,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_official_types_read_what_is_sent() {
+    fn an_event_is_a_record_with_attributes() {
         let data = r#"{"_e":1,"a":"x","n":-3,"f":1.5,"b":true,"o":{"y":1},"source":"mine"}"#;
         let own = r#"{"message":"hello","target":"t"}"#;
         let events = [
@@ -258,7 +283,7 @@ mod tests {
             let values: Vec<_> = found.map(|one| one.value.clone()?.value).collect();
             values
         };
-        let text = |text: &str| vec![Some(Official::StringValue(text.to_owned()))];
+        let text = |text: &str| vec![Some(Value::StringValue(text.to_owned()))];
         assert_eq!(value("event_id"), text("e1"));
         assert_eq!(
             value("source"),
@@ -266,13 +291,11 @@ mod tests {
             "once, and not what it claims"
         );
         assert_eq!(value("a"), text("x"));
-        assert_eq!(value("n"), [Some(Official::IntValue(-3))]);
-        assert_eq!(value("f"), [Some(Official::DoubleValue(1.5))]);
-        assert_eq!(value("b"), [Some(Official::BoolValue(true))]);
+        assert_eq!(value("n"), [Some(Value::IntValue(-3))]);
+        assert_eq!(value("f"), [Some(Value::DoubleValue(1.5))]);
+        assert_eq!(value("b"), [Some(Value::BoolValue(true))]);
         assert!(value("o").is_empty(), "the body has it");
-        let body = |record: &opentelemetry_proto::tonic::logs::v1::LogRecord| {
-            record.body.clone().unwrap().value
-        };
+        let body = |record: &LogRecord| record.body.clone().unwrap().value;
         assert_eq!(vec![body(record)], text(data));
         let line = &read.resource_logs[1].scope_logs[0].log_records[0];
         assert_eq!(vec![body(line)], text("hello"));
@@ -285,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_of_the_official_types_are_understood() {
+    fn answers_are_understood() {
         let answer = |rejected_log_records| {
             let partial_success = Some(ExportLogsPartialSuccess {
                 rejected_log_records,
@@ -298,10 +321,18 @@ mod tests {
             answer(2),
             Answered::TakenBut(Unnamed {
                 events: 2,
-                error: "it refused a part: too old".to_owned()
+                error: "it refused 2: too old".to_owned()
             })
         );
-        assert_eq!(answer(0), Answered::Taken, "a warning");
+        for none in [0, -1] {
+            assert_eq!(
+                answer(none),
+                Answered::TakenBut(Unnamed {
+                    events: 0,
+                    error: "it took all, and warned: too old".to_owned()
+                })
+            );
+        }
         assert_eq!(partial(b""), Answered::Taken);
         assert!(matches!(partial(b"<html>"), Answered::Stopped(_)));
     }

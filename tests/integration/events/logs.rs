@@ -97,6 +97,21 @@ fn otlp_request(line: &str) -> Vec<u8> {
     .encode_to_vec()
 }
 
+/// Numbers of 64 bits may be texts.
+fn otlp_json() -> Value {
+    json!({"resourceLogs": [{
+        "resource": {"attributes": [{"key": "peer_id", "value": {"stringValue": "alice"}}]},
+        "scopeLogs": [{"scope": {"name": "grandpa"}, "logRecords": [{
+            "timeUnixNano": "1700000002000000000", "severityNumber": 13,
+            "traceId": "5b8efff798038103d269b633813fc60c", "spanId": "eee19b7ec3c1b174",
+            "body": {"kvlistValue": {"values": [
+                {"key": "heights", "value": {"arrayValue": {"values": [{"intValue": "7"}, {"intValue": 8}]}}}]}},
+            "attributes": [{"key": "attempt", "value": {"intValue": "2"}}],
+            "someday": "a field that is not known",
+        }]}],
+    }]})
+}
+
 #[test]
 fn logs_of_nodes_stand_beside_their_telemetry_and_events_are_found_in_them() {
     let app = TestApp::builder()
@@ -194,4 +209,86 @@ fn logs_of_nodes_stand_beside_their_telemetry_and_events_are_found_in_them() {
     }
     assert_eq!(app.ask("POST", "/v1/logs", &[protobuf], "x").status, 401);
     assert_rebuilt_alike(&app);
+}
+
+#[test]
+fn otlp_is_taken_in_json_too_and_answered_in_it() {
+    let app = TestApp::builder()
+        .env("TELEMETRY_TOKENS", format!("shipper:{TOKEN}"))
+        .start();
+    let json_type = ("content-type", "application/json; charset=utf-8");
+    let body = otlp_json().to_string();
+    let answer = post(&app, "/v1/logs", &[json_type], body.as_bytes());
+    assert_eq!(answer, (200, b"{}".to_vec()));
+    let bad = post(&app, "/v1/logs", &[json_type], b"{\"resourceLogs\":5}");
+    assert_eq!(bad.0, 400);
+    app.wait_stored(1);
+    let logs = app.get("/nodes/logs?peer_id=alice").json();
+    assert_eq!(logs[0]["logs"]["line"], r#"{"heights":[7,8]}"#);
+    assert_eq!(
+        logs[0]["logs"]["labels"],
+        json!({"level": "warn", "peer_id": "alice", "attempt": "2", "target": "grandpa"})
+    );
+    assert_eq!(
+        app.db.texts("SELECT concat_ws(' ', target, node_ts AT TIME ZONE 'UTC') AS value FROM telemetry_logs WHERE target = 'grandpa'"),
+        ["grandpa 2023-11-14 22:13:22"]
+    );
+}
+
+#[test]
+fn lines_about_a_node_are_shown_also_while_it_has_no_session() {
+    let app = TestApp::start();
+    let json_type = ("content-type", "application/json");
+    let push = |peer_id: &str, line: &str| {
+        let push = json!({"streams": [{"stream": {"peer_id": peer_id}, "values": [["1700000000000000000", line]]}]});
+        let answer = app.ask("POST", "/loki/api/v1/push", &[json_type], &push.to_string());
+        assert_eq!(answer.status, 204, "{}", answer.body);
+    };
+    let lines = |peer_id: &str, more: &str| {
+        let found = app.get(&format!("/nodes/logs?peer_id={peer_id}{more}"));
+        assert_eq!(found.status, 200, "{}", found.body);
+        let found = found.json();
+        let line = |log: &Value| match log["logs"]["line"].as_str() {
+            Some(line) => line.to_owned(),
+            None => log["msg"].as_str().unwrap().to_owned(),
+        };
+        found
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(line)
+            .collect::<Vec<_>>()
+    };
+    // It is not known but for what was pushed about it.
+    push("bob", "starting");
+    app.wait_stored(1);
+    assert_eq!(lines("bob", ""), ["starting"]);
+    let stats = app.get("/nodes/log_stats?peer_id=bob").json();
+    assert_eq!(stats, json!([{"log_type": "log", "qty": 1}]));
+    assert_eq!(app.get("/nodes/logs?peer_id=carol").status, 404);
+    assert_eq!(app.get("/nodes/log_stats?peer_id=carol").status, 404);
+
+    // It was here hours ago, and its process writes on.
+    let mut node = app.node("/submit");
+    introduce(&mut node, "bob");
+    app.wait_stored(2);
+    node.leave();
+    let ended = "SELECT count(*) FROM peer_connections WHERE disconnected_at IS NOT NULL";
+    wait_until("its session has ended", || app.db.count(ended) == 1);
+    push("bob", "no peers");
+    app.wait_stored(3);
+    app.db.execute(
+        "UPDATE telemetry_messages SET created_at = created_at - interval '5 hours' WHERE kind_id <> (SELECT id FROM message_kinds WHERE msg = 'log'); \
+         UPDATE peer_connections SET created_at = created_at - interval '5 hours', last_seen_at = last_seen_at - interval '5 hours'",
+    );
+    assert_eq!(
+        lines("bob", ""),
+        ["no peers", "starting", "system.connected"]
+    );
+    assert_eq!(lines("bob", "&msg=log&limit=1"), ["no peers"]);
+    let cursor = app.get("/nodes/logs?peer_id=bob&limit=1").headers["x-next-cursor"].clone();
+    assert_eq!(
+        lines("bob", &format!("&cursor={cursor}")),
+        ["starting", "system.connected"]
+    );
 }
