@@ -182,12 +182,11 @@ fn start_transports(
     rounds: RoundsParts,
     leases: &Leases,
 ) -> std::io::Result<Transports> {
-    let write_max = config.notify.timeout;
     Transports::start(&TransportsParts {
         rounds,
         leases: leases.clone(),
         config: config.transports.clone(),
         notify: config.notify.clone(),
-        console: Console::new(move |lines| standard_output::write(lines, write_max)),
+        console: Console::new(standard_output::write, config.notify.timeout),
     })
 }

@@ -1,6 +1,7 @@
 //! `tetcore-analytics events replay`: sends stored events again by a transport.
 
 use std::io::Write;
+use std::sync::mpsc::sync_channel;
 
 use chrono::{DateTime, Utc};
 
@@ -8,7 +9,7 @@ use super::ApplicationError;
 use super::rebuild::{STATEMENT_TIMEOUT, database_url};
 use crate::config::{Config, TransportName};
 use crate::database::connect;
-use crate::notify::{Console, Replay, Replayed};
+use crate::notify::{Console, Replay, Replayed, Written};
 
 /// Sends events of a time again; `show` gets the progress.
 ///
@@ -45,11 +46,7 @@ pub fn replay(
         config: transport.clone(),
         notify: config.notify.clone(),
         batch: transports.batch,
-        console: Console::new(|lines| {
-            let mut out = std::io::stdout();
-            let written = out.write_all(&lines).and_then(|()| out.flush());
-            written.map_err(|error| format!("standard output takes nothing: {error}"))
-        }),
+        console: Console::new(write, config.notify.timeout),
         from,
         to,
         after,
@@ -57,4 +54,14 @@ pub fn replay(
     replay
         .run(conn, show)
         .map_err(|error| failed(error.to_string()))
+}
+
+/// Writes lines, and waits for their reader.
+fn write(lines: Vec<u8>) -> Option<Written> {
+    let mut out = std::io::stdout();
+    let (answer, written) = sync_channel(1);
+    answer
+        .send(out.write_all(&lines).and_then(|()| out.flush()))
+        .ok()?;
+    Some(written)
 }

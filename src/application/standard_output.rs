@@ -3,28 +3,26 @@
 
 use std::io::{self, Write};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Builder;
 use std::time::Duration;
 
-/// What may wait to be written: the lines of the start, and one batch of events.
+use crate::notify::Written;
+
+/// What may wait to be written: the lines of the start, and one batch of each transport to it.
 const WAITING_MAX: usize = 64;
 
 /// Something to write.
 enum Output {
     /// A line for people.
     Line(String),
-    /// Whole lines, and who waits for them to be out.
+    /// Whole lines of events, and who waits for them to be out.
     Lines(Vec<u8>, SyncSender<io::Result<()>>),
     /// Answers when all before is written.
     Written(SyncSender<()>),
 }
 
 static OUTPUT: OnceLock<Option<SyncSender<Output>>> = OnceLock::new();
-
-/// A batch of events is being written.
-static IS_WRITING: AtomicBool = AtomicBool::new(false);
 
 /// Writes a line, for a person who starts the server; one that finds no place is lost.
 pub(super) fn say(line: String) {
@@ -33,27 +31,12 @@ pub(super) fn say(line: String) {
     }
 }
 
-/// Writes whole lines, and waits for a while until they are out. One that comes late is out
-/// nevertheless, some time.
-///
-/// # Errors
-/// Why they may not be.
-pub(super) fn write(lines: Vec<u8>, wait_max: Duration) -> Result<(), String> {
-    let not_read = || "standard output is not read".to_owned();
-    if IS_WRITING.swap(true, Ordering::AcqRel) {
-        return Err(not_read());
-    }
+/// Takes whole lines of events to be written, however long that takes; none if they find no place.
+/// What came of them is said when they are out.
+pub(super) fn write(lines: Vec<u8>) -> Option<Written> {
     let (answer, written) = sync_channel(1);
-    let sent = output().map(|output| output.try_send(Output::Lines(lines, answer)));
-    if !matches!(sent, Some(Ok(()))) {
-        IS_WRITING.store(false, Ordering::Release);
-        return Err(not_read());
-    }
-    match written.recv_timeout(wait_max) {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(format!("standard output takes nothing: {error}")),
-        Err(_) => Err(not_read()),
-    }
+    output()?.try_send(Output::Lines(lines, answer)).ok()?;
+    Some(written)
 }
 
 /// Waits until everything is written, no longer than that.
@@ -88,8 +71,7 @@ fn write_all(outputs: &Receiver<Output>) {
             }
             Output::Lines(lines, answer) => {
                 let written = out.write_all(&lines).and_then(|()| out.flush());
-                IS_WRITING.store(false, Ordering::Release);
-                // The waiter may have given up.
+                // The waiter may have ended.
                 answer.send(written).ok();
             }
             Output::Written(answer) => drop(answer.send(())),

@@ -21,6 +21,7 @@ mod worker;
 pub use deadman::DeadMan;
 pub use direct::{Direct, Next};
 pub use transports::{
-    Console, LogTransport, Replay, ReplayError, Replayed, Transports, TransportsParts, outbox_name,
+    Console, LogTransport, Replay, ReplayError, Replayed, Transports, TransportsParts, Written,
+    outbox_name,
 };
 pub use worker::{Workers, WorkersParts, target_names};

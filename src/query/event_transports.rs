@@ -70,7 +70,7 @@ pub struct TransportProgress {
     /// When the next attempt is due; null if the last one did not fail.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub retry_at: Option<DateTime<Utc>>,
-    /// What the last attempt that failed failed with.
+    /// What the last attempt that failed failed with, or why events of one were given up at once.
     #[diesel(sql_type = Nullable<Text>)]
     pub last_error: Option<String>,
     /// When that was.

@@ -24,6 +24,8 @@ pub(super) enum Fate {
     Delivered,
     /// The receiver does not take this one.
     Refused(String),
+    /// Nor does it want to be asked again.
+    Forbidden(String),
     /// The receiver takes nothing now.
     Failed {
         /// Why.
@@ -40,8 +42,16 @@ pub(super) enum Fate {
 pub(super) struct Sent {
     /// Of each, in their order.
     pub(super) fates: Vec<Fate>,
-    /// Of those delivered so many were refused, without a word on which.
+    /// Of those delivered so many were refused, without a word on which; of none of them it is a warning.
     pub(super) unnamed: Option<Unnamed>,
+}
+
+impl Sent {
+    /// Whether some were refused.
+    pub(super) fn is_refused(&self) -> bool {
+        let is_refusal = |fate: &Fate| matches!(fate, Fate::Refused(_));
+        self.fates.iter().any(is_refusal)
+    }
 }
 
 /// Refusals that the receiver only counts.
@@ -125,7 +135,7 @@ pub(super) fn in_halves(count: usize, mut request: impl FnMut(Range<usize>) -> A
                         });
                         continue;
                     }
-                    Answered::TakenBut(Unnamed { error, .. }) => Fate::Refused(error),
+                    Answered::TakenBut(Unnamed { error, .. }) => Fate::Forbidden(error),
                     Answered::Refused(error) if part.len() == 1 => Fate::Refused(error),
                     Answered::Refused(error) => {
                         let middle = part.start + part.len() / 2;
@@ -165,6 +175,7 @@ impl Receiver for Again {
             let (error, retry_after) = match sent.fates.into_iter().next() {
                 Some(Fate::Delivered) | None => return Verdict::Delivered,
                 Some(Fate::Gone(error)) => return Verdict::Gone(error),
+                Some(Fate::Forbidden(error)) => return Verdict::Dead(error),
                 Some(Fate::Refused(error)) => (error, None),
                 Some(Fate::Failed { error, retry_after }) => (error, retry_after),
             };
@@ -244,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_without_names_are_counted_and_those_of_all_are_no_secret() {
+    fn refusals_without_names_are_counted_and_those_of_all_are_given_up_by_name() {
         let unnamed = |events| {
             let error = "bad".to_owned();
             Answered::TakenBut(Unnamed { events, error })
@@ -253,7 +264,7 @@ mod tests {
         assert_eq!(delivered(&some), 5);
         assert_eq!(some.unnamed.unwrap().events, 2);
         let all = in_halves(2, |_| unnamed(2));
-        assert_eq!(all.fates, vec![Fate::Refused("bad".to_owned()); 2]);
+        assert_eq!(all.fates, vec![Fate::Forbidden("bad".to_owned()); 2]);
         assert_eq!(all.unnamed, None);
     }
 }

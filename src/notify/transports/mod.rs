@@ -17,6 +17,7 @@ mod replay;
 mod request;
 mod sender;
 mod server_log;
+mod sorted;
 mod webhook;
 
 use std::sync::Arc;
@@ -28,7 +29,7 @@ use crate::database::{Rounds, RoundsParts};
 use crate::notify::client::Client;
 use crate::notify::outlet::{Outlet, address_hash};
 use crate::store::event_transports::Event;
-pub use console::Console;
+pub use console::{Console, Written};
 use fate::{Again, Sent};
 use honeycomb::Honeycomb;
 use loki::{Loki, LokiAccess};
@@ -101,7 +102,7 @@ impl Transports {
 }
 
 fn sender(parts: &TransportsParts, config: &TransportConfig) -> Sender {
-    let transport = transport(&config.endpoint, parts.console.clone());
+    let transport = transport(&config.endpoint, &parts.console);
     let label = config.name.to_string();
     Sender {
         name: config.name,
@@ -128,9 +129,9 @@ pub fn outbox_name(transport: &str) -> String {
     format!("events:{transport}")
 }
 
-fn transport(endpoint: &Endpoint, console: Console) -> Arc<dyn Transport> {
+fn transport(endpoint: &Endpoint, console: &Console) -> Arc<dyn Transport> {
     match endpoint {
-        Endpoint::Console => Arc::new(console),
+        Endpoint::Console => Arc::new(console.apart()),
         Endpoint::Webhook { url, keys } => Arc::new(EventWebhook::new(url, keys)),
         Endpoint::Honeycomb { url, key, dataset } => {
             Arc::new(Honeycomb::new(url, key, dataset.as_deref()))

@@ -109,7 +109,10 @@ impl Replay {
             let (mut left, mut failures) = (read.events, 0);
             while !left.is_empty() {
                 let sent = transport.send(&client, &left);
-                let unnamed = sent.unnamed.map_or(0, |unnamed| unnamed.events);
+                let unnamed = sent.unnamed.map_or(0, |unnamed| {
+                    done.error = Some(unnamed.error);
+                    unnamed.events
+                });
                 let unnamed = i64::try_from(unnamed).unwrap_or(i64::MAX);
                 (done.sent, done.refused) = (done.sent - unnamed, done.refused + unnamed);
                 let before = left.len();
@@ -163,7 +166,7 @@ fn sort(events: Vec<Event>, fates: Vec<Fate>, done: &mut Replayed) -> Vec<Event>
     for (event, fate) in events.into_iter().zip(fates) {
         match fate {
             Fate::Delivered => done.sent += 1,
-            Fate::Refused(error) => {
+            Fate::Refused(error) | Fate::Forbidden(error) => {
                 done.refused += 1;
                 done.error = Some(format!("{}: {error}", event.event_id));
             }

@@ -8,15 +8,15 @@ use chrono::Utc;
 
 use super::Transport;
 use super::backlog::{Backlog, Place};
-use super::fate::{Fate, Sent};
 use super::gathered::Gathered;
+use super::sorted::{REFUSED_MAX, Sorted};
 use crate::cluster::{Job, Lease, LeaseError, Leases};
 use crate::config::{BatchLimits, EventFilter, Guarantee, TransportName};
 use crate::database::{Connection, Connector, Round};
 use crate::metrics::{DeliveryResult, Metrics, UnsentReason};
 use crate::notify::outlet::{NotTaken, Outlet};
 use crate::notify::retry;
-use crate::store::event_transports::{self, Event, Progress, Span};
+use crate::store::event_transports::{self, Progress, Span};
 use crate::store::outbox::{self, Refused};
 
 /// Pause between looks for new events.
@@ -27,9 +27,6 @@ const RETRY_WAIT: Duration = Duration::from_secs(1);
 
 /// How often is looked at what waits, and at what was refused.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Events that were refused may wait in the outbox; with more the receiver counts as down.
-const REFUSED_MAX: i64 = 10_000;
 
 /// Events that are left out by the filter move the cursor only now and then.
 const LEFT_OUT_MAX: i64 = 10_000;
@@ -75,6 +72,7 @@ struct Known {
     is_gone: bool,
     looked_at: Option<Instant>,
     failure_said_at: Option<Instant>,
+    refused_said_at: Option<Instant>,
     dropped_said_at: Option<Instant>,
 }
 
@@ -131,6 +129,7 @@ impl Sending {
             is_gone,
             looked_at: None,
             failure_said_at: None,
+            refused_said_at: None,
             dropped_said_at: None,
         }))
     }
@@ -325,15 +324,16 @@ impl Sender {
         }
         let job = Job::Transport(self.name).name();
         let run = self.metrics.jobs.begin(&job);
-        let sent = self
-            .transport
-            .send(&self.outlet.client, &known.gathered.events);
-        let mut sorted = self.sorted(known, sent)?;
+        let events = std::mem::take(&mut known.gathered.events);
+        let sent = self.transport.send(&self.outlet.client, &events);
+        let has_room = !sent.is_refused() || self.has_room(known)?;
+        let mut sorted = Sorted::of(events, sent, has_room);
         let failed = sorted.failed.take();
         let mut progress = Progress {
             sent: sorted.delivered,
-            dead: sorted.unnamed,
+            dead: sorted.dead,
             failed: i64::from(failed.is_some()),
+            error: sorted.said.take(),
             ..Progress::default()
         };
         let mut left = std::mem::take(&mut sorted.left);
@@ -360,6 +360,9 @@ impl Sender {
             }
             (known.failures, known.retry_at) = (0, None);
         }
+        if let Some(said) = progress.error.as_ref().filter(|_| progress.failed == 0) {
+            self.say_refused(known, sorted.dead, said);
+        }
         self.keep(known, lease, &progress, &sorted.refused)?;
         run.end(&match progress.failed {
             0 => Ok(()),
@@ -379,54 +382,11 @@ impl Sender {
         Ok(())
     }
 
-    /// Sorts events by what became of them.
-    fn sorted(&self, known: &mut Known, sent: Sent) -> Result<Sorted, LeaseError> {
-        let events = std::mem::take(&mut known.gathered.events);
-        let mut sorted = Sorted::default();
-        let is_refusal = |fate: &Fate| matches!(fate, Fate::Refused(_));
-        let has_room = match sent.fates.iter().any(is_refusal) || sent.unnamed.is_some() {
-            false => true,
-            true => {
-                let name = &self.outlet.name;
-                let waiting = known.conn.transaction(|conn| outbox::backlog(conn, name))?;
-                waiting.pending < REFUSED_MAX
-            }
-        };
-        if let Some(unnamed) = sent.unnamed {
-            sorted.unnamed = i64::try_from(unnamed.events).unwrap_or(i64::MAX);
-            sorted
-                .refused
-                .push(unnamed_refusal(&events, unnamed.events, unnamed.error));
-        }
-        for (event, fate) in events.into_iter().zip(sent.fates) {
-            match fate {
-                Fate::Delivered => sorted.delivered += 1,
-                Fate::Refused(error) if has_room => {
-                    sorted.refused.push(Refused {
-                        message_id: event.event_id.clone(),
-                        payload: serde_json::to_string(&event).unwrap_or_default(),
-                        error,
-                        wait: retry::scheduled(1, retry::random()),
-                    });
-                }
-                Fate::Refused(error) => {
-                    let error = format!("it has refused {REFUSED_MAX} events: {error}");
-                    sorted.failed.get_or_insert((error, None));
-                    sorted.left.push(event);
-                }
-                Fate::Failed { error, retry_after } => {
-                    sorted.failed.get_or_insert((error, retry_after));
-                    sorted.left.push(event);
-                }
-                Fate::Gone(error) => {
-                    sorted.failed.get_or_insert((error.clone(), None));
-                    sorted.gone.get_or_insert(error);
-                    sorted.left.push(event);
-                }
-            }
-        }
-        sorted.delivered -= sorted.unnamed;
-        Ok(sorted)
+    /// Whether more that is refused may wait.
+    fn has_room(&self, known: &mut Known) -> Result<bool, LeaseError> {
+        let name = &self.outlet.name;
+        let waiting = (known.conn).transaction(|conn| outbox::backlog(conn, name))?;
+        Ok(waiting.pending < REFUSED_MAX)
     }
 
     fn keep(
@@ -442,6 +402,15 @@ impl Sender {
         })?;
         known.cursor = known.cursor.max(progress.cursor_id);
         Ok(())
+    }
+
+    fn say_refused(&self, known: &mut Known, dead: i64, said: &str) {
+        if is_said_again(&mut known.refused_said_at) {
+            log::warn!(
+                "the transport {} has answered: {said}; {dead} events are given up, and stand in outbox",
+                self.label
+            );
+        }
     }
 
     fn say_failed(&self, known: &mut Known, error: &str, wait: Duration) {
@@ -462,29 +431,4 @@ fn is_said_again(said_at: &mut Option<Instant>) -> bool {
         *said_at = Some(Instant::now());
     }
     is_due
-}
-
-/// The events of an attempt, by what became of them.
-#[derive(Debug, Default)]
-struct Sorted {
-    delivered: i64,
-    /// Refused without a name, and given up.
-    unnamed: i64,
-    refused: Vec<Refused>,
-    /// To be sent again.
-    left: Vec<Event>,
-    failed: Option<(String, Option<Duration>)>,
-    gone: Option<String>,
-}
-
-/// What is known of events that a receiver refused without a word on which: they are among these.
-fn unnamed_refusal(events: &[Event], count: usize, error: String) -> Refused {
-    let among: Vec<&str> = events.iter().map(|event| event.event_id.as_str()).collect();
-    let first = among.first().copied().unwrap_or_default();
-    Refused {
-        message_id: format!("among_{first}"),
-        payload: serde_json::json!({"refused": count, "among": among}).to_string(),
-        error,
-        wait: None,
-    }
 }

@@ -80,7 +80,8 @@ impl LogTransport {
         let shipper = Shipper {
             transport: transport(
                 &config.endpoint,
-                Console::new(|_| Err("the log does not go there".to_owned())),
+                // The log does not go there.
+                &Console::new(|_| None, notify.timeout),
             ),
             client: Client::new(notify.timeout, notify.allow_private),
             name: config.name.to_string(),
@@ -233,7 +234,7 @@ impl Shipper {
         for (event, fate) in events.into_iter().zip(sent.fates) {
             match fate {
                 Fate::Delivered => taken += 1,
-                Fate::Refused(_) => refused += 1,
+                Fate::Refused(_) | Fate::Forbidden(_) => refused += 1,
                 Fate::Failed { error, retry_after } => {
                     failed.get_or_insert((error, retry_after));
                     self.waiting.push(event);

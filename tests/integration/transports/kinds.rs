@@ -208,12 +208,17 @@ fn honeycomb_refuses_half_of_a_batch_by_name_and_throttles_some() {
 #[test]
 fn otlp_refuses_a_part_and_does_not_say_which() {
     let otlp = Receiver::answering(|request, before| {
-        let partial = ExportLogsPartialSuccess {
-            rejected_log_records: 3,
-            error_message: "too old".to_owned(),
+        let partial = |rejected_log_records, error_message: &str| ExportLogsPartialSuccess {
+            rejected_log_records,
+            error_message: error_message.to_owned(),
         };
         let answer = ExportLogsServiceResponse {
-            partial_success: (before == 0).then_some(partial),
+            partial_success: match before {
+                0 => Some(partial(3, "too old")),
+                2 => Some(partial(5, "too large")),
+                3 => Some(partial(0, "use another address soon")),
+                _ => None,
+            },
         };
         assert!(!ids_of_otlp(request).is_empty());
         Reply::Body(200, answer.encode_to_vec())
@@ -237,7 +242,30 @@ fn otlp_refuses_a_part_and_does_not_say_which() {
     );
     say(&app.db, 10, 10, "{}");
     wait_sent(&app, "otlp", 17);
-    assert_eq!(otlp.received().len(), 2, "OTLP forbids to send it again");
+    // Where all are refused it is known which, and OTLP forbids to send them again.
+    say(&app.db, 20, 5, "{}");
+    wait_until("five are given up", || progress(&app, "otlp")["dead"] == 8);
+    let given_up = "SELECT message_id || ' ' || error AS value FROM outbox WHERE done_at IS NOT NULL AND message_id LIKE 'event %' ORDER BY 1";
+    let why = app.db.texts(given_up);
+    assert_eq!(why.len(), 5);
+    assert_eq!(why[0], "event 20 it refused 5: too large");
+    say(&app.db, 25, 5, "{}");
+    wait_sent(&app, "otlp", 22);
+    let seen = progress(&app, "otlp");
+    assert_eq!(
+        (&seen["last_error"], &seen["failed"], &seen["state"]),
+        (
+            &json!("it took all, and warned: use another address soon"),
+            &json!(0),
+            &json!("sending")
+        )
+    );
+    assert_eq!(otlp.received().len(), 4, "none came twice");
+    assert_eq!(app.metric_with("event_transport_dead_total", "otlp"), 8.0);
+    assert!(
+        app.log()
+            .contains("it refused 3: too old; 3 events are given up")
+    );
 }
 
 #[test]

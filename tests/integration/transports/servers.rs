@@ -1,6 +1,7 @@
 //! Servers that die, and several of them.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
 
 use super::{
     KEY, counted, expected, ids, progress, say, sending, to_webhook, wait_begun, wait_sent,
@@ -180,7 +181,7 @@ fn events_from_before_a_transport_was_first_used_are_not_sent_and_its_cursor_out
 }
 
 #[test]
-fn standard_output_that_nobody_reads_stops_nothing() {
+fn standard_output_that_nobody_reads_stops_nothing_and_has_each_event_once() {
     use std::process::{Command, Stdio};
     let receiver = Receiver::start();
     let app = sending("webhook")
@@ -222,6 +223,20 @@ fn standard_output_that_nobody_reads_stops_nothing() {
         "{said}"
     );
     wait_sent(&app, "webhook", 500);
+    // A reader that comes late finds each once, and what is said meanwhile after it.
+    let sent = "SELECT sent FROM event_transports WHERE name = 'console'";
+    assert!(app.db.count(sent) < 500);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let reader = std::thread::spawn(move || {
+        let events = lines.by_ref().map(Result::unwrap);
+        let events = events.filter(|line| line.starts_with('{'));
+        let id = |line: String| {
+            let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+            event["event_id"].as_str().unwrap().to_owned()
+        };
+        events.map(id).collect::<Vec<_>>()
+    });
+    wait_until("all are out", || app.db.count(sent) == 500);
     let pid = child.id().to_string();
     assert!(
         Command::new("kill")
@@ -232,4 +247,7 @@ fn standard_output_that_nobody_reads_stops_nothing() {
     );
     wait_until("it ends", || child.try_wait().unwrap().is_some());
     assert!(child.wait().unwrap().success());
+    let ids = reader.join().unwrap();
+    assert_eq!(ids.len(), 500, "none twice");
+    assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), expected(0..500));
 }
