@@ -1,7 +1,7 @@
 //! Spans of ranges with whole hours: these are in the projection `span_hours`, so that
 //! a month of a busy node costs what an hour does.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use diesel::pg::PgRowByRowLoadingMode;
@@ -43,7 +43,7 @@ pub(super) struct Sum {
     histogram: Histogram,
 }
 
-/// A sum, or without `created_at` a part of the histogram of one.
+/// A sum, or without `created_at` the histogram of what lies beside its hours.
 #[derive(QueryableByName)]
 struct Row {
     #[diesel(sql_type = BigInt)]
@@ -77,6 +77,21 @@ impl Sum {
     }
 }
 
+/// The histogram of an hour.
+#[derive(QueryableByName)]
+struct HourRow {
+    #[diesel(sql_type = Timestamptz)]
+    bucket_at: DateTime<Utc>,
+    #[diesel(sql_type = Text)]
+    of_target: String,
+    #[diesel(sql_type = Text)]
+    of_name: String,
+    #[diesel(sql_type = Array<SmallInt>)]
+    buckets: Vec<i16>,
+    #[diesel(sql_type = Array<BigInt>)]
+    counts: Vec<i64>,
+}
+
 #[derive(QueryableByName)]
 struct Found {
     #[diesel(sql_type = Bool)]
@@ -106,19 +121,20 @@ pub(super) fn fetch(conn: &mut PgConnection, asked: &Asked<'_>) -> QueryResult<O
         .bind::<Bool, _>(asked.needs_quantiles)
         .bind::<Bool, _>(asked.is_ranking)
         .bind::<BigInt, _>(asked.rows_max);
-    // One row at a time: there are many histograms, and few sums.
-    add_up(statement.load_iter::<Row, PgRowByRowLoadingMode>(conn)?).map(Some)
+    let mut sums = in_order(statement.load(conn)?);
+    if asked.needs_quantiles {
+        add_histograms(conn, asked, hours, &mut sums)?;
+    }
+    Ok(Some(sums))
 }
 
-/// The sums with their histograms, in the order of their places.
-fn add_up(rows: impl Iterator<Item = QueryResult<Row>>) -> QueryResult<Vec<Sum>> {
+/// The sums in the order of their places, with the histograms of what lies beside the hours.
+fn in_order(rows: Vec<Row>) -> Vec<Sum> {
     let mut sums = BTreeMap::new();
-    let mut histograms: HashMap<i64, Histogram> = HashMap::new();
+    let mut histograms = Vec::new();
     for row in rows {
-        let row = row?;
         let Some(created_at) = row.created_at else {
-            let histogram = histograms.entry(row.place).or_default();
-            histogram.add_columns(&row.buckets, &row.counts);
+            histograms.push(row);
             continue;
         };
         let sum = Sum {
@@ -134,10 +150,50 @@ fn add_up(rows: impl Iterator<Item = QueryResult<Row>>) -> QueryResult<Vec<Sum>>
         };
         sums.insert(row.place, sum);
     }
-    for (place, sum) in &mut sums {
-        sum.histogram = histograms.remove(place).unwrap_or_default();
+    for row in histograms {
+        if let Some(sum) = sums.get_mut(&row.place) {
+            sum.histogram.add_columns(&row.buckets, &row.counts);
+        }
     }
-    Ok(sums.into_values().collect())
+    sums.into_values().collect()
+}
+
+/// Adds the histograms of the hours.
+fn add_histograms(
+    conn: &mut PgConnection,
+    asked: &Asked<'_>,
+    hours: Period,
+    sums: &mut [Sum],
+) -> QueryResult<()> {
+    let of = |text: &Option<String>| text.clone().unwrap_or_default();
+    let mut histograms: HashMap<(DateTime<Utc>, String, String), &mut Histogram> = sums
+        .iter_mut()
+        .map(|sum| {
+            let key = (sum.created_at, of(&sum.target), of(&sum.name));
+            (key, &mut sum.histogram)
+        })
+        .collect();
+    let wanted: BTreeSet<(String, String)> = histograms
+        .keys()
+        .map(|(_, target, name)| (target.clone(), name.clone()))
+        .collect();
+    let (targets, names): (Vec<String>, Vec<String>) = wanted.into_iter().unzip();
+    let statement = diesel::sql_query(include_str!("profiling_histograms.sql"))
+        .bind::<Timestamptz, _>(hours.start)
+        .bind::<Timestamptz, _>(hours.end)
+        .bind::<Nullable<BigInt>, _>(asked.interval_s)
+        .bind::<Nullable<Text>, _>(asked.peer_id)
+        .bind::<Array<Text>, _>(targets)
+        .bind::<Array<Text>, _>(names);
+    // One row at a time: there are many, and few sums.
+    for row in statement.load_iter::<HourRow, PgRowByRowLoadingMode>(conn)? {
+        let row = row?;
+        let place = (row.bucket_at, row.of_target, row.of_name);
+        if let Some(histogram) = histograms.get_mut(&place) {
+            histogram.add_columns(&row.buckets, &row.counts);
+        }
+    }
+    Ok(())
 }
 
 /// The whole hours of a span that the projection has.

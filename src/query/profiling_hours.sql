@@ -3,19 +3,17 @@
 --   (messages/spans_beside.sql).
 -- Params: $1 to $6 those of spans_beside, the whole hours being its inner range; $7
 --   seconds of a bucket or NULL for one bucket, $8 peer id or NULL, $9 target or NULL,
---   $10 name or NULL, $11 whether histograms are wanted, $12 whether the costliest come
---   first, $13 rows.
+--   $10 name or NULL, $11 whether the histograms of what lies beside are wanted, $12 whether
+--   the costliest come first, $13 rows.
 -- Index: span_hours_pkey with a peer id, else span_hours_hour_idx.
 -- Cost: one row of span_hours for each hour, node, target and name, and the spans of
 --   less than two hours.
 -- Order: none. Rows with created_at are sums; their places are in order, the costliest
---   first, or the oldest bucket; target and name are unique in one. Rows without it are parts
---   of the histogram of their place: adding them up is slow in SQL.
--- The hours are read twice, which costs less than to keep their histograms for the second time.
-hours AS NOT MATERIALIZED (
+--   first, or the oldest bucket; target and name are unique in one. Rows without it are
+--   the histogram of what lies beside the hours, of their place.
+hours AS (
     SELECT CASE WHEN $7 IS NULL THEN 'epoch' ELSE date_bin(make_interval(secs => $7), hour, 'epoch') END AS bucket_at,
-           target COLLATE "default" AS target, name COLLATE "default" AS name,
-           count, total_ns, min_ns, max_ns, buckets, counts
+           target, name, count, total_ns, min_ns, max_ns
     FROM span_hours
     WHERE hour >= $3 AND hour < $4
       AND ($8::text IS NULL OR peer_id = $8)
@@ -23,7 +21,7 @@ hours AS NOT MATERIALIZED (
       AND ($10::text IS NULL OR name = $10)
 ), spans AS MATERIALIZED (
     SELECT CASE WHEN $7 IS NULL THEN 'epoch' ELSE date_bin(make_interval(secs => $7), created_at, 'epoch') END AS bucket_at,
-           coalesce(target, '') AS target, coalesce(name, '') AS name, time,
+           coalesce(target, '') COLLATE "C" AS target, coalesce(name, '') COLLATE "C" AS name, time,
            width_bucket(round(least(time, 1e18))::bigint, (SELECT telemetry_span_bounds()))::smallint AS bucket
     FROM spans_beside
     WHERE time IS NOT NULL
@@ -47,10 +45,6 @@ SELECT place, bucket_at AS created_at, nullif(target, '') AS target, nullif(name
        total::float8 AS total, (total / count)::float8 AS mean, min::float8 AS min, max::float8 AS max,
        '{}'::smallint[] AS buckets, '{}'::bigint[] AS counts
 FROM totals
-UNION ALL
-SELECT place, NULL, NULL, NULL, 0, 0, 0, 0, 0, hours.buckets, hours.counts
-FROM hours JOIN totals USING (bucket_at, target, name)
-WHERE $11
 UNION ALL
 SELECT place, NULL, NULL, NULL, 0, 0, 0, 0, 0, array_agg(bucket), array_agg(n)
 FROM (
