@@ -172,6 +172,61 @@ fn messages_from_before_arrival_was_the_axis_of_time_keep_theirs() {
     assert_eq!(shown_times(&db), all);
 }
 
+/// The blocks with their delays as people see them: by block, and added up.
+fn shown_delays(db: &TestDb) -> Vec<String> {
+    db.texts(
+        "SELECT concat_ws(' ', p.height, p.p50_s, p.p90_s, p.p99_s) AS value FROM block_propagation('-infinity', 'infinity') p \
+         UNION ALL SELECT 'all ' || b.nodes || ' ' || b.delays::text FROM chain_blocks(1, '2026-01-01Z', '2026-01-02Z') b ORDER BY 1",
+    )
+}
+
+#[test]
+fn blocks_from_before_delays_were_small_keep_them() {
+    let db = TestDb::empty();
+    let mut conn = db.connect();
+    let migration = migrate_to(&mut conn, "_shrink_block_delays");
+    db.execute(
+        "INSERT INTO chains (genesis_hash) VALUES ('0xaa'); INSERT INTO block_reporters (peer_id, server_id) VALUES ('a', 's')",
+    );
+    // As the version before writes them.
+    let before = |height: u32, delays: &str| {
+        format!(
+            "INSERT INTO blocks (chain_id, height, hash, first_at, first_reporter_id, nodes, own, broadcast, other, delays, is_final) \
+             SELECT 1, {height}, sha256('{height}'), '2026-01-01T12:00Z', 1, 2, 0, 2, 0, '{delays}'::integer[], false \
+             ON CONFLICT (chain_id, height, hash) DO UPDATE SET delays = excluded.delays"
+        )
+    };
+    db.execute(&before(1, "{}"));
+    db.execute(&before(2, "{0,0,3,0,0,0,7}"));
+    db.execute(&before(3, "{0,0,0,40000}"));
+    let shown = shown_delays(&db);
+    conn.run_migration(&*migration).unwrap();
+    let all = |fourth: &str| {
+        let mut all = shown.clone();
+        *all.last_mut().unwrap() = format!("all 6 {{0,0,3,{fourth},0,0,7}}");
+        all
+    };
+    assert_eq!(shown[3], "all 6 {0,0,3,40000,0,0,7}");
+    assert_eq!(
+        shown_delays(&db),
+        all("32767"),
+        "more than fit are the most that do"
+    );
+
+    // The version before goes on beside the new one.
+    db.execute(&before(3, "{0,0,0,9}"));
+    assert_eq!(shown_delays(&db), all("9"));
+    conn.revert_migration(&*migration).unwrap();
+    assert_eq!(shown_delays(&db), all("9"));
+    assert_eq!(
+        db.count("SELECT count(*) FROM blocks WHERE array_position(delays, NULL) > 0"),
+        0,
+        "the version before knows no empty ones"
+    );
+    conn.run_migration(&*migration).unwrap();
+    assert_eq!(shown_delays(&db), all("9"));
+}
+
 #[test]
 fn no_two_migrations_have_the_same_version() {
     let mut versions: Vec<String> = std::fs::read_dir("migrations")

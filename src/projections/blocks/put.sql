@@ -17,7 +17,7 @@ WITH v AS MATERIALIZED (
         kept_until = greatest(n.kept_until, excluded.kept_until)
 ), written AS (
     INSERT INTO blocks AS n (chain_id, height, hash, first_at, first_reporter_id, author_id, nodes, own, broadcast, other, delays, finalized_at, is_final)
-    SELECT v.chain_id, v.height, v.hash, v.first_at, v.first_reporter_id, v.author_id, v.nodes, v.own, v.broadcast, v.other, v.delays::integer[],
+    SELECT v.chain_id, v.height, v.hash, v.first_at, v.first_reporter_id, v.author_id, v.nodes, v.own, v.broadcast, v.other, v.delays::smallint[],
            (SELECT min(f.at) FROM block_finalities f WHERE f.chain_id = v.chain_id AND f.height >= v.height),
            EXISTS (SELECT FROM block_finalities f WHERE f.chain_id = v.chain_id AND f.height = v.height AND f.hash = v.hash)
     FROM v

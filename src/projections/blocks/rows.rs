@@ -142,10 +142,13 @@ pub(super) fn put(
         .collect())
 }
 
-/// An array as PostgreSQL reads it.
-fn array(numbers: &[i32]) -> String {
-    let numbers: Vec<String> = numbers.iter().map(i32::to_string).collect();
-    format!("{{{}}}", numbers.join(","))
+/// Counts of buckets as PostgreSQL reads them: those of empty ones take no room.
+fn array(counts: &[i32]) -> String {
+    let counts = counts.iter().map(|count| match *count {
+        0 => "NULL".to_owned(),
+        count => count.min(i32::from(i16::MAX)).to_string(),
+    });
+    format!("{{{}}}", counts.collect::<Vec<_>>().join(","))
 }
 
 /// Keeps when blocks were finalized; returns the hours that changed.
@@ -262,4 +265,18 @@ pub(super) fn clear(conn: &mut PgConnection) -> QueryResult<()> {
         "DELETE FROM block_arrivals; DELETE FROM block_finalities; DELETE FROM session_blocks; \
          UPDATE chains SET left_out_behind = 0, left_out_ahead = 0, left_out_excess = 0, left_out_late = 0, left_out_malformed = 0",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_buckets_are_written_without_those_that_are_empty() {
+        assert_eq!(array(&[]), "{}");
+        assert_eq!(
+            array(&[0, 7, 32_767, 0, 32_768]),
+            "{NULL,7,32767,NULL,32767}"
+        );
+    }
 }
