@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::past::Past;
 use super::{GENESIS, hash};
-use crate::support::TestApp;
+use crate::support::{TestApp, TestDb};
 
 const PEERS: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -140,6 +140,22 @@ fn blocks_come_in_pages_with_who_saw_them_first_and_forks_side_by_side() {
         (&json!(1_400), 2)
     );
     assert_eq!(forks[0]["blocks"][1]["author_peer_id"], "d");
+    let latest = get(&app, "/api/v1/chains/Development/forks?limit=1");
+    assert_eq!(latest, json!([forks[0]]));
+    // A height with three blocks comes once, at the time of the last one.
+    app.db.execute(
+        "INSERT INTO blocks (height, first_at, chain_id, first_reporter_id, nodes, own, broadcast, other, is_final, hash, delays) \
+         SELECT height, first_at + interval '70 ms', chain_id, first_reporter_id, nodes, own, broadcast, other, is_final, sha256(hash), delays \
+         FROM blocks WHERE height = 700 ORDER BY first_at LIMIT 1",
+    );
+    let forks = get(&app, "/api/v1/chains/Development/forks");
+    assert_eq!(forks[1]["height"], 700);
+    assert_eq!(forks.as_array().unwrap().len(), 2);
+    let blocks = forks[1]["blocks"].as_array().unwrap();
+    assert_eq!(
+        (blocks.len(), &forks[1]["forked_at"]),
+        (3, &blocks[2]["first_at"])
+    );
     // 1,400 is no multiple of 3: neither block was named.
     assert_eq!(
         (&at[0]["is_final"], &at[0]["is_lost"]),
@@ -153,6 +169,27 @@ fn blocks_come_in_pages_with_who_saw_them_first_and_forks_side_by_side() {
         (&named[0]["is_final"], &named[0]["finality_s"]),
         (&json!(true), &json!(12.0))
     );
+}
+
+#[test]
+fn quantiles_in_sql_lie_within_their_bucket() {
+    let db = TestDb::new();
+    for (counts, quantile, expected) in [
+        ("NULL", "0.5", "none"),
+        ("'{}'", "0.5", "none"),
+        ("'{0,NULL}'", "0.5", "none"),
+        ("'{4}'", "0.5", "0.004"),
+        // 8 ms to 10 ms, and 10 ms to 12 ms; an empty bucket is 0 or NULL.
+        ("'{0,1,1}'", "0.5", "0.01"),
+        ("'{NULL,1,1}'", "0.75", "0.011"),
+        ("'{NULL,1,1}'", "1", "0.012"),
+        ("'{0,1,1}'", "0", "0.008"),
+    ] {
+        let found = db.texts(&format!(
+            "SELECT coalesce(block_delay_quantile({counts}, {quantile})::text, 'none') AS value"
+        ));
+        assert_eq!(found, [expected], "{counts} {quantile}");
+    }
 }
 
 #[test]
@@ -295,7 +332,7 @@ fn the_nodes_of_a_chain_are_listed_as_they_are_and_were() {
 /// Where a chain is, is one meaning in two languages.
 #[test]
 fn the_height_of_a_chain_is_the_same_in_sql() {
-    let db = crate::support::TestDb::new();
+    let db = TestDb::new();
     let mut random = crate::support::Random::new(5);
     for size in 1..40 {
         let heights: Vec<i64> = (0..size)

@@ -30,6 +30,13 @@ pub(crate) fn about_chains() -> Vec<Statement> {
             "'node 7', now() - interval '1 hour', now(), 100".to_owned(),
         ),
         (
+            "authored_blocks",
+            // Of other blocks only those of the same heights.
+            "SELECT * FROM authored_blocks($1, $2)\n-- Index: blocks_pkey.",
+            "timestamptz, timestamptz".to_owned(),
+            "now() - interval '15 hours', now()".to_owned(),
+        ),
+        (
             "a chain by blocks",
             include_str!("../../../src/query/chains/spans.sql"),
             spans.to_owned(),
