@@ -36,6 +36,11 @@ impl Database {
         self.psql(&arguments).map(drop)
     }
 
+    /// What psql answers to the commands in a file.
+    pub(crate) fn run_script(&self, file: &Path) -> Outcome<String> {
+        self.psql(&["-f", &file.display().to_string()])
+    }
+
     fn psql(&self, arguments: &[&str]) -> Outcome<String> {
         let output = Command::new("psql")
             .args(["-wXAtq", "-v", "ON_ERROR_STOP=1", "-d", &self.url])

@@ -1,5 +1,6 @@
 //! How long queries about a month of a chain take, and how much a block costs.
 
+use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,14 @@ const COLUMNS: [&str; 6] = [
     "bytes, mean",
 ];
 
+const SIZE_LEGEND: &str = "The blocks of that month, entered in the order of their heights: bytes for each. A network with more nodes has more \
+    buckets of delays, two bytes for each that is not empty and at most 54. The goal is less than 400 bytes.";
+const SIZE_COLUMNS: [&str; 4] = ["blocks", "table", "indexes", "together"];
+
+/// Questions in SQL, and those before that warm up.
+const REQUESTS: u64 = 200;
+const WARM_UP: u64 = 5;
+
 /// Runs the scenario.
 pub(crate) fn run(options: Options, report: &mut Report) -> Outcome<()> {
     let server = Server::start(&[])?;
@@ -49,19 +58,19 @@ pub(crate) fn run(options: Options, report: &mut Report) -> Outcome<()> {
         .run_file(seed!("seed_chains.sql"), &[format!("messages={messages}")])?;
     let seconds = build(&server)?;
     fill_month(&server)?;
-    let blocks: u64 = server.database.value("SELECT count(*) FROM blocks")?;
-    let bytes: u64 = server
-        .database
-        .value("SELECT pg_total_relation_size('blocks')")?;
     println!(
-        "blocks of {} messages built in {seconds:.1} s, {} µs a message; {} bytes a block",
+        "blocks of {} messages built in {seconds:.1} s, {} µs a message",
         grouped(of_day as f64),
         grouped(seconds * 1e6 / of_day as f64),
-        bytes / blocks.max(1),
     );
+    report.add(size(&server)?);
     let mut section = Section::new("Chains", LEGEND, server.database.version()?, &COLUMNS);
     let mut random = Random(11);
-    for (question, path) in questions() {
+    let heights = (
+        server.database.value("SELECT min(height) FROM blocks")?,
+        server.database.value("SELECT max(height) FROM blocks")?,
+    );
+    for (question, path) in questions(heights) {
         let times = ask(&server, &mut random, &path, options)?;
         section.row([
             question.to_owned(),
@@ -72,9 +81,42 @@ pub(crate) fn run(options: Options, report: &mut Report) -> Outcome<()> {
             grouped(times.bytes as f64 / times.seconds.len() as f64),
         ]);
     }
+    for (question, statement) in functions() {
+        let times = ask_in_sql(&server, &mut random, statement, options)?;
+        section.row([
+            question.to_owned(),
+            times.len().to_string(),
+            millis(quantile(&times, 0.5)),
+            millis(quantile(&times, 0.99)),
+            millis(quantile(&times, 1.0)),
+            String::new(),
+        ]);
+    }
     server.stop()?;
     report.add(section);
     Ok(())
+}
+
+/// How much room a block takes, once its table is vacuumed.
+fn size(server: &Server) -> Outcome<Section> {
+    let mut section = Section::new(
+        "Size of a block",
+        SIZE_LEGEND,
+        server.database.version()?,
+        &SIZE_COLUMNS,
+    );
+    let blocks: u64 = server.database.value("SELECT count(*) FROM blocks")?;
+    let each = |what: &str| -> Outcome<String> {
+        let bytes: f64 = server.database.value(&format!("SELECT {what}('blocks')"))?;
+        Ok(grouped(bytes / blocks as f64))
+    };
+    section.row([
+        grouped(blocks as f64),
+        each("pg_table_size")?,
+        each("pg_indexes_size")?,
+        each("pg_total_relation_size")?,
+    ]);
+    Ok(section)
 }
 
 /// Has the blocks of the last day taken into their projection; how long that took, seconds.
@@ -116,8 +158,8 @@ fn fill_month(server: &Server) -> Outcome<()> {
     server.database.settle()
 }
 
-/// A query.
-fn questions() -> Vec<(&'static str, Path)> {
+/// The queries; `heights` are those of the lowest and the highest block.
+fn questions(heights: (u64, u64)) -> Vec<(&'static str, Path)> {
     let month = TimeDelta::days(30);
     let of = |route: &str| format!("/api/v1/chains/Bench/{route}");
     vec![
@@ -126,7 +168,7 @@ fn questions() -> Vec<(&'static str, Path)> {
         ("its last 100 blocks", fixed(&of("blocks?limit=100"))),
         (
             "100 blocks of some height",
-            at_height(of("blocks?limit=100")),
+            at_height(of("blocks?limit=100"), heights),
         ),
         (
             "propagation of a month",
@@ -158,18 +200,82 @@ fn questions() -> Vec<(&'static str, Path)> {
     ]
 }
 
+/// Functions and views for people, with `{end}` for a moment within the last hour.
+fn functions() -> [(&'static str, &'static str); 8] {
+    [
+        (
+            "block_propagation of an hour",
+            "SELECT * FROM block_propagation({end} - interval '1 hour', {end})",
+        ),
+        (
+            "finality_lag of a day",
+            "SELECT * FROM finality_lag({end} - interval '1 day', {end})",
+        ),
+        (
+            "authored_blocks of a day",
+            "SELECT * FROM authored_blocks({end} - interval '1 day', {end})",
+        ),
+        (
+            "block_authoring of an hour",
+            "SELECT * FROM block_authoring({end} - interval '1 hour', {end})",
+        ),
+        (
+            "node_uptime of a month",
+            "SELECT * FROM node_uptime({end} - interval '30 days', {end})",
+        ),
+        (
+            "chain_hours of a month",
+            "SELECT block_delay_quantile(array_agg(n ORDER BY i), 0.95) FROM (SELECT i, sum(n)::bigint AS n FROM chain_hours h, \
+             unnest(h.delays) WITH ORDINALITY AS d (n, i) WHERE h.hour > {end} - interval '30 days' GROUP BY i) AS sums",
+        ),
+        ("node_state", "SELECT * FROM node_state"),
+        ("version_adoption", "SELECT * FROM version_adoption"),
+    ]
+}
+
+/// Seconds until the whole answer of psql, sorted.
+fn ask_in_sql(
+    server: &Server,
+    random: &mut Random,
+    statement: &str,
+    options: Options,
+) -> Outcome<Vec<f64>> {
+    let mut script = String::new();
+    for request in 0..WARM_UP + options.scaled(REQUESTS).max(10) {
+        if request == WARM_UP {
+            script += "\\timing on\n";
+        }
+        let end = format!("(now() - interval '{} s')", random.below(3_600));
+        script += &statement.replace("{end}", &end);
+        script += " \\g /dev/null\n";
+    }
+    let file = tempfile::NamedTempFile::new()?;
+    fs::write(&file, script)?;
+    let answer = server.database.run_script(file.path())?;
+    let took = answer.lines().filter_map(|line| {
+        let millis = line.strip_prefix("Time: ")?.split(' ').next()?;
+        Some(millis.parse::<f64>().ok()? / 1e3)
+    });
+    let mut times: Vec<f64> = took.collect();
+    times.sort_by(f64::total_cmp);
+    Ok(times)
+}
+
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let place = (share * sorted.len() as f64).ceil() as usize;
+    sorted.get(place.max(1) - 1).copied().unwrap_or(f64::NAN)
+}
+
 fn fixed(path: &str) -> Path {
     let path = path.to_owned();
     Box::new(move |_, _| Ok(Some(path.clone())))
 }
 
-/// A page that begins at some block.
-fn at_height(path: String) -> Path {
+/// A page that begins at some block, of those from one height to another.
+fn at_height(path: String, (low, high): (u64, u64)) -> Path {
     Box::new(move |_, random| {
-        Ok(Some(format!(
-            "{path}&height={}",
-            100 + random.below(10_000)
-        )))
+        let height = low + 100 + random.below(high - low);
+        Ok(Some(format!("{path}&height={height}")))
     })
 }
 

@@ -2,13 +2,17 @@
 -- days; of each hundredth height a second block.
 SELECT count(*) AS a_day FROM blocks \gset
 
+-- Blocks come in the order of their heights.
+CREATE TEMPORARY TABLE last_day AS SELECT * FROM blocks;
+TRUNCATE blocks;
 INSERT INTO blocks (height, first_at, finalized_at, chain_id, first_reporter_id, author_id, nodes, own, broadcast, other, is_final, hash, delays)
 SELECT b.height - day * :a_day, b.first_at - day * interval '1 day', b.finalized_at - day * interval '1 day', b.chain_id, b.first_reporter_id, b.author_id,
-       b.nodes, b.own, b.broadcast, b.other, b.is_final AND fork = 0, decode(md5(b.height::text) || md5(format('%s %s', day, fork)), 'hex'), b.delays
-FROM generate_series(1, 29) AS day
+       b.nodes, b.own, b.broadcast, b.other, b.is_final AND fork = 0, CASE WHEN day = 0 THEN b.hash ELSE decode(md5(b.height::text) || md5(format('%s %s', day, fork)), 'hex') END, b.delays
+FROM generate_series(0, 29) AS day
 CROSS JOIN generate_series(0, 1) AS fork
-CROSS JOIN blocks AS b
-WHERE fork = 0 OR b.height % 100 = 0;
+CROSS JOIN last_day AS b
+WHERE fork = 0 OR b.height % 100 = 0 AND day > 0
+ORDER BY day DESC, b.height, fork;
 
 VACUUM (ANALYZE) blocks;
 
