@@ -8,6 +8,7 @@ import { feed } from "./lib/feed.js";
 import { h, sinceElement, timeElement } from "./lib/elements.js";
 import { age, count, counted, hashShort, timeLocal } from "./lib/format.js";
 import { showEmpty, showError, showLoading } from "./lib/states.js";
+import { createErrors } from "./status-errors.js";
 import { isSilent, stateMeaning, stateTone, stateWords, whyWords } from "./lib/status.js";
 
 // Read anew so often, and so long after a change, so that many of them cost one reading.
@@ -28,8 +29,9 @@ const OUTAGES = {
 
 openPage({ page: "status" });
 const part = (id) => document.getElementById(id);
-for (const id of ["wrong", "chains", "changes"]) showLoading(part(id));
+for (const id of ["wrong", "chains", "errors", "changes"]) showLoading(part(id));
 part("older").addEventListener("click", () => readOlder());
+const readErrors = createErrors(part("errors"), part("older-errors"));
 
 let timer = 0;
 let older = null;
@@ -41,7 +43,7 @@ async function read() {
   try {
     const [status, wrong, changes, flapping, services] = await Promise.all([
       get("api/v1/status"), getWithHeaders("api/v1/nodes", { attention: true, sort: "state", limit: WRONG_MAX }),
-      getWithHeaders("api/v1/status/changes", { limit: CHANGES }), get("api/v1/status/flapping", { limit: FLAPPING_MAX }), get("api/v1/services"),
+      getWithHeaders("api/v1/status/changes", { limit: CHANGES }), get("api/v1/status/flapping", { limit: FLAPPING_MAX }), get("api/v1/services"), readErrors(),
     ]);
     showVerdict(status);
     showNotices(status);

@@ -91,9 +91,14 @@ pub(super) async fn logs(
 /// Hides the addresses of a message, those within its fields too.
 fn without_address(log: &mut NodeLog) -> Result<(), QueryError> {
     log.ip_addr = None;
-    if let Cow::Owned(shown) = hide_addresses(log.logs.get()) {
+    without_addresses(&mut log.logs)
+}
+
+/// Hides the addresses within the fields of a message.
+pub(super) fn without_addresses(logs: &mut Box<RawValue>) -> Result<(), QueryError> {
+    if let Cow::Owned(shown) = hide_addresses(logs.get()) {
         let shown = RawValue::from_string(shown);
-        log.logs = shown.map_err(|error| QueryError::Internal(error.to_string()))?;
+        *logs = shown.map_err(|error| QueryError::Internal(error.to_string()))?;
     }
     Ok(())
 }

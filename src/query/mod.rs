@@ -16,6 +16,7 @@ pub mod host_systems;
 mod last_values;
 mod limits;
 pub mod log_stats;
+pub mod node_errors;
 pub mod node_list;
 pub mod node_logs;
 pub mod node_telemetry;

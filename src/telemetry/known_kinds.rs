@@ -51,7 +51,35 @@ pub const KNOWN_KINDS: [&str; 46] = [
     "txpool.import",
 ];
 
+/// The kinds by which nodes say that something failed: most come from level 4 on, those of bad
+/// signatures and of headers from level 5 on.
+pub const ERROR_KINDS: [&str; 12] = [
+    "afg.bad_catch_up_msg_signature",
+    "afg.bad_commit_msg_signature",
+    "afg.bad_msg_signature",
+    "afg.err_decoding_msg",
+    "afg.malformed_compact_commit",
+    "aura.halting_for_future_block",
+    "aura.header_too_far_in_future",
+    "babe.header_too_far_in_future",
+    "slots.discarding_proposal_took_too_long",
+    "slots.err_with_block_built_on",
+    "slots.unable_authoring_block",
+    "slots.unable_fetching_authorities",
+];
+
 /// Whether nodes are known to send this kind; any other may be a stranger's invention.
 pub fn is_known_kind(kind: &str) -> bool {
     KNOWN_KINDS.binary_search(&kind).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_of_kinds_that_are_known() {
+        assert!(ERROR_KINDS.into_iter().all(is_known_kind));
+        assert!(ERROR_KINDS.is_sorted());
+    }
 }

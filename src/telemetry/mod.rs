@@ -26,7 +26,7 @@ pub use facts::{Fact, Formats, HardwareBenchmark, JsonType, NodeFacts};
 pub use heartbeat::{
     Heartbeat, INTERVAL_S_DEFAULT, INTERVAL_S_MAX, METRICS_BYTES_MAX, is_name as is_service_name,
 };
-pub use known_kinds::{KNOWN_KINDS, is_known_kind};
+pub use known_kinds::{ERROR_KINDS, KNOWN_KINDS, is_known_kind};
 pub use reading::{Block, FinalizedUpTo, Origin, PoolImport, Reading, Span, integer, number};
 pub use redact::hide_addresses;
 pub use repair::is_storable;

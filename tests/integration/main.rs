@@ -49,6 +49,7 @@ mod logs;
 mod lossless;
 mod migrations;
 mod node_logs;
+mod node_errors;
 mod nodes;
 mod odd_requests;
 mod pages;

@@ -51,7 +51,7 @@ use super::{
     paths(
         pages::start, doors::submit, doors::audit, doors::submit_with_token, doors::submit_with_token_briefly,
         doors::audit_with_token, misdirected::list, refusals::list,
-        nodes::list, nodes::logs, nodes::log_stats, v1::nodes::list, v1::nodes::show, v1::nodes::telemetry, v1::nodes::log_stats,
+        nodes::list, nodes::logs, nodes::log_stats, v1::nodes::list, v1::nodes::show, v1::nodes::telemetry, v1::nodes::log_stats, v1::nodes::errors,
         v1::status::overview, v1::status::changes, v1::status::flapping, v1::status::of_node,
         v1::alerts::list, v1::alerts::rules, v1::alerts::silences, v1::alerts::enter_silence, v1::alerts::end, v1::alerts::targets,
         v1::events::list, v1::events::show, v1::events::stats, v1::events::jobs, v1::events::malformed, posting::events::post, v1::events::post, posting::loki::push, posting::otlp::push,

@@ -49,6 +49,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
     // Nodes and their messages
     app.service(only("/api/v1/nodes", READ).route(get().to(nodes::list)))
         .service(only("/api/v1/nodes/logs", READ).route(get().to(super::nodes::logs)))
+        .service(only("/api/v1/nodes/errors", READ).route(get().to(nodes::errors)))
         .service(only("/api/v1/nodes/log_stats", READ).route(get().to(nodes::log_stats)))
         .service(only("/api/v1/nodes/{peer_id}", READ).route(get().to(nodes::show)))
         .service(only("/api/v1/nodes/{peer_id}/status", READ).route(get().to(status::of_node)))

@@ -7,9 +7,11 @@ use utoipa::ToSchema;
 use crate::http::access::Caller;
 use crate::http::answer::Answer;
 use crate::http::error::{ErrorBody, ReadErrors};
+use crate::http::nodes::without_addresses;
 use crate::http::{AppError, AppState, paging};
 use crate::query::QueryError;
 use crate::query::log_stats::{self, LogStat, LogStatsParams, LogStatsQuery};
+use crate::query::node_errors::{self, NodeError, NodeErrorsParams, NodeErrorsQuery};
 use crate::query::node_list::{self, ListedNode, NodeListParams, NodeListQuery};
 use crate::query::node_telemetry::{self, NodeTelemetry, NodeTelemetryParams, NodeTelemetryQuery};
 
@@ -112,6 +114,43 @@ pub(in crate::http) async fn telemetry(
 
 /// How many messages there are of a kind.
 #[derive(Debug, Serialize, ToSchema)]
+/// Errors that nodes report, of all nodes, the newest first: why they could not author a block, and bad
+/// messages of their peers.
+///
+/// Nodes report most of them from level 4 on, those of bad signatures and headers from level 5 on.
+#[utoipa::path(
+    get, operation_id = "list_node_errors", path = "/api/v1/nodes/errors", tag = "nodes", params(NodeErrorsParams),
+    responses(
+        (
+            status = 200, description = "The errors.", body = [NodeError],
+            headers(
+                ("X-Next-Cursor" = Option<String>, description = "`cursor` of the next page; absent on the last."),
+                ("Link" = Option<String>, description = "Address of the next page, as RFC 8288 `rel=\"next\"`; absent on the last."),
+            )
+        ),
+        ReadErrors,
+    )
+)]
+pub(in crate::http) async fn errors(
+    state: web::Data<AppState>,
+    request: HttpRequest,
+    caller: web::ReqData<Caller>,
+    asked: web::Query<NodeErrorsParams>,
+) -> Result<HttpResponse, AppError> {
+    let query = NodeErrorsQuery::try_from(asked.into_inner())?;
+    let limits = state.query_limits();
+    let (answer, next) = state
+        .ask(move |conn| {
+            let mut page = node_errors::fetch(conn, &query, &limits)?;
+            for error in page.rows.iter_mut().filter(|_| !caller.sees_addresses) {
+                without_addresses(&mut error.logs)?;
+            }
+            Ok((Answer::of(&page.rows)?, page.next))
+        })
+        .await?;
+    Ok(paging::respond(&request, answer, next))
+}
+
 struct KindCount {
     /// Kind.
     #[schema(example = "block.import")]

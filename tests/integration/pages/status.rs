@@ -32,6 +32,12 @@ fn the_status_page_says_what_is_wrong_by_chain_and_what_changed() {
         ["node 3", "Chain Main (5 nodes)"]
     );
     assert_eq!(browser.texts("nav [aria-current=page]"), ["Status"]);
+    browser.wait_for_text("#errors", "No errors within a day.");
+    app.db.execute(
+        r#"INSERT INTO telemetry_messages (id, created_at, peer_connection_id, kind_id, logs)
+           SELECT 1000001, now(), p.id, k.id, '{"slot": 7, "err": "UnknownBlock(\"State already discarded\")"}'
+           FROM message_kinds k, peer_connections p WHERE k.msg = 'slots.unable_authoring_block' AND p.peer_id = 'p2'"#,
+    );
 
     // It goes on as another server judges.
     app.db.execute(
@@ -50,6 +56,10 @@ fn the_status_page_says_what_is_wrong_by_chain_and_what_changed() {
     );
     browser.wait_for_text("#services", "relayer");
     browser.wait_for_text("#services", "queue 7");
+    // What was told since is there as well.
+    browser.wait_for_text("#errors li", "node 2");
+    browser.wait_for_text("#errors li", "could not author a block");
+    browser.wait_for_text("#errors li", "State already discarded");
     browser.click("#chains .chip");
     browser.wait_until("location.search.includes('where.state=offline')");
     browser.wait_for_text(".table-count", "1 of 7 nodes");

@@ -78,5 +78,11 @@ pub(super) fn about_nodes() -> Vec<Statement> {
             "text, text, timestamptz, timestamptz, bigint".to_owned(),
             "'node 7', 'chain', now() - interval '1 day', now(), 100".to_owned(),
         ),
+        (
+            "errors of all nodes",
+            include_str!("../../../src/messages/of_kinds.sql"),
+            "smallint[], timestamptz, timestamptz, timestamptz, bigint, text, text, bigint".to_owned(),
+            "'{101}', now() - interval '1 day', now(), NULL, NULL, NULL, NULL, 100".to_owned(),
+        ),
     ]
 }
