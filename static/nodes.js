@@ -13,10 +13,8 @@ import { createChainLines } from "./nodes-chains.js";
 import { followNodes } from "./nodes-data.js";
 import { momentMenu, pastMoment, readPast, showMoment } from "./nodes-past.js";
 import { createShares } from "./nodes-shares.js";
+import { createTabs } from "./nodes-tabs.js";
 import { bestsOf, countTroubles, isGone, TROUBLES } from "./nodes-trouble.js";
-
-// More chains than this do not fit beside each other: the rest are in a list.
-const TABS_MAX = 5;
 
 openPage({ page: "nodes" });
 
@@ -34,6 +32,7 @@ let bests = new Map();
 let lined = null;
 
 const tabs = document.getElementById("chains");
+const showTabs = createTabs(tabs, document.getElementById("more-chains"), choose);
 const place = document.getElementById("table");
 const trouble = document.getElementById("trouble");
 const blocked = document.getElementById("blocked");
@@ -125,47 +124,16 @@ function listChains() {
   return [...chains.values()].sort((a, b) => b.online - a.online || b.total - a.total || (a.name < b.name ? -1 : 1));
 }
 
-let shownChains = "";
-let chainButtons = new Map();
-let chainSelect = null;
-
-/** The switch between chains. Its elements stay as long as the chains do, so that it can be used while it counts. */
+/** The switch between chains. */
 function showChains() {
   const chains = listChains();
   if (chain && chains.every(({ id }) => id !== chain)) chains.push({ id: chain, name: hashShort(chain), total: 0, online: 0 });
   chains.unshift({ id: "", name: "All chains", total: sumOf(chains, "total"), online: sumOf(chains, "online") });
   tabs.hidden = chains.length <= 2 && !chain;
-  const ids = chains.map(({ id, name }) => `${id} ${name}`).join("\n");
-  if (ids !== shownChains) {
-    shownChains = ids;
-    buildChains(chains);
-  }
-  for (const { id, total, online } of chains) {
-    const button = chainButtons.get(id);
-    if (!button) continue;
-    button.setAttribute("aria-pressed", String(id === chain));
-    button.lastChild.textContent = count(total);
-    button.title = `${count(online)} of ${count(total)} online`;
-  }
-  if (chainSelect) {
-    chainSelect.value = chainButtons.has(chain) ? "-" : chain;
-    for (const option of chainSelect.options) {
-      const one = chains.find(({ id }) => id === option.value);
-      if (one) option.textContent = `${one.name} (${count(one.total)})`;
-    }
-  }
+  showTabs(chains, chain);
 }
 
 const sumOf = (chains, field) => chains.reduce((sum, one) => sum + one[field], 0);
-
-function buildChains(chains) {
-  const [near, far] = chains.length > TABS_MAX + 1 ? [chains.slice(0, TABS_MAX), chains.slice(TABS_MAX)] : [chains, []];
-  chainButtons = new Map(near.map(({ id, name }) => [id, h("button", { type: "button", onclick: () => choose(id) },
-    h("span", {}, name), h("span", { class: "number" }))]));
-  chainSelect = far.length === 0 ? null : h("select", { "aria-label": "Other chains", onchange: () => choose(chainSelect.value) },
-    h("option", { value: "-", disabled: true }, `${far.length} more`), far.map(({ id }) => h("option", { value: id })));
-  tabs.replaceChildren(...chainButtons.values(), ...(chainSelect ? [chainSelect] : []));
-}
 
 /** Beneath the table: sums of what is shown. Called when order and totals are due, so the chains are counted here too. */
 function totals(rows) {

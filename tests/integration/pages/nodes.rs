@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::assert_sound;
+use crate::blocks::said;
 use crate::support::{Browser, Network, TestApp, free_port, wait_until};
 
 const READY: &str = "#table [role=grid] td";
@@ -366,4 +367,33 @@ fn shown_rows_are_copied_with_their_peer_ids() {
     browser.click(".menu:last-child summary");
     browser.click(".menu:last-child .menu-panel button:first-child");
     browser.wait_until("JSON.stringify(window.copied) === '[\"copy\",8]'");
+}
+
+#[test]
+fn of_many_chains_each_is_found_by_its_name() {
+    let app = TestApp::start();
+    let mut nodes: Vec<_> = (0..9).map(|_| app.node("/submit")).collect();
+    for (number, node) in nodes.iter_mut().enumerate() {
+        let chain = format!("Chain {}", number.min(7));
+        node.send(said(json!({"msg": "system.connected", "network_id": format!("peer {number}"), "name": format!("node {number}"), "chain": chain, "genesis_hash": format!("0x{}", number.min(7))})));
+    }
+    app.wait_stored(9);
+    let browser = Browser::start();
+    open(&browser, &app, "");
+    // Those with the most nodes stand beside each other.
+    browser.wait_for_text("#chains button:nth-child(2)", "Chain 7");
+    browser.wait_for_text("#more-chains summary", "8 chains");
+    browser.click("#more-chains summary");
+    browser.fill("#more-chains input", "chain 6");
+    let shown = browser.texts("#more-chains button:not([hidden])");
+    assert!(
+        shown.len() == 1 && shown[0].starts_with("Chain 6"),
+        "{shown:?}"
+    );
+    assert_eq!(browser.accessibility_faults(), [""; 0]);
+    browser.click("#more-chains button:not([hidden])");
+    browser.wait_for_text("#more-chains summary", "Chain 6");
+    browser.wait_until("location.search.includes('chain=0x6')");
+    wait_for_column(&browser, "Name", &["node 6"]);
+    assert_eq!(browser.console_errors(), [""; 0]);
 }
