@@ -19,6 +19,7 @@
 //! | [`messages`], [`changes`] | reading stored messages; the ordered stream of stored batches |
 //! | [`store`], [`cluster`] | everything that changes rows; the servers of one database, and which has which job |
 //! | [`database`], [`postgres`] | access to the database; running one of our own |
+//! | [`locations`] | in which country addresses are |
 //! | [`telemetry`], [`metrics`], [`server_state`], [`config`], [`ids`] | leaves |
 
 #![forbid(unsafe_code)]
@@ -35,6 +36,7 @@ pub mod grafana;
 pub mod http;
 pub mod ids;
 pub mod ingest;
+pub mod locations;
 pub mod messages;
 pub mod metrics;
 pub mod notify;

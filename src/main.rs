@@ -27,6 +27,7 @@ use tetcore_analytics::config::args::{
 use tetcore_analytics::config::{Config, Place, effective, first_token, misspelt};
 use tetcore_analytics::demo;
 use tetcore_analytics::ids::RequestId;
+use tetcore_analytics::locations::Locations;
 use tetcore_analytics::notify::Replayed;
 
 fn main() -> ExitCode {
@@ -62,14 +63,7 @@ fn main() -> ExitCode {
         for line in effective(&config, &lookup) {
             println!("{line}");
         }
-        for line in &misspelt {
-            eprintln!("{line}");
-        }
-        return if misspelt.is_empty() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        };
+        return check_rest(&config, misspelt);
     }
     if args.health_check {
         return match health_check(&config) {
@@ -130,6 +124,18 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(_logged) => ExitCode::FAILURE,
     }
+}
+
+/// Says what else is wrong with the settings: names, and files that are read at the start.
+fn check_rest(config: &Config, misspelt: Vec<String>) -> ExitCode {
+    let locations = Locations::open(&config.locations).err();
+    let wrong = misspelt
+        .into_iter()
+        .chain(locations.map(|error| error.to_string()));
+    wrong.fold(ExitCode::SUCCESS, |_, line| {
+        eprintln!("{line}");
+        ExitCode::FAILURE
+    })
 }
 
 /// Does what is done beside a server.

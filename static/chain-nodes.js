@@ -1,12 +1,12 @@
 /*
- * What the nodes of a chain run, and on which machines.
+ * What the nodes of a chain run, on which machines, and where they are.
  */
 import { createChart } from "./lib/chart.js";
 import { h } from "./lib/elements.js";
-import { brief, count, percent } from "./lib/format.js";
+import { brief, count, counted, countryName, percent } from "./lib/format.js";
 import { showEmpty } from "./lib/states.js";
 
-const VERSIONS_SHOWN = 8;
+const LINES_MAX = 8;
 const VALUES_SHOWN = 8;
 const FACTS = [
   ["cpu", "CPU"], ["core_count", "Cores"], ["memory_gib", "Memory, GiB"], ["linux_kernel", "Kernel"], ["linux_distro", "Distribution"],
@@ -17,28 +17,43 @@ const SCORES = {
   disk_sequential_write_score: "Disk, sequential writes", disk_random_write_score: "Disk, random writes",
 };
 
-let chart = null;
-let drawn = "";
-
-/** A chart of the versions with the most nodes, from an answer of `/versions`. */
-export function showVersions(place, { points }) {
-  const times = [...new Set(points.map(({ created_at: at }) => at))].sort();
-  const labelOf = ({ implementation, version }) => `${implementation} ${version}`.trim() || "not said";
-  const most = new Map();
-  for (const point of points) most.set(labelOf(point), Math.max(most.get(labelOf(point)) ?? 0, point.nodes));
-  const labels = [...most].sort((one, other) => other[1] - one[1]).slice(0, VERSIONS_SHOWN).map(([label]) => label);
-  if (drawn !== JSON.stringify(labels) || !place.hasChildNodes()) {
-    drawn = JSON.stringify(labels);
-    chart?.destroy();
-    place.replaceChildren();
-    chart = createChart(place, {
-      title: "Nodes by version", height: 200, min: 0, empty: "No nodes in this time range.",
-      series: labels.map((label, index) => ({ label, format: count, colour: index + 1, kind: "steps" })),
-    });
-  }
-  const known = new Map(points.map((point) => [`${point.created_at} ${labelOf(point)}`, point.nodes]));
-  chart.setData([times.map((at) => Date.parse(at) / 1000), ...labels.map((label) => times.map((at) => known.get(`${at} ${label}`) ?? 0))]);
+/**
+ * A chart over time of how many nodes have each value, those with the most nodes. Returns `draw(points, labelOf)`: `points` are
+ * `{ created_at, nodes, … }`.
+ */
+export function createValuesOverTime(place, title) {
+  let chart = null;
+  let drawn = "";
+  return (points, labelOf, titleNow = title) => {
+    const times = [...new Set(points.map(({ created_at: at }) => at))].sort();
+    const most = new Map();
+    for (const point of points) most.set(labelOf(point), Math.max(most.get(labelOf(point)) ?? 0, point.nodes));
+    const labels = [...most].sort((one, other) => other[1] - one[1]).slice(0, LINES_MAX).map(([label]) => label);
+    const now = JSON.stringify([titleNow, labels]);
+    if (drawn !== now) {
+      drawn = now;
+      chart?.destroy();
+      place.replaceChildren();
+      chart = createChart(place, {
+        title: titleNow, height: 200, min: 0, empty: "No nodes in this time range.",
+        series: labels.map((label, index) => ({ label, format: count, colour: index + 1, kind: "steps" })),
+      });
+    }
+    const known = new Map(points.map((point) => [`${point.created_at} ${labelOf(point)}`, point.nodes]));
+    chart.setData([times.map((at) => Date.parse(at) / 1000), ...labels.map((label) => times.map((at) => known.get(`${at} ${label}`) ?? 0))]);
+  };
 }
+
+/** What software is called. */
+export const softwareWords = ({ implementation, version }) => `${implementation} ${version}`.trim() || "not said";
+
+/** A choice among the facts of machines; `choose(fact)` is called with the name of one. */
+export function factSelect(choose) {
+  return h("select", { "aria-label": "Over time", onchange: (event) => choose(event.target.value) }, FACTS.map(([value, title]) => h("option", { value }, title)));
+}
+
+/** What a fact is called; "" if there is none of this name. */
+export const factWords = (fact) => FACTS.find(([name]) => name === fact)?.[1] ?? "";
 
 /** Lists with counts, and scores against the reference machine, from an answer of `/hardware`. */
 export function showHardware(place, { facts, scores }) {
@@ -51,13 +66,36 @@ export function showHardware(place, { facts, scores }) {
     scores.length > 0 ? h("div", { class: "shares scores" }, scoreTable(scores)) : "");
 }
 
-function shares(title, values) {
-  const total = values.reduce((sum, { nodes }) => sum + nodes, 0);
-  const shown = values.slice(0, VALUES_SHOWN);
-  const others = values.slice(VALUES_SHOWN).reduce((sum, { nodes }) => sum + nodes, 0);
-  const row = (value, nodes) => h("tr", {}, h("th", { scope: "row" }, value), h("td", { class: "end" }, count(nodes)), h("td", { class: "end" }, percent(nodes / total)));
-  return h("table", {}, h("caption", {}, title), h("tbody", {}, shown.map(({ value, nodes }) => row(value, nodes)), others > 0 ? row("others", others) : ""));
+/** In which countries and at which providers the nodes are, from an answer of `/locations`; `genesis`: of the chain. */
+export function showLocations(place, { nodes, countries, providers }, genesis) {
+  const linkTo = (field, words) => h("a", { href: `./?${new URLSearchParams({ chain: genesis, [`where.${field}`]: `=${words}` })}` }, words);
+  const list = (title, values, field, words) => values.length > 0 && shares(title, values, (value) => linkTo(field, words(value)), nodes);
+  place.replaceChildren(h("p", { class: "quiet-text" }, concentration(providers, nodes)), h("div", { class: "shares" },
+    list("Country", countries, "country", countryName), list("Provider", providers, "provider", String)));
 }
+
+/** How few providers have more than a third of the nodes: without them a chain whose validators these are finalizes nothing. */
+export function concentration(providers, nodes) {
+  let sum = 0;
+  for (const [index, one] of providers.entries()) {
+    sum += one.nodes;
+    if (sum * 3 <= nodes) continue;
+    const who = index === 0 ? `${one.value} alone has` : `The ${index + 1} largest providers have`;
+    return `${who} more than a third of ${counted(nodes, "node")}.`;
+  }
+  return nodes > 0 ? `Of fewer than a third of ${counted(nodes, "node")} the provider is known.` : "";
+}
+
+/** A list of values with counts; of `total` nodes the others are those of which it is not known. */
+function shares(title, values, words = String, total = sumOf(values)) {
+  const shown = values.slice(0, VALUES_SHOWN);
+  const others = sumOf(values.slice(VALUES_SHOWN));
+  const unknown = total - sumOf(values);
+  const row = (value, nodes) => h("tr", {}, h("th", { scope: "row" }, value), h("td", { class: "end" }, count(nodes)), h("td", { class: "end" }, percent(nodes / total)));
+  return h("table", {}, h("caption", {}, title), h("tbody", {}, shown.map(({ value, nodes }) => row(words(value), nodes)), others > 0 && row("others", others), unknown > 0 && row("not known", unknown)));
+}
+
+const sumOf = (values) => values.reduce((sum, { nodes }) => sum + nodes, 0);
 
 function scoreTable(scores) {
   const titles = ["MiB/s", "Nodes", "Median", "Reference", "Below it"];

@@ -1,6 +1,7 @@
 /*
  * The Chain page: where a chain is, how its blocks spread and become final, who saw them first, and what its nodes are.
- * In the address: `chain` (genesis hash or name), the span of time, and `height`: the block with which the list begins.
+ * In the address: `chain` (genesis hash or name), the span of time, `height`: the block with which the list begins, and `fact`: what of
+ * the machines is shown over time.
  */
 import { openPage } from "./lib/shell.js";
 import { get, isAbort } from "./lib/api.js";
@@ -12,12 +13,14 @@ import { showEmpty, showError, showLoading } from "./lib/states.js";
 import { createAuthors } from "./chain-authors.js";
 import { createBlocks } from "./chain-blocks.js";
 import { createDelays } from "./chain-delays.js";
-import { showHardware, showVersions } from "./chain-nodes.js";
+import { createValuesOverTime, factSelect, factWords, showHardware, showLocations, softwareWords } from "./chain-nodes.js";
 import { showNow } from "./chain-now.js";
 
 const CHAINS_MAX = 1000;
 const BLOCKS_MAX = 200;
 const AUTHORS_MAX = 1000;
+// Of machines this changes most.
+const FACT_DEFAULT = "linux_kernel";
 // How often a live page reads again: what is now, and what is over time.
 const NOW_MS = 3000;
 const OVER_TIME_MS = 30_000;
@@ -25,7 +28,7 @@ const OVER_TIME_MS = 30_000;
 const AROUND_MS = 300_000;
 
 const place = (id) => document.getElementById(id);
-const asked = () => readAddress({ chain: "", height: "" });
+const asked = () => readAddress({ chain: "", height: "", fact: "" });
 
 let request = null;
 let timer = 0;
@@ -37,6 +40,10 @@ const around = (moment) => picker.set(new Date(moment - AROUND_MS), new Date(Mat
 const zoom = { zoomed: picker.set, unzoomed: () => picker.reset(), picked: around };
 const propagation = createDelays(place("propagation"), { title: "Propagation of blocks", ...zoom });
 const finality = createDelays(place("finality"), { title: "Finality of blocks", ...zoom });
+const drawVersions = createValuesOverTime(place("versions"), "Nodes by version");
+const drawMachines = createValuesOverTime(place("machines"));
+const factChoice = factSelect((fact) => go({ fact }));
+place("fact").replaceChildren(factChoice);
 const showAuthors = createAuthors(place("authors"));
 const blocks = createBlocks(place("blocks"), go);
 
@@ -102,16 +109,22 @@ async function read(signal) {
   blocks.replace(await get(`${route}/blocks`, { ...within, height, limit: BLOCKS_MAX }, { signal }), chosen);
   show();
   if (Date.now() - overTimeAt < OVER_TIME_MS) return;
-  const [spread, finals, versions, hardware, authors] = await Promise.all([
+  const fact = factWords(asked().fact) ? asked().fact : FACT_DEFAULT;
+  const [spread, finals, versions, hardware, locations, authors] = await Promise.all([
     get(`${route}/propagation`, span, { signal }), get(`${route}/finality`, span, { signal }),
-    get(`${route}/versions`, { end_time: span.end_time }, { signal }), get(`${route}/hardware`, {}, { signal }),
+    get(`${route}/versions`, { end_time: span.end_time }, { signal }), get(`${route}/hardware`, { fact, end_time: span.end_time }, { signal }),
+    get(`${route}/locations`, {}, { signal }),
     get(`${route}/authors`, { ...span, limit: AUTHORS_MAX }, { signal }),
   ]);
   overTimeAt = Date.now();
   propagation(spread, { from, to });
   finality(finals, { from, to });
-  showVersions(place("versions"), versions);
+  drawVersions(versions.points, softwareWords);
   showHardware(place("hardware"), hardware);
+  factChoice.value = fact;
+  drawMachines(hardware.over_time.points, ({ value }) => value, `Nodes by ${factWords(fact)}`);
+  place("locations-card").hidden = locations.precision === null || locations.nodes === 0;
+  showLocations(place("locations"), locations, chosen.genesis_hash);
   showAuthors(authors);
 }
 

@@ -3,7 +3,7 @@
  * by the clock that stamped it, not by the one of the reader.
  */
 import { h } from "./lib/elements.js";
-import { age, bytes, bytesPerSecond, count, hashShort, millis, timeLocal, timeUtc, MISSING } from "./lib/format.js";
+import { age, bytes, bytesPerSecond, count, countryName, hashShort, millis, timeLocal, timeUtc, MISSING } from "./lib/format.js";
 import { keyOf } from "./lib/ss58.js";
 import { isSilent, stateMeaning, stateTone, stateWords, whyWords } from "./lib/status.js";
 import { hasTrouble, isClockOff, rankOf, sinceOf, stateChoices, stateOf, TROUBLE_CHOICES } from "./nodes-trouble.js";
@@ -124,6 +124,12 @@ export function nodeColumns(clock, bestOf) {
       field: "authority_id", title: "Authority id", help: "With which it introduced itself; what a node says is not proven", width: 9, search: true, sameAs: keyOf, isHidden: true,
       className: "mono", text: (row) => hashShort(row.authority_id), hint: (row) => row.authority_id ?? "",
     },
+    {
+      field: "country", title: "Country", help: "Of its address; known where the server has a file of locations", width: 8, group: "Location", isHidden: true, search: true,
+      value: (row) => row.country && countryName(row.country), text: (row) => countryName(row.country), exported: (row) => row.country,
+    },
+    { field: "city", title: "City", help: "Of its address", width: 8, group: "Location", isHidden: true, search: true },
+    { field: "provider", title: "Provider", help: "Of the network of its address", width: 10, group: "Location", isHidden: true, search: true, hint: (row) => row.provider ?? "" },
     { field: "best_hash", title: "Best hash", width: 9, isHidden: true, className: "mono", text: (row) => hashShort(row.best_hash), hint: (row) => row.best_hash ?? "" },
     { field: "cpu", title: "Processor", isWide: true, width: 13, group: "Hardware", search: true, hint: (row) => row.cpu ?? "" },
     number({ field: "core_count", title: "Cores", isWide: true, width: 4.5, group: "Hardware", text: (row) => count(row.core_count) }),

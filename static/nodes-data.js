@@ -8,7 +8,7 @@ import { Falls } from "./nodes-trouble.js";
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
-// The list is read so often for what the feed does not send (clocks), a page of it at a time on average; and in place of
+// The list is read so often for what the feed does not send (clocks, locations), a page of it at a time on average; and in place of
 // the feed.
 const EVERY_MS = 60_000;
 const FALLBACK_MS = 5000;
@@ -18,7 +18,7 @@ const PAGE = 2000;
 // Of the nodes that left long ago so many are shown; the list of the interface has all.
 const GONE_MAX = 10_000;
 
-const STATUS_FIELDS = ["state", "state_since", "state_reason", "last_seen_at", "clock_ahead_ms", "authority_id"];
+const STATUS_FIELDS = ["state", "state_since", "state_reason", "last_seen_at", "clock_ahead_ms", "authority_id", "country", "city", "provider"];
 // What the list calls otherwise than the feed.
 const OTHER_NAMES = { best_height: "height", created_at: "connected_at", id: "session" };
 

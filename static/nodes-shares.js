@@ -3,7 +3,7 @@
  * is pure.
  */
 import { h } from "./lib/elements.js";
-import { bytes, bytesPerSecond, count, counted, percent } from "./lib/format.js";
+import { bytes, bytesPerSecond, count, counted, countryName, percent } from "./lib/format.js";
 
 // So many values are listed; the others are one line.
 const VALUES_MAX = 8;
@@ -21,6 +21,7 @@ const score = (field, title) => doubling(field, title, (value) => bytesPerSecond
 /** What is told apart, in this order. */
 export const SHARES = [
   text("version", "Version"), text("implementation", "Implementation"), choice("authority", "Role", { true: "validator", false: "full" }),
+  { field: "country", title: "Country", of: (row) => row.country, words: countryName, filter: (code) => `=${countryName(code)}` }, text("provider", "Provider"),
   text("target_os", "System"), text("target_arch", "Architecture"), text("cpu", "Processor"),
   { field: "core_count", title: "Cores", of: (row) => row.core_count, words: (value) => counted(value, "core"), filter: (value) => `= ${value}`, isNumber: true },
   {

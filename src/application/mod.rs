@@ -15,6 +15,7 @@ mod identity;
 mod jobs;
 mod kinds;
 mod listen;
+mod locations;
 pub mod log_line;
 pub mod log_output;
 pub mod log_transport;
@@ -44,6 +45,7 @@ use crate::database::LostThreads;
 use crate::feed::{self, Demand, Hub, HubParts, RemoteParts};
 use crate::http::{self, AppState, StoreHandle};
 use crate::ingest::{Ingest, IngestParts};
+use crate::locations::LocationsError;
 use crate::messages::Recent;
 use crate::metrics::Metrics;
 use crate::projections;
@@ -86,6 +88,9 @@ pub enum ApplicationError {
     /// The certificate cannot be used.
     #[error("{0}")]
     Tls(#[from] tls::TlsError),
+    /// A file with locations cannot be used.
+    #[error(transparent)]
+    Locations(#[from] LocationsError),
     /// A mistake in the list of metrics.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -161,6 +166,7 @@ async fn serve(config: Arc<Config>, limits: ConnectionLimits) -> Result<(), Appl
         ingest.clone(),
         hub.clone(),
         server_state,
+        locations::start(&config.locations)?,
     ));
     let tls = config.access.tls.as_ref();
     let tls = tls

@@ -38,6 +38,8 @@ pub enum Job {
     NodeIdentities,
     /// Maintains the projection `software_hours`.
     SoftwareHours,
+    /// Maintains the projection `hardware_hours`.
+    HardwareHours,
     /// Maintains the projection `authorings`.
     Authorings,
     /// Maintains the projection `events`.
@@ -52,7 +54,7 @@ pub enum Job {
 
 impl Job {
     /// The jobs of every server; transports are those of its settings.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Retention,
         Self::Supervision,
         Self::Nodes,
@@ -61,6 +63,7 @@ impl Job {
         Self::Blocks,
         Self::NodeIdentities,
         Self::SoftwareHours,
+        Self::HardwareHours,
         Self::Authorings,
         Self::Events,
         Self::Status,
@@ -78,6 +81,7 @@ impl Job {
             Self::Blocks => "projection:blocks",
             Self::NodeIdentities => "projection:node_identities",
             Self::SoftwareHours => "projection:software_hours",
+            Self::HardwareHours => "projection:hardware_hours",
             Self::Authorings => "projection:authorings",
             Self::Events => "projection:events",
             Self::Status => "status",

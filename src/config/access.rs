@@ -30,6 +30,8 @@ pub struct AccessConfig {
     pub trusted_proxies: Networks,
     /// `EXPOSE_IP_ADDRESSES`: everybody sees the addresses of nodes.
     pub expose_ip_addresses: bool,
+    /// `EXPOSE_LOCATIONS`: everybody sees the locations of nodes.
+    pub expose_locations: bool,
     /// `CORS_ORIGINS`: pages elsewhere that may read and write.
     pub cors_origins: Vec<String>,
     /// `ALLOWED_HOSTS`: names under which this server is reached.
@@ -61,6 +63,7 @@ impl AccessConfig {
             },
             trusted_proxies: Networks::read(reader, "TRUSTED_PROXIES"),
             expose_ip_addresses: reader.parsed("EXPOSE_IP_ADDRESSES", false),
+            expose_locations: reader.parsed("EXPOSE_LOCATIONS", false),
             cors_origins: reader
                 .list("CORS_ORIGINS")
                 .into_iter()

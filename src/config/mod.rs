@@ -10,6 +10,7 @@ mod grafana;
 mod groups;
 mod hosts;
 mod lines;
+mod locations;
 mod log_format;
 mod misspelt;
 mod notify;
@@ -33,6 +34,7 @@ pub use event_filter::{EVENT_SEVERITIES, EventFilter, Patterns};
 pub use grafana::GrafanaConfig;
 pub use hosts::HostNames;
 pub use lines::Ipv6Prefix;
+pub use locations::{LocationPrecision, LocationsConfig};
 pub use log_format::LogFormat;
 pub use misspelt::{Place, misspelt};
 pub use notify::{NotifyConfig, TargetUrl, WebhookKey};
@@ -66,6 +68,8 @@ pub struct Config {
     pub transports: TransportsConfig,
     /// The Grafana to which dashboards are uploaded.
     pub grafana: GrafanaConfig,
+    /// Where nodes are.
+    pub locations: LocationsConfig,
     /// Who may do what.
     pub access: AccessConfig,
     /// `RUST_LOG`.
@@ -305,6 +309,7 @@ impl Config {
             notify: NotifyConfig::read(&mut reader),
             transports: TransportsConfig::read(&mut reader),
             grafana: GrafanaConfig::read(&mut reader),
+            locations: LocationsConfig::read(&mut reader),
             access: AccessConfig::read(&mut reader),
             log_filter: reader.text("RUST_LOG").unwrap_or_default(),
             log_format: reader.parsed("LOG_FORMAT", LogFormat::Text),

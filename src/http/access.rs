@@ -50,6 +50,8 @@ pub(super) struct Caller {
     pub(super) ip: Option<IpAddr>,
     /// May see the addresses of nodes.
     pub(super) sees_addresses: bool,
+    /// May see where nodes are.
+    pub(super) sees_locations: bool,
 }
 
 /// Judges a request by its method, its path and what it shows.
@@ -73,9 +75,11 @@ pub(super) fn judge(access: &AccessConfig, asked: &Asked<'_>) -> Result<Caller, 
             access.read_tokens.admit(token) | access.api_tokens.admit(token)
         });
     let is_local = is_local(asked);
+    let sees_addresses = access.expose_ip_addresses || may_read || is_local;
     let caller = Caller {
         ip,
-        sees_addresses: access.expose_ip_addresses || may_read || is_local,
+        sees_addresses,
+        sees_locations: access.expose_locations || sees_addresses,
     };
     if is_open(asked) {
         return Ok(caller);

@@ -10,6 +10,7 @@ use diesel::PgConnection;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
+use super::access::Caller;
 use super::answer::Answer;
 use super::feed_rows::RowFeed;
 use super::misdirected::{self, Misdirected};
@@ -18,6 +19,7 @@ use crate::config::Config;
 use crate::database::{Pools, ReadFrom};
 use crate::feed::{Hub, HubRequests};
 use crate::ingest::{Ingest, Sampler};
+use crate::locations::Locations;
 use crate::metrics::Metrics;
 use crate::query::events::Event;
 use crate::query::status::Change;
@@ -50,6 +52,7 @@ pub struct AppState {
     pub(super) statuses: RowFeed<Change>,
     /// Structured events, for the live feed.
     pub(super) events: RowFeed<Event>,
+    locations: Arc<Locations>,
     /// Bodies with events or logs that may be in memory.
     pub(super) posts: Semaphore,
 }
@@ -69,6 +72,7 @@ impl AppState {
         ingest: Arc<Ingest>,
         hub: Addr<Hub>,
         server: Arc<ServerState>,
+        locations: Arc<Locations>,
     ) -> Self {
         Self {
             queries: Queries::new(&config.store),
@@ -85,6 +89,7 @@ impl AppState {
             misdirected: Misdirected::default(),
             statuses: RowFeed::default(),
             events: RowFeed::default(),
+            locations,
             posts: Semaphore::new(posting::BODIES_MAX),
         }
     }
@@ -99,6 +104,11 @@ impl AppState {
     /// The live feed.
     pub(super) fn feed(&self) -> HubRequests {
         self.feed.clone()
+    }
+
+    /// Where nodes are, for who may see it.
+    pub(super) fn locations_for(&self, caller: &Caller) -> Option<Arc<Locations>> {
+        caller.sees_locations.then(|| self.locations.clone())
     }
 
     /// What needs the database; none until it is there.

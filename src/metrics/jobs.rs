@@ -8,7 +8,7 @@ use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
 use super::{Label, Maker};
 
 /// Jobs that exactly one server of a database does, under a lease, beside those of transports.
-pub const LEASED: [&str; 12] = [
+pub const LEASED: [&str; 13] = [
     "retention",
     "supervision",
     "projection:nodes",
@@ -17,6 +17,7 @@ pub const LEASED: [&str; 12] = [
     "projection:blocks",
     "projection:node_identities",
     "projection:software_hours",
+    "projection:hardware_hours",
     "projection:authorings",
     "projection:events",
     "status",

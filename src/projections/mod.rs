@@ -25,12 +25,12 @@
 //! | `histogram` | times in fixed buckets |
 //! | `hours` | which hours of a table are built anew |
 //! | `identities` | to which node a session belongs |
+//! | `node_counts` | what the nodes of each chain ran in each hour, and on which machines |
 //! | `node_identities` | with which authority ids each node introduced itself |
 //! | `node_hours` | what a node reported in each hour |
 //! | `nodes` | one row for each node: sessions, and the values it reported last |
 //! | `reader` | reads the changes once for all |
 //! | `retention` | what goes, with sessions or with time |
-//! | `software_hours` | what the nodes of each chain ran in each hour |
 //! | `span_hours` | how long the spans of a node took in each hour |
 
 /// A statement with the columns of rows as arrays, which the database reads in a tenth of
@@ -53,13 +53,13 @@ mod heights;
 mod histogram;
 mod hours;
 mod identities;
+mod node_counts;
 pub mod node_hours;
 mod node_identities;
 pub mod nodes;
 mod reader;
 mod retention;
 mod runner;
-mod software_hours;
 mod span_hours;
 mod state;
 
@@ -203,7 +203,8 @@ pub fn all(event_expiry: Duration) -> Vec<Box<dyn Projection>> {
         Box::new(span_hours::SpanHours::default()),
         Box::new(blocks::Blocks::default()),
         Box::new(node_identities::NodeIdentities::default()),
-        Box::new(software_hours::SoftwareHours::default()),
+        Box::new(node_counts::NodeCounts::of_software()),
+        Box::new(node_counts::NodeCounts::of_hardware()),
         Box::new(authorings::Authorings::default()),
         Box::new(events::Events::new(event_expiry)),
     ]

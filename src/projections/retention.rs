@@ -17,7 +17,7 @@ pub struct HourTable {
 }
 
 /// All tables of hours.
-pub const HOUR_TABLES: [HourTable; 8] = [
+pub const HOUR_TABLES: [HourTable; 9] = [
     HourTable {
         name: "node_hours",
         time: "hour",
@@ -42,6 +42,11 @@ pub const HOUR_TABLES: [HourTable; 8] = [
         name: "software_hours",
         time: "hour",
         projection: "software_hours",
+    },
+    HourTable {
+        name: "hardware_hours",
+        time: "hour",
+        projection: "hardware_hours",
     },
     HourTable {
         name: "authorings",

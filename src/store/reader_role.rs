@@ -23,6 +23,7 @@ pub const READABLE: &[&str] = &[
     "event_transports",
     "events",
     "finality",
+    "hardware_hours",
     "host_systems",
     "job_hours",
     "leases",

@@ -142,3 +142,10 @@ export function readAmount(text, second = null) {
   const size = second === null ? UNITS[unit] : TIMES[unit] * second;
   return Number.isFinite(size) ? Number(found[1]) * size : null;
 }
+
+const countries = new Intl.DisplayNames("en", { type: "region", fallback: "code" });
+
+/** "DE" → "Germany". */
+export function countryName(code) {
+  return code ? countries.of(code) : MISSING;
+}

@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 8] = [
         "telemetry",
         "grafana",
     ],
-    &["postgres", "database", "demo"],
+    &["postgres", "database", "demo", "locations"],
     &["store", "cluster"],
     &["messages", "changes"],
     &["projections", "feed"],

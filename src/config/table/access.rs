@@ -55,6 +55,24 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Whether all who may read see the IP addresses of nodes, or only those with a token or on this machine.",
     ),
     text(
+        "EXPOSE_LOCATIONS",
+        DefaultValue::Text("false"),
+        "true or false",
+        "Whether all who may read see where nodes are, or only those who see their IP addresses.",
+    ),
+    text(
+        "GEOIP_DATABASE",
+        DefaultValue::Unset,
+        "files in the MaxMind DB format (.mmdb), separated by commas",
+        "Files that say where addresses are: one with cities or countries, one with providers (ASN), or one with both; of several the first that knows counts. Read again when they change. Not set: locations of nodes are not known.",
+    ),
+    text(
+        "LOCATION_PRECISION",
+        DefaultValue::Text("country"),
+        "country or city",
+        "How exactly locations are shown.",
+    ),
+    text(
         "CORS_ORIGINS",
         DefaultValue::Unset,
         "origins such as https://grafana.example.org, separated by commas",

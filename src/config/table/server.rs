@@ -308,7 +308,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "3650",
         (1, 36_500),
         "d",
-        "Age at which the hours in node_hours, span_hours, chain_hours, software_hours and job_hours, blocks, and authorings are purged. They outlive their messages, so charts of years need no old messages; an hour of a node takes about 600 bytes, a year of it 5 MB, and a block less than 400 bytes, a year of a chain with one each 6 s 2 GB. Charts of the time before come from the messages that are left.",
+        "Age at which the hours in node_hours, span_hours, chain_hours, software_hours, hardware_hours and job_hours, blocks, and authorings are purged. They outlive their messages, so charts of years need no old messages; an hour of a node takes about 600 bytes, a year of it 5 MB, and a block less than 400 bytes, a year of a chain with one each 6 s 2 GB. Charts of the time before come from the messages that are left.",
     ),
     number(
         "EVENT_EXPIRY_H",

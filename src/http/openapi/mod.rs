@@ -59,7 +59,7 @@ use super::{
         v1::services::list, v1::services::heartbeats, v1::services::beat, v1::services::delete,
         v1::series::sessions, v1::series::series,
         v1::chains::list, v1::chains::show, v1::chains::blocks, v1::chains::propagation, v1::chains::finality,
-        v1::chains::forks, v1::chains::authors, v1::chains::authored, v1::chains::versions, v1::chains::hardware, v1::chains::nodes,
+        v1::chains::forks, v1::chains::authors, v1::chains::authored, v1::chains::versions, v1::chains::hardware, v1::chains::locations, v1::chains::nodes,
         v1::profiling::over_time, v1::profiling::ranking, doors::feed, v1::feed::connect,
         reputation::all, reputation::logged, reputation::of_peer,
         v1::reputation::all, v1::reputation::logged, v1::reputation::of_peer,

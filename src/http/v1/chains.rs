@@ -9,8 +9,9 @@ use crate::http::error::{ErrorBody, ReadErrors};
 use crate::http::{AppError, AppState, paging};
 use crate::query::chains::{
     self, Author, AuthoredBlock, AuthoringParams, AuthoringQuery, Block, BlocksParams, BlocksQuery,
-    Chain, ChainsParams, ChainsQuery, Finality, Fork, ForksQuery, Hardware, OverTimeParams,
-    OverTimeQuery, Propagation, SpanParams, Versions, VersionsQuery,
+    Chain, ChainLocations, ChainsParams, ChainsQuery, Finality, Fork, ForksQuery, Hardware,
+    HardwareParams, HardwareQuery, OverTimeParams, OverTimeQuery, Propagation, SpanParams,
+    Versions, VersionsQuery,
 };
 use crate::query::node_list::{self, ListedNode, NodeListParams, NodeListQuery};
 use crate::query::{QueryError, params};
@@ -227,10 +228,11 @@ pub(in crate::http) async fn versions(
         .await
 }
 
-/// The machines of the nodes of a chain that are there, or were within a day.
+/// The machines of the nodes of a chain that are there, or were within a day; and how the values of one
+/// fact were over time.
 #[utoipa::path(
     get, operation_id = "show_hardware", path = "/api/v1/chains/{genesis_hash}/hardware", tag = "chains",
-    params(("genesis_hash" = String, Path, description = "Genesis hash of the chain, or its name.")),
+    params(("genesis_hash" = String, Path, description = "Genesis hash of the chain, or its name."), HardwareParams),
     responses(
         (status = 200, description = "The machines.", body = Hardware),
         (status = 404, description = "No node of this chain ever reported a block.", body = ErrorBody),
@@ -240,10 +242,37 @@ pub(in crate::http) async fn versions(
 pub(in crate::http) async fn hardware(
     state: web::Data<AppState>,
     chain: web::Path<String>,
+    asked: web::Query<HardwareParams>,
 ) -> Result<Answer, AppError> {
     let chain = chains::name(&chain)?;
+    let query = HardwareQuery::try_from(asked.into_inner())?;
     state
-        .answer(move |conn| chains::hardware(conn, &chain))
+        .answer(move |conn| chains::hardware(conn, &chain, &query))
+        .await
+}
+
+/// Where the nodes of a chain are that are there, or were within a day: how many in each country, and in networks
+/// of each provider.
+///
+/// Nothing of it is stored: addresses are looked up in the files of `GEOIP_DATABASE`.
+#[utoipa::path(
+    get, operation_id = "show_locations", path = "/api/v1/chains/{genesis_hash}/locations", tag = "chains",
+    params(("genesis_hash" = String, Path, description = "Genesis hash of the chain, or its name.")),
+    responses(
+        (status = 200, description = "Where they are.", body = ChainLocations),
+        (status = 404, description = "No node of this chain ever reported a block.", body = ErrorBody),
+        ReadErrors,
+    )
+)]
+pub(in crate::http) async fn locations(
+    state: web::Data<AppState>,
+    caller: web::ReqData<Caller>,
+    chain: web::Path<String>,
+) -> Result<Answer, AppError> {
+    let chain = chains::name(&chain)?;
+    let locations = state.locations_for(&caller);
+    state
+        .answer(move |conn| chains::locations(conn, &chain, locations.as_deref()))
         .await
 }
 
@@ -277,10 +306,11 @@ pub(in crate::http) async fn nodes(
         let told = QueryError::invalid("chain", "stands in the path");
         return Err(told.into());
     }
+    let locations = state.locations_for(&caller);
     let (answer, next) = state
         .ask(move |conn| {
             let query = query.of_chain(chains::genesis_hash(conn, &chain)?);
-            let mut list = node_list::fetch(conn, &query)?;
+            let mut list = node_list::fetch(conn, &query, locations.as_deref())?;
             hide(&caller, &mut list.nodes);
             Ok((Answer::of(&list.nodes)?, list.next))
         })

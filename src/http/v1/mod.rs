@@ -94,6 +94,7 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
         .service(only("/api/v1/chains/{genesis_hash}/authors", READ).route(get().to(chains::authors)))
         .service(only("/api/v1/chains/{genesis_hash}/versions", READ).route(get().to(chains::versions)))
         .service(only("/api/v1/chains/{genesis_hash}/hardware", READ).route(get().to(chains::hardware)))
+        .service(only("/api/v1/chains/{genesis_hash}/locations", READ).route(get().to(chains::locations)))
         .service(only("/api/v1/chains/{genesis_hash}/nodes", READ).route(get().to(chains::nodes)));
 
     // What they say now

@@ -41,9 +41,10 @@ pub(in crate::http) async fn list(
     asked: web::Query<NodeListParams>,
 ) -> Result<HttpResponse, AppError> {
     let query = NodeListQuery::try_from(asked.into_inner())?;
+    let locations = state.locations_for(&caller);
     let (answer, next) = state
         .ask(move |conn| {
-            let mut list = node_list::fetch(conn, &query)?;
+            let mut list = node_list::fetch(conn, &query, locations.as_deref())?;
             hide(&caller, &mut list.nodes);
             Ok((Answer::of(&list.nodes)?, list.next))
         })
@@ -68,9 +69,10 @@ pub(in crate::http) async fn show(
     peer_id: web::Path<String>,
 ) -> Result<Answer, AppError> {
     let query = NodeListQuery::of_peer(&peer_id)?;
+    let locations = state.locations_for(&caller);
     state
         .answer(move |conn| {
-            let mut list = node_list::fetch(conn, &query)?;
+            let mut list = node_list::fetch(conn, &query, locations.as_deref())?;
             hide(&caller, &mut list.nodes);
             list.nodes.pop().ok_or(QueryError::NotFound {
                 parameter: "peer_id",
@@ -112,8 +114,6 @@ pub(in crate::http) async fn telemetry(
         .await
 }
 
-/// How many messages there are of a kind.
-#[derive(Debug, Serialize, ToSchema)]
 /// Errors that nodes report, of all nodes, the newest first: why they could not author a block, and bad
 /// messages of their peers.
 ///
@@ -151,6 +151,8 @@ pub(in crate::http) async fn errors(
     Ok(paging::respond(&request, answer, next))
 }
 
+/// How many messages there are of a kind.
+#[derive(Debug, Serialize, ToSchema)]
 struct KindCount {
     /// Kind.
     #[schema(example = "block.import")]

@@ -4,6 +4,8 @@
 mod authoring;
 mod blocks;
 mod gauges;
+mod hardware;
+mod locations;
 mod over_time;
 mod software;
 
@@ -23,11 +25,15 @@ pub use blocks::{Block, BlocksParams, BlocksQuery, Fork, ForkedBlock, ForksQuery
 pub use gauges::{
     Histograms, NamesOf, NodeGauges, NodeGaugesQuery, NodeMetricsParams, histograms, node_gauges,
 };
+pub use hardware::{
+    FactOverTime, FactPoint, Hardware, HardwareParams, HardwareQuery, Score, Share, hardware,
+};
+pub use locations::{ChainLocations, locations};
 pub use over_time::{
     Delays, Finality, FinalityPoint, OverTimeParams, OverTimeQuery, Propagation, PropagationPoint,
     SpanParams, finality, propagation,
 };
-pub use software::{Hardware, Score, Share, Version, Versions, VersionsQuery, hardware, versions};
+pub use software::{Version, Versions, VersionsQuery, versions};
 
 use super::QueryError;
 use super::params;

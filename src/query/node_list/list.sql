@@ -4,7 +4,8 @@
 -- Params: $1 name or genesis hash of the chain or NULL, $2 name or NULL, $3 online or NULL, $4 peer id or NULL, $5 states or NULL,
 --   $6 whether they need attention, or NULL, $7 authority or NULL, $8 version or NULL, $9 implementation or NULL,
 --   $10 start and $11 number of the session after which the page begins, or NULL, $12 key after which it begins, or NULL,
---   $13 rows, $14 hours of the uptime or NULL, $15 time since when they were seen or NULL, $16 part of the name, of the peer id or of an authority id or NULL.
+--   $13 rows, $14 hours of the uptime or NULL, $15 time since when they were seen or NULL, $16 part of the name, of the peer id or of an authority id or NULL,
+--   $17 addresses or NULL.
 -- Index: nodes_recent_idx, peer_connections_pkey, node_status_pkey and node_identities_pkey; with a filter that of its column.
 -- Cost: the nodes that are online, for their chains, and one row of each table for each node up to the end of the page.
 -- Order: as asked for; a key of the order and the number of the session are unique.
@@ -45,6 +46,7 @@ WITH chains AS MATERIALIZED (
       AND ($7::boolean IS NULL OR p.authority = $7)
       AND ($8::text IS NULL OR p.version = $8)
       AND ($9::text IS NULL OR p.implementation = $9)
+      AND ($17::text[] IS NULL OR p.ip_addr = ANY($17))
       AND ($10::timestamptz IS NULL OR (n.session_at, n.session_id) < ($10, $11))
       AND ($15::timestamptz IS NULL OR n.online OR n.last_seen_at >= $15 OR st.state <> 'offline')
       AND ($16::text IS NULL OR strpos(lower(n.name), lower($16)) > 0 OR strpos(lower(n.peer_id), lower($16)) > 0

@@ -2,6 +2,7 @@
 //! was at a moment.
 
 mod order;
+mod place;
 mod row;
 
 use std::collections::HashMap;
@@ -18,8 +19,10 @@ pub use row::ListedNode;
 
 use super::status::state;
 use super::{PageCursor, QueryError, params};
+use crate::locations::Locations;
 use crate::messages::{self, Window};
 use order::Order;
+use place::Place;
 
 /// Nodes in an answer.
 const LIMIT: RangeInclusive<i64> = 1..=10_000;
@@ -66,6 +69,13 @@ pub struct NodeListParams {
     version: Option<String>,
     /// Only nodes with software of this name.
     implementation: Option<String>,
+    /// Only nodes of this country by their addresses (ISO 3166-1), for those who may see it.
+    #[param(pattern = "^[A-Z]{2}$", example = "DE")]
+    country: Option<String>,
+    /// Only nodes of this city, as `country`.
+    city: Option<String>,
+    /// Only nodes in networks of this provider, as `country`.
+    provider: Option<String>,
     /// Only nodes that sent a message at this time or later, are connected, or are not yet offline.
     #[param(value_type = Option<DateTime<Utc>>)]
     seen_after: Option<String>,
@@ -102,6 +112,7 @@ pub struct NodeListQuery {
     authority: Option<bool>,
     version: Option<String>,
     implementation: Option<String>,
+    place: Option<Place>,
     seen_after: Option<DateTime<Utc>>,
     order: Option<Order>,
     at: Option<DateTime<Utc>>,
@@ -169,6 +180,11 @@ impl TryFrom<NodeListParams> for NodeListQuery {
             authority: params::flag("authority", asked.authority.as_deref())?,
             version: params::text("version", asked.version.as_deref())?,
             implementation: params::text("implementation", asked.implementation.as_deref())?,
+            place: Place::parse(
+                asked.country.as_deref(),
+                asked.city.as_deref(),
+                asked.provider.as_deref(),
+            )?,
             seen_after: params::time("seen_after", asked.seen_after.as_deref())?,
             order: Order::parse(asked.sort.as_deref())?,
             at: params::time("at", asked.at.as_deref())?,
@@ -190,6 +206,14 @@ impl TryFrom<NodeListParams> for NodeListQuery {
             ("authority", query.authority.is_some()),
             ("version", query.version.is_some()),
             ("implementation", query.implementation.is_some()),
+            (
+                query
+                    .place
+                    .as_ref()
+                    .and_then(Place::name)
+                    .unwrap_or_default(),
+                query.place.is_some(),
+            ),
             ("seen_after", query.seen_after.is_some()),
             ("sort", query.order.is_some()),
             ("uptime_h", query.uptime_h.is_some()),
@@ -214,14 +238,22 @@ pub struct NodeList {
     pub next: Option<NodeListCursor>,
 }
 
-/// The nodes.
+/// The nodes; `locations` for who may see where they are.
 ///
 /// # Errors
-/// If the database cannot be read.
-pub fn fetch(conn: &mut PgConnection, query: &NodeListQuery) -> Result<NodeList, QueryError> {
+/// If the database cannot be read, or who asks may not see what is asked for.
+pub fn fetch(
+    conn: &mut PgConnection,
+    query: &NodeListQuery,
+    locations: Option<&Locations>,
+) -> Result<NodeList, QueryError> {
+    let place = query.place.as_ref();
+    let addresses = place
+        .map(|place| place.addresses(conn, query.chain(), locations))
+        .transpose()?;
     let mut nodes = match query.at {
         Some(at) => at_moment(conn, query, at)?,
-        None => now(conn, query)?,
+        None => now(conn, query, addresses.as_deref())?,
     };
     let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
     let has_more = nodes.len() > limit;
@@ -239,6 +271,9 @@ pub fn fetch(conn: &mut PgConnection, query: &NodeListQuery) -> Result<NodeList,
     if query.at.is_none() {
         measure_clocks(conn, &mut nodes)?;
     }
+    if let Some(locations) = locations {
+        place::locate(&mut nodes, locations);
+    }
     for listed in &mut nodes {
         // That of a session is true to a minute.
         listed.node.last_seen_at = listed.seen_at;
@@ -246,7 +281,12 @@ pub fn fetch(conn: &mut PgConnection, query: &NodeListQuery) -> Result<NodeList,
     Ok(NodeList { nodes, next })
 }
 
-fn now(conn: &mut PgConnection, query: &NodeListQuery) -> QueryResult<Vec<ListedNode>> {
+/// The nodes now, with one of the addresses or with any.
+fn now(
+    conn: &mut PgConnection,
+    query: &NodeListQuery,
+    addresses: Option<&[String]>,
+) -> QueryResult<Vec<ListedNode>> {
     let (session, key) = match &query.cursor {
         Some(NodeListCursor::Session(cursor)) => (Some(*cursor), None),
         Some(NodeListCursor::Key(key, id)) => (None, Some((key, *id))),
@@ -279,6 +319,7 @@ fn now(conn: &mut PgConnection, query: &NodeListQuery) -> QueryResult<Vec<Listed
         .bind::<Nullable<BigInt>, _>(query.uptime_h)
         .bind::<Nullable<Timestamptz>, _>(since)
         .bind::<Nullable<Text>, _>(&query.text)
+        .bind::<Nullable<Array<Text>>, _>(addresses)
         .load(conn)
 }
 

@@ -1,11 +1,15 @@
 //! A node of the list.
 
 use chrono::{DateTime, Utc};
+use diesel::deserialize;
+use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::row::NamedRow;
 use diesel::sql_types::{BigInt, Bool, Double, Nullable, Text, Timestamptz};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::locations::Location;
 use crate::query::nodes::Node;
 use crate::query::status::StateName;
 
@@ -58,6 +62,10 @@ pub struct ListedNode {
     /// messages; null if it is not connected, or claims no time.
     #[diesel(sql_type = Nullable<BigInt>)]
     pub clock_ahead_ms: Option<i64>,
+    /// Where it is by its address.
+    #[diesel(embed)]
+    #[serde(flatten)]
+    pub location: Location,
     /// The authority id with which it introduced itself last, as an address (SS58); what a node says is not proven.
     #[diesel(sql_type = Nullable<Text>)]
     pub authority_id: Option<String>,
@@ -92,4 +100,11 @@ pub struct ListedNode {
     #[diesel(sql_type = Text)]
     #[serde(skip)]
     pub(super) sort_key: String,
+}
+
+/// It stands in no row, and is looked up for those who may see it.
+impl QueryableByName<Pg> for Location {
+    fn build<'a>(_row: &impl NamedRow<'a, Pg>) -> deserialize::Result<Self> {
+        Ok(Self::default())
+    }
 }

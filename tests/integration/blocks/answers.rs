@@ -254,6 +254,22 @@ fn software_and_machines_of_a_chain_are_counted() {
         (&json!("cpu_hashrate_score"), &json!(1), &json!(4))
     );
     assert_eq!(score["min"], 700);
+    assert_eq!(hardware["over_time"], Value::Null);
+    // What changed outside of the log is told to the projections.
+    app.db
+        .execute("UPDATE peer_connections SET transaction_id = pg_current_xact_id()::text::bigint");
+    app.wait_projected();
+    let route = "/api/v1/chains/Development/hardware";
+    let over_time = get(&app, &format!("{route}?fact=memory_gib&points=2"))["over_time"].clone();
+    let points = over_time["points"].as_array().unwrap();
+    let last = points.last().unwrap();
+    assert_eq!(
+        (&last["value"], &last["nodes"], &over_time["fact"]),
+        (&json!("64"), &json!(4), &json!("memory_gib"))
+    );
+    let refused = app.get(&format!("{route}?fact=colour"));
+    assert_eq!(refused.status, 400);
+    assert!(refused.body.contains("target_arch"));
 }
 
 #[test]

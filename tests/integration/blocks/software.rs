@@ -1,4 +1,4 @@
-//! The projection `software_hours` has what the sessions say.
+//! The projections `software_hours` and `hardware_hours` have what the sessions say.
 
 use crate::support::TestApp;
 
@@ -14,8 +14,21 @@ const BY_SQL: &str = "
 
 const BY_PROJECTION: &str = "SELECT concat_ws(' ', genesis_hash, hour, implementation, version, shares_process, nodes) AS value FROM software_hours ORDER BY 1";
 
+/// The machines by plain SQL, fact by fact.
+const MACHINES_BY_SQL: &str = "
+    SELECT concat_ws(' ', p.genesis_hash, h.hour, m.key, m.value, count(DISTINCT p.peer_id)) AS value
+    FROM peer_connections p
+    CROSS JOIN LATERAL generate_series(date_trunc('hour', p.created_at, 'UTC'), coalesce(p.disconnected_at, p.last_seen_at), interval '1 hour') AS h (hour)
+    CROSS JOIN LATERAL json_each_text(json_build_object('cpu', p.cpu, 'core_count', p.core_count, 'memory_gib', round(p.memory_bytes / 1024.0 / 1024 / 1024)::bigint,
+        'linux_kernel', p.linux_kernel, 'linux_distro', p.linux_distro, 'target_os', p.target_os, 'target_arch', p.target_arch, 'is_virtual_machine', p.is_virtual_machine)) AS m
+    WHERE p.peer_id IS NOT NULL AND m.value IS NOT NULL
+    GROUP BY p.genesis_hash, h.hour, m.key, m.value
+    ORDER BY 1";
+
+const MACHINES_BY_PROJECTION: &str = "SELECT concat_ws(' ', genesis_hash, hour, fact, value, nodes) AS value FROM hardware_hours ORDER BY 1";
+
 #[test]
-fn software_is_counted_by_hours_and_relay_chain_nodes_within_others_are_told_apart() {
+fn software_and_machines_are_counted_by_hours_and_relay_chain_nodes_within_others_are_told_apart() {
     let app = TestApp::start();
     // What a build finds counts from the first partition on.
     app.wait_projected();
@@ -29,10 +42,19 @@ fn software_is_counted_by_hours_and_relay_chain_nodes_within_others_are_told_apa
          UNION ALL
          SELECT 100, '::1', 'collator', '0xpara', 'Para', 'collator', '9', now() - interval '11 hours', 2, 's', now(), NULL, NULL",
     );
+    // Nine of them say what they run on.
+    app.db.execute(
+        "UPDATE peer_connections SET cpu = 'CPU ' || id % 3, core_count = 4 * (1 + id % 2), memory_bytes = 33600000000 * (1 + id % 3), linux_kernel = '6.' || id,
+             linux_distro = 'Debian', target_os = 'linux', target_arch = 'x86_64', is_virtual_machine = id % 2 = 0, transaction_id = pg_current_xact_id()::text::bigint
+         WHERE id <> 4",
+    );
     app.wait_projected();
     let expected = app.db.texts(BY_SQL);
     assert!(expected.len() > 20, "{expected:?}");
     assert_eq!(app.db.texts(BY_PROJECTION), expected);
+    let expected = app.db.texts(MACHINES_BY_SQL);
+    assert!(expected.len() > 100, "{expected:?}");
+    assert_eq!(app.db.texts(MACHINES_BY_PROJECTION), expected);
     assert!(
         app.db.count(
             "SELECT count(*) FROM software_hours WHERE shares_process AND genesis_hash = '0xrelay'"
@@ -41,27 +63,34 @@ fn software_is_counted_by_hours_and_relay_chain_nodes_within_others_are_told_apa
     // The session goes on, and another one is upgraded.
     app.db.execute(
         "UPDATE peer_connections SET revision = 2, last_seen_at = now() + interval '1 second', transaction_id = pg_current_xact_id()::text::bigint WHERE id = 100; \
-         INSERT INTO peer_connections (id, ip_addr, peer_id, genesis_hash, implementation, version, created_at, connection_id, server_id, last_seen_at) \
-         VALUES (101, '::1', 'n1', '0xrelay', 'node', '2.0', now() - interval '1 hour', 101, 's', now())",
+         INSERT INTO peer_connections (id, ip_addr, peer_id, genesis_hash, implementation, version, cpu, created_at, connection_id, server_id, last_seen_at) \
+         VALUES (101, '::1', 'n1', '0xrelay', 'node', '2.0', 'CPU 7', now() - interval '1 hour', 101, 's', now())",
     );
     app.wait_projected();
-    let expected = app.db.texts(BY_SQL);
-    assert_eq!(app.db.texts(BY_PROJECTION), expected);
+    let by_sql = [app.db.texts(BY_SQL), app.db.texts(MACHINES_BY_SQL)];
+    let by_projection = || {
+        [
+            app.db.texts(BY_PROJECTION),
+            app.db.texts(MACHINES_BY_PROJECTION),
+        ]
+    };
+    assert_eq!(by_projection(), by_sql);
     app.rebuild_projections();
-    let found = app.db.texts(BY_PROJECTION);
     // Hours before the first partition are kept as they are.
-    assert!(
-        !found.is_empty() && found.iter().all(|row| expected.contains(row)),
-        "{found:?}"
-    );
+    for (found, expected) in by_projection().iter().zip(&by_sql) {
+        assert!(
+            !found.is_empty() && found.iter().all(|row| expected.contains(row)),
+            "{found:?}"
+        );
+    }
 }
 
 #[test]
-fn invented_versions_are_counted_together() {
+fn invented_versions_and_machines_are_counted_together() {
     let app = TestApp::start();
     app.db.execute(
-        "INSERT INTO peer_connections (id, ip_addr, peer_id, genesis_hash, implementation, version, created_at, connection_id, server_id, last_seen_at) \
-         SELECT i, '::1', 'n' || i, '0x1', 'node', CASE WHEN i <= 50 THEN 'real' ELSE 'invented ' || i END, now(), i, 's', now() FROM generate_series(1, 500) i",
+        "INSERT INTO peer_connections (id, ip_addr, peer_id, genesis_hash, implementation, version, cpu, created_at, connection_id, server_id, last_seen_at) \
+         SELECT i, '::1', 'n' || i, '0x1', 'node', CASE WHEN i <= 50 THEN 'real' ELSE 'invented ' || i END, CASE WHEN i <= 50 THEN 'real' ELSE 'invented ' || i END, now(), i, 's', now() FROM generate_series(1, 500) i",
     );
     app.wait_projected();
     let hours = app
@@ -80,5 +109,12 @@ fn invented_versions_are_counted_together() {
         app.db
             .count("SELECT max(nodes) FROM software_hours WHERE version = '(other)'"),
         351
+    );
+    assert_eq!(
+        app.db.texts(
+            "SELECT DISTINCT concat_ws(' ', count(*), max(nodes) FILTER (WHERE value = 'real'), max(nodes) FILTER (WHERE value = '(other)')) AS value \
+             FROM hardware_hours WHERE fact = 'cpu' GROUP BY hour"
+        ),
+        ["31 50 421"]
     );
 }

@@ -48,5 +48,11 @@ pub(crate) fn about_chains() -> Vec<Statement> {
             spans.to_owned(),
             "1, now() - interval '2 days', 3600, 48".to_owned(),
         ),
+        (
+            "addresses of a chain",
+            include_str!("../../../src/query/chains/locations.sql"),
+            "text".to_owned(),
+            "'chain 1'".to_owned(),
+        ),
     ]
 }

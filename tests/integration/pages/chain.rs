@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{assert_sound, wait_for_column};
 use crate::blocks::GENESIS;
 use crate::blocks::past::Past;
-use crate::support::{Browser, TestApp};
+use crate::support::{Browser, TestApp, write_mmdb};
 
 const PATH: &str = "/dashboard/chain";
 
@@ -38,11 +38,11 @@ fn told(app: &TestApp) -> Past<'_> {
         }
     }
     past.tell();
-    app.rebuild_projections();
     app.db.execute(
-        "UPDATE peer_connections SET cpu = 'AMD EPYC 7B13', core_count = 8, memory_bytes = 68719476736, linux_kernel = '6.1.0-' || id % 3, linux_distro = 'Debian GNU/Linux 12 (bookworm)', \
+        "UPDATE peer_connections SET ip_addr = '81.2.' || 69 + id % 2 || '.7', cpu = 'AMD EPYC 7B13', core_count = 8, memory_bytes = 68719476736, linux_kernel = '6.1.0-' || id % 3, linux_distro = 'Debian GNU/Linux 12 (bookworm)', \
          target_os = 'linux', target_arch = 'x86_64', is_virtual_machine = id % 2 = 0, cpu_hashrate_score = 700 + id * 50, memory_memcpy_score = 14000, disk_random_write_score = 500",
     );
+    app.rebuild_projections();
     past
 }
 
@@ -56,8 +56,21 @@ fn the_page_of_a_chain_is_sound() {
 }
 
 #[test]
-fn the_page_shows_where_the_chain_is_and_who_saw_its_blocks_first() {
-    let app = TestApp::start();
+fn the_page_shows_where_the_chain_is_who_saw_its_blocks_first_and_what_its_nodes_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("city.mmdb");
+    let of = |country: &str, provider: &str| json!({"country": {"iso_code": country}, "as_name": provider});
+    write_mmdb(
+        &file,
+        "of a test",
+        &[
+            ("81.2.69.0/24", of("DE", "Hosting GmbH")),
+            ("81.2.70.0/24", of("FI", "Other Oy")),
+        ],
+    );
+    let app = TestApp::builder()
+        .env("GEOIP_DATABASE", file.display())
+        .start();
     let _past = told(&app);
     let browser = Browser::start();
     browser.use_window(1_600, 1_400, false);
@@ -85,6 +98,26 @@ fn the_page_shows_where_the_chain_is_and_who_saw_its_blocks_first() {
         "document.querySelector('#propagation .chart-canvas').ariaLabel.includes('95 %')",
     );
     browser.wait_for_text("#hardware", "AMD EPYC 7B13");
+    browser.wait_for_text("#machines", "6.1.0-1");
+    browser.run("const choice = document.querySelector('#fact select'); choice.value = 'target_arch'; choice.dispatchEvent(new Event('change'))");
+    browser.wait_for_text("#machines", "x86_64");
+    browser.wait_until("location.search.includes('fact=target_arch')");
+    browser.wait_for_text("#locations", "more than a third of 5 nodes.");
+    let mut places = browser.texts("#locations tr");
+    places.sort();
+    let words: Vec<&str> = places
+        .iter()
+        .map(|place| place.split_once('%').unwrap().0)
+        .collect();
+    assert_eq!(
+        words,
+        [
+            "Finland360 ",
+            "Germany240 ",
+            "Hosting GmbH240 ",
+            "Other Oy360 "
+        ]
+    );
     let row = browser.text("#blocks tbody tr:not(.space)");
     assert!(row.contains("name of alice"), "{row}");
     // Who missed blocks comes first; a block of eve was lost to a fork.

@@ -3,7 +3,7 @@
 use super::Statement;
 
 const NODE_LIST: &str = include_str!("../../../src/query/node_list/list.sql");
-const NODE_LIST_TYPES: &str = "text, text, boolean, text, text[], boolean, boolean, text, text, timestamptz, bigint, text, bigint, bigint, timestamptz, text";
+const NODE_LIST_TYPES: &str = "text, text, boolean, text, text[], boolean, boolean, text, text, timestamptz, bigint, text, bigint, bigint, timestamptz, text, text[]";
 const RECENT_NODES: &str = concat!(
     "SELECT * FROM ",
     include_str!("../../../src/query/node_list/recent.sql"),
@@ -28,7 +28,13 @@ pub(super) fn about_nodes() -> Vec<Statement> {
             "a page of the list of nodes",
             NODE_LIST,
             NODE_LIST_TYPES.to_owned(),
-            "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, now() - interval '9 days', 7, NULL, 100, NULL, NULL, NULL".to_owned(),
+            "NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, now() - interval '9 days', 7, NULL, 100, NULL, NULL, NULL, NULL".to_owned(),
+        ),
+        (
+            "addresses of nodes",
+            include_str!("../../../src/query/node_list/addresses.sql"),
+            "text".to_owned(),
+            "'0x01'".to_owned(),
         ),
         (
             "nodes in some states",
@@ -73,16 +79,16 @@ pub(super) fn about_nodes() -> Vec<Statement> {
             "'node 7', now() - interval '1 day', now(), 100".to_owned(),
         ),
         (
-            "gaps of a node",
-            include_str!("../../../src/query/node_gaps.sql"),
-            "text, text, timestamptz, timestamptz, bigint".to_owned(),
-            "'node 7', 'chain', now() - interval '1 day', now(), 100".to_owned(),
-        ),
-        (
             "errors of all nodes",
             include_str!("../../../src/messages/of_kinds.sql"),
             "smallint[], timestamptz, timestamptz, timestamptz, bigint, text, text, bigint".to_owned(),
             "'{101}', now() - interval '1 day', now(), NULL, NULL, NULL, NULL, 100".to_owned(),
+        ),
+        (
+            "gaps of a node",
+            include_str!("../../../src/query/node_gaps.sql"),
+            "text, text, timestamptz, timestamptz, bigint".to_owned(),
+            "'node 7', 'chain', now() - interval '1 day', now(), 100".to_owned(),
         ),
     ]
 }

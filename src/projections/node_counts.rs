@@ -1,7 +1,8 @@
-//! The projection `software_hours`: how many nodes of a chain ran which software in each hour.
+//! The projections `software_hours` and `hardware_hours`: how many nodes of a chain ran which
+//! software, and on which machines, in each hour.
 //!
-//! It follows from the sessions: the hours of a chain in which one of them changed are counted
-//! anew. Anybody can invent versions: of a chain and hour the [`VERSIONS_MAX`] with the most
+//! They follow from the sessions: the hours of a chain in which one of them changed are counted
+//! anew. Anybody can invent versions and machines: of a chain and hour those with the most
 //! nodes have rows of their own, the others are counted together.
 
 use std::collections::BTreeSet;
@@ -16,8 +17,37 @@ use super::{Message, Occasion, Projection};
 use crate::cluster::Job;
 use crate::store::SessionRow;
 
-/// Versions of a chain and hour that are kept apart.
-const VERSIONS_MAX: i64 = 100;
+/// What is counted.
+#[derive(Debug)]
+struct Subject {
+    name: &'static str,
+    job: Job,
+    delete: &'static str,
+    count: &'static str,
+    clear: &'static str,
+    /// Of a chain and hour so many are kept apart: versions, or values of a fact.
+    kept_max: i64,
+}
+
+static SOFTWARE: Subject = Subject {
+    name: "software_hours",
+    job: Job::SoftwareHours,
+    delete: "DELETE FROM software_hours s USING unnest($1::text[], $2::timestamptz[]) AS k (genesis_hash, hour) \
+             WHERE s.genesis_hash = k.genesis_hash AND s.hour = k.hour",
+    count: include_str!("software_hours_count.sql"),
+    clear: "DELETE FROM software_hours WHERE $1::timestamptz IS NULL OR hour >= $1",
+    kept_max: 100,
+};
+
+static HARDWARE: Subject = Subject {
+    name: "hardware_hours",
+    job: Job::HardwareHours,
+    delete: "DELETE FROM hardware_hours s USING unnest($1::text[], $2::timestamptz[]) AS k (genesis_hash, hour) \
+             WHERE s.genesis_hash = k.genesis_hash AND s.hour = k.hour",
+    count: include_str!("hardware_hours_count.sql"),
+    clear: "DELETE FROM hardware_hours WHERE $1::timestamptz IS NULL OR hour >= $1",
+    kept_max: 30,
+};
 
 /// Hours of one session that are looked up: a year.
 const HOURS_MAX: i64 = 8_784;
@@ -25,21 +55,42 @@ const HOURS_MAX: i64 = 8_784;
 /// Hours that are counted at once.
 const AT_ONCE: usize = 200;
 
-/// The projection.
-#[derive(Debug, Default)]
-pub(super) struct SoftwareHours {
+/// One of the projections.
+#[derive(Debug)]
+pub(super) struct NodeCounts {
+    subject: &'static Subject,
     changed: BTreeSet<(String, Hour)>,
     /// Sessions that changed; in a large network hours are counted less often.
     sessions: usize,
 }
 
-impl Projection for SoftwareHours {
+impl NodeCounts {
+    /// By implementation and version.
+    pub(super) fn of_software() -> Self {
+        Self::of(&SOFTWARE)
+    }
+
+    /// By what their machines are.
+    pub(super) fn of_hardware() -> Self {
+        Self::of(&HARDWARE)
+    }
+
+    fn of(subject: &'static Subject) -> Self {
+        Self {
+            subject,
+            changed: BTreeSet::new(),
+            sessions: 0,
+        }
+    }
+}
+
+impl Projection for NodeCounts {
     fn name(&self) -> &'static str {
-        "software_hours"
+        self.subject.name
     }
 
     fn job(&self) -> Job {
-        Job::SoftwareHours
+        self.subject.job
     }
 
     fn kinds(&self) -> &'static [&'static str] {
@@ -85,26 +136,23 @@ impl Projection for SoftwareHours {
         self.sessions = 0;
         let changed: Vec<_> = std::mem::take(&mut self.changed).into_iter().collect();
         for some in changed.chunks(AT_ONCE) {
-            with_columns!(
-                "DELETE FROM software_hours s USING unnest($1::text[], $2::timestamptz[]) AS k (genesis_hash, hour) \
-                 WHERE s.genesis_hash = k.genesis_hash AND s.hour = k.hour",
-                some, |one|
+            with_columns!(self.subject.delete, some, |one|
                 one.0.as_str() => Text,
                 one.1 => Timestamptz,
             )
             .execute(conn)?;
-            with_columns!(include_str!("software_hours_count.sql"), some, |one|
+            with_columns!(self.subject.count, some, |one|
                 one.0.as_str() => Text,
                 one.1 => Timestamptz,
             )
-            .bind::<BigInt, _>(VERSIONS_MAX)
+            .bind::<BigInt, _>(self.subject.kept_max)
             .execute(conn)?;
         }
         Ok(())
     }
 
     fn reset(&mut self) {
-        *self = Self::default();
+        *self = Self::of(self.subject);
     }
 
     fn build_start(
@@ -116,7 +164,7 @@ impl Projection for SoftwareHours {
     }
 
     fn clear(&self, conn: &mut PgConnection, start: Option<DateTime<Utc>>) -> QueryResult<()> {
-        diesel::sql_query("DELETE FROM software_hours WHERE $1::timestamptz IS NULL OR hour >= $1")
+        diesel::sql_query(self.subject.clear)
             .bind::<Nullable<Timestamptz>, _>(start)
             .execute(conn)?;
         Ok(())
