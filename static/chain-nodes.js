@@ -18,29 +18,34 @@ const SCORES = {
 };
 
 /**
- * A chart over time of how many nodes have each value, those with the most nodes. Returns `draw(points, labelOf)`: `points` are
- * `{ created_at, nodes, … }`.
+ * A chart over time of how many nodes have each value, those with the most nodes. Returns `draw({ points, end_time }, labelOf, title)`:
+ * `points` are `{ created_at, nodes, … }`.
  */
-export function createValuesOverTime(place, title) {
+export function createValuesOverTime(place) {
   let chart = null;
   let drawn = "";
-  return (points, labelOf, titleNow = title) => {
+  return ({ points, end_time: end }, labelOf, title) => {
     const times = [...new Set(points.map(({ created_at: at }) => at))].sort();
     const most = new Map();
     for (const point of points) most.set(labelOf(point), Math.max(most.get(labelOf(point)) ?? 0, point.nodes));
     const labels = [...most].sort((one, other) => other[1] - one[1]).slice(0, LINES_MAX).map(([label]) => label);
-    const now = JSON.stringify([titleNow, labels]);
+    const now = JSON.stringify([title, labels]);
     if (drawn !== now) {
       drawn = now;
       chart?.destroy();
       place.replaceChildren();
       chart = createChart(place, {
-        title: titleNow, height: 200, min: 0, empty: "No nodes in this time range.",
+        title, height: 200, min: 0, empty: "No nodes in this time range.",
         series: labels.map((label, index) => ({ label, format: count, colour: index + 1, kind: "steps" })),
       });
     }
     const known = new Map(points.map((point) => [`${point.created_at} ${labelOf(point)}`, point.nodes]));
-    chart.setData([times.map((at) => Date.parse(at) / 1000), ...labels.map((label) => times.map((at) => known.get(`${at} ${label}`) ?? 0))]);
+    // The last step goes on up to its end, or to now.
+    const until = Math.min(Date.parse(end), Date.now());
+    const seconds = times.map((at) => Date.parse(at) / 1000);
+    const values = labels.map((label) => times.map((at) => known.get(`${at} ${label}`) ?? 0));
+    if (times.length === 0) chart.setData([[], ...values]);
+    else chart.setData([[...seconds, until / 1000], ...values.map((column) => [...column, column.at(-1)])], { from: new Date(times[0]), to: new Date(until) });
   };
 }
 

@@ -40,7 +40,7 @@ const around = (moment) => picker.set(new Date(moment - AROUND_MS), new Date(Mat
 const zoom = { zoomed: picker.set, unzoomed: () => picker.reset(), picked: around };
 const propagation = createDelays(place("propagation"), { title: "Propagation of blocks", ...zoom });
 const finality = createDelays(place("finality"), { title: "Finality of blocks", ...zoom });
-const drawVersions = createValuesOverTime(place("versions"), "Nodes by version");
+const drawVersions = createValuesOverTime(place("versions"));
 const drawMachines = createValuesOverTime(place("machines"));
 const factChoice = factSelect((fact) => go({ fact }));
 place("fact").replaceChildren(factChoice);
@@ -119,10 +119,10 @@ async function read(signal) {
   overTimeAt = Date.now();
   propagation(spread, { from, to });
   finality(finals, { from, to });
-  drawVersions(versions.points, softwareWords);
+  drawVersions(versions, softwareWords, "Nodes by version");
   showHardware(place("hardware"), hardware);
   factChoice.value = fact;
-  drawMachines(hardware.over_time.points, ({ value }) => value, `Nodes by ${factWords(fact)}`);
+  drawMachines(hardware.over_time, ({ value }) => value, `Nodes by ${factWords(fact)}`);
   place("locations-card").hidden = locations.precision === null || locations.nodes === 0;
   showLocations(place("locations"), locations, chosen.genesis_hash);
   showAuthors(authors);
