@@ -22,6 +22,7 @@ fn a_server_without_messages_answers() {
         server::dashboards_come_from_the_directory_of_assets_and_from_nowhere_else,
         server::the_pages_need_nothing_from_elsewhere,
         server::the_description_has_every_route_and_each_answers,
+        server::what_is_known_of_the_interface_is_not_sent_again,
         server::the_description_is_consistent,
         server::the_page_for_language_models_has_every_operation,
     ];

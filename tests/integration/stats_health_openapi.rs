@@ -217,6 +217,20 @@ pub(crate) fn dashboards_come_from_the_directory_of_assets_and_from_nowhere_else
     }
 }
 
+pub(crate) fn what_is_known_of_the_interface_is_not_sent_again(app: &TestApp) {
+    for path in ["/api/openapi.json", "/api/llms.txt"] {
+        let full = app.get(path);
+        let tag = full.headers["etag"].as_str();
+        let ask = |known: &str| app.ask("GET", path, &[("if-none-match", known)], "");
+        for known in [tag, &format!("\"other\", {tag}"), "*"] {
+            let answer = ask(known);
+            assert_eq!((answer.status, answer.body.as_str()), (304, ""), "{known}");
+            assert_eq!(answer.headers["etag"], tag);
+        }
+        assert_eq!(ask("\"other\"").body, full.body);
+    }
+}
+
 pub(crate) fn the_description_has_every_route_and_each_answers(app: &TestApp) {
     let api = app.get("/api/openapi.json").json();
     assert!(api["openapi"].as_str().unwrap().starts_with("3.1"));

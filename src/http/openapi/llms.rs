@@ -3,10 +3,10 @@
 
 use std::fmt::Write;
 
-use actix_web::HttpResponse;
+use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
 
-use super::{AppError, DESCRIPTION};
+use super::{AppError, DESCRIPTION, answer};
 
 /// Type of the answer (RFC 7763).
 const MARKDOWN: &str = "text/markdown; charset=utf-8";
@@ -17,13 +17,14 @@ const DOCS: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs");
 /// This interface in one page of Markdown, a line for each operation, for language models.
 #[utoipa::path(
     get, operation_id = "summarize", path = "/api/llms.txt", tag = "server",
-    responses((status = 200, description = "All operations, by tag, with their parameters.", body = String, content_type = "text/markdown"))
+    responses(
+        (status = 200, description = "All operations, by tag, with their parameters.", body = String, content_type = "text/markdown"),
+        (status = 304, description = "It is the one whose `ETag` stands in `If-None-Match`."),
+    )
 )]
-pub(in crate::http) async fn summarize() -> Result<HttpResponse, AppError> {
+pub(in crate::http) async fn summarize(request: HttpRequest) -> Result<HttpResponse, AppError> {
     let api = DESCRIPTION.as_ref().map_err(AppError::internal)?;
-    Ok(HttpResponse::Ok()
-        .content_type(MARKDOWN)
-        .body(markdown(api)))
+    Ok(answer(&request, MARKDOWN, markdown(api)))
 }
 
 /// The page. Links are relative to it, so that it is the same behind every proxy.

@@ -10,15 +10,19 @@ pub(super) mod llms;
 
 use std::sync::LazyLock;
 
-use actix_web::http::header;
+use actix_web::http::header::{self, ETag, EntityTag, Header, IfNoneMatch};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use utoipa::OpenApi;
 
 use super::{
     AppError, AppState, benchmarks, health, metrics, misdirected, nodes, pages, posting, refusals,
     reputation, stats, v1,
 };
+
+/// Bytes of the digest of a text in its tag.
+const ETAG_BYTES: usize = 16;
 
 /// All routes. What `routes` and `v1` have and this list lacks, or the other way round,
 /// fails a test.
@@ -85,7 +89,10 @@ static DESCRIPTION: LazyLock<Result<Value, String>> = LazyLock::new(|| {
 /// This description.
 #[utoipa::path(
     get, operation_id = "describe", path = "/api/openapi.json", tag = "server",
-    responses((status = 200, description = "The description, as OpenAPI 3.1.", body = Object, content_type = "application/json"))
+    responses(
+        (status = 200, description = "The description, as OpenAPI 3.1.", body = Object, content_type = "application/json"),
+        (status = 304, description = "It is the one whose `ETag` stands in `If-None-Match`."),
+    )
 )]
 pub(super) async fn describe(
     request: HttpRequest,
@@ -96,7 +103,29 @@ pub(super) async fn describe(
     if let Value::Object(fields) = &mut api {
         fields.insert("servers".to_owned(), servers(&request, &state));
     }
-    Ok(HttpResponse::Ok().json(api))
+    Ok(answer(&request, "application/json", api.to_string()))
+}
+
+/// A text that changes with the version only: who has it already is not sent it again.
+fn answer(request: &HttpRequest, kind: &str, text: String) -> HttpResponse {
+    let digest = Sha256::digest(&text);
+    let digest = digest.iter().take(ETAG_BYTES);
+    // Weak, for the same text may be sent compressed.
+    let tag = EntityTag::new_weak(digest.map(|byte| format!("{byte:02x}")).collect());
+    let known = IfNoneMatch::parse(request).unwrap_or(IfNoneMatch::Items(Vec::new()));
+    let is_known = match known {
+        IfNoneMatch::Any => true,
+        IfNoneMatch::Items(tags) => tags.iter().any(|known| known.weak_eq(&tag)),
+    };
+    let mut answer = match is_known {
+        true => HttpResponse::NotModified(),
+        false => HttpResponse::Ok(),
+    };
+    answer.insert_header(ETag(tag));
+    match is_known {
+        true => answer.finish(),
+        false => answer.content_type(kind).body(text),
+    }
 }
 
 /// Where the routes are: the address of the request, and for proxies that add a path
