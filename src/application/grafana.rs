@@ -26,13 +26,14 @@ pub(super) fn start(config: &Config) {
     if config.grafana.target.is_none() {
         return;
     }
-    let (config, timeout) = (config.grafana.clone(), config.notify.timeout);
+    let (config, notify) = (config.grafana.clone(), config.notify.clone());
     actix_web::rt::spawn(async move {
         for tried in 1..=TRIES {
             let config = config.clone();
+            let notify = notify.clone();
             let done = web::block(move || {
                 let mut log = |line: &str| log::info!("Grafana: {line}");
-                grafana::provision(&config, timeout, Mode::Upload, &mut log)
+                grafana::provision(&config, &notify, Mode::Upload, &mut log)
             });
             match done.await {
                 Ok(Ok(())) => return,
@@ -66,7 +67,7 @@ pub fn provision(
         true => Mode::DryRun,
         false => Mode::Upload,
     };
-    grafana::provision(&config.grafana, config.notify.timeout, mode, &mut show)
+    grafana::provision(&config.grafana, &config.notify, mode, &mut show)
         .map_err(|error| ApplicationError::Command(error.to_string()))
 }
 
@@ -85,13 +86,8 @@ pub fn dashboard(
         show(dashboard.file(&SOURCES).trim_end());
         return Ok(());
     }
-    grafana::upload(
-        &config.grafana,
-        config.notify.timeout,
-        &dashboard,
-        &mut show,
-    )
-    .map_err(|error| ApplicationError::Command(error.to_string()))
+    grafana::upload(&config.grafana, &config.notify, &dashboard, &mut show)
+        .map_err(|error| ApplicationError::Command(error.to_string()))
 }
 
 fn of(config: &Config, name: &str) -> Result<Dashboard, ApplicationError> {

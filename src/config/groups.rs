@@ -184,6 +184,7 @@ pub const GROUPS: &[Group] = &[
             "NOTIFY_SEVERITY_MIN",
             "NOTIFY_TIMEOUT_S",
             "NOTIFY_ALLOW_PRIVATE",
+            "NOTIFY_CA_FILE",
             "DEADMAN_URL",
             "DEADMAN_INTERVAL_S",
         ],

@@ -3,6 +3,7 @@
 mod access;
 mod alerts;
 pub mod args;
+mod authorities;
 mod consistency;
 mod database_url;
 mod event_filter;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 pub use access::{AccessConfig, ChainRules, Networks, TlsFiles};
 pub use alerts::{RuleOverride, RuleOverrides, Severity};
+pub use authorities::Authorities;
 pub use database_url::DatabaseUrl;
 pub use event_filter::{EVENT_SEVERITIES, EventFilter, Patterns};
 pub use grafana::GrafanaConfig;

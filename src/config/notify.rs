@@ -9,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use url::Url;
 
 use super::alerts::{RuleOverrides, Severity};
+use super::authorities::Authorities;
 use super::reader::Reader;
 
 /// Targets of one kind; more are a job for Alertmanager.
@@ -32,6 +33,8 @@ pub struct NotifyConfig {
     pub timeout: Duration,
     /// `NOTIFY_ALLOW_PRIVATE`.
     pub allow_private: bool,
+    /// `NOTIFY_CA_FILE`.
+    pub authorities: Authorities,
     /// `DEADMAN_URL`.
     pub deadman: Option<TargetUrl>,
     /// `DEADMAN_INTERVAL_S`.
@@ -115,6 +118,7 @@ impl NotifyConfig {
             severity_min: reader.parsed("NOTIFY_SEVERITY_MIN", Severity::Warning),
             timeout: reader.seconds("NOTIFY_TIMEOUT_S"),
             allow_private: reader.parsed("NOTIFY_ALLOW_PRIVATE", false),
+            authorities: Authorities::read(reader),
             deadman: targets(reader, "DEADMAN_URL").into_iter().next(),
             deadman_interval: reader.seconds("DEADMAN_INTERVAL_S"),
             rules: RuleOverrides::read(reader),
@@ -172,6 +176,23 @@ mod tests {
             short.contains("24 to 64 bytes") && !short.contains("c2hvcnQ"),
             "{short}"
         );
+    }
+
+    #[test]
+    fn a_file_of_authorities_has_certificates() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ca.pem");
+        let path = path.to_str().unwrap();
+        let read = |text: &str| {
+            std::fs::write(path, text).unwrap();
+            error(&[("NOTIFY_CA_FILE", path)])
+        };
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        assert_eq!(read(&own.cert.pem()), "");
+        assert!(read("").contains("has no certificate"));
+        let wrong = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(read(wrong).contains("certificate 1 is wrong"));
+        assert!(error(&[("NOTIFY_CA_FILE", "/nowhere")]).contains("/nowhere: cannot be read"));
     }
 
     #[test]

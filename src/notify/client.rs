@@ -5,12 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use ureq::http::Uri;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Error};
 
 use super::receiver::REQUESTS_MAX;
 use super::retry;
+use crate::config::{Authorities, NotifyConfig};
 
 /// What is read of an answer that says why it failed, bytes.
 const REASON_BYTES_MAX: u64 = 1_024;
@@ -66,8 +68,16 @@ pub(super) struct Client(Agent);
 
 impl Client {
     /// A receiver has to answer within `timeout`; without `allow_private` addresses of this
-    /// machine and of private networks are refused, by name too.
-    pub(super) fn new(timeout: Duration, allow_private: bool) -> Self {
+    /// machine and of private networks are refused, by name too. `authorities` vouch for it.
+    pub(super) fn new(timeout: Duration, allow_private: bool, authorities: &Authorities) -> Self {
+        let mut tls = TlsConfig::builder();
+        if let Some(certificates) = authorities.certificates() {
+            let trusted = certificates.iter();
+            let trusted: Vec<_> = trusted
+                .map(|certificate| Certificate::from_der(certificate).to_owned())
+                .collect();
+            tls = tls.root_certs(RootCerts::new_with_certs(&trusted));
+        }
         let config = Agent::config_builder()
             .timeout_global(Some(timeout))
             // A redirect would take a signed message to where nobody asked for it.
@@ -76,6 +86,7 @@ impl Client {
             .http_status_as_error(false)
             .proxy(None)
             .max_idle_connections_per_host(REQUESTS_MAX)
+            .tls_config(tls.build())
             .user_agent(concat!("tetcore-analytics/", env!("CARGO_PKG_VERSION")))
             .build();
         let resolver = Public {
@@ -87,6 +98,11 @@ impl Client {
             DefaultConnector::default(),
             resolver,
         ))
+    }
+
+    /// The one of the settings.
+    pub(super) fn of(config: &NotifyConfig) -> Self {
+        Self::new(config.timeout, config.allow_private, &config.authorities)
     }
 
     /// Posts JSON.
@@ -282,7 +298,7 @@ mod tests {
     #[test]
     fn a_private_address_is_refused_before_anything_is_sent() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let client = Client::new(Duration::from_secs(5), false);
+        let client = Client::new(Duration::from_secs(5), false, &Authorities::default());
         for host in ["127.0.0.1", "localhost"] {
             let url = format!(
                 "http://{host}:{}/secret",

@@ -24,7 +24,7 @@ impl DeadMan {
         let url = config.deadman.clone()?;
         Some(Self {
             url,
-            client: Client::new(config.timeout, config.allow_private),
+            client: Client::of(config),
             interval: config.deadman_interval,
         })
     }

@@ -37,7 +37,7 @@ impl Direct {
         let of = |(name, _, receiver)| Self {
             name,
             receiver,
-            client: Client::new(config.timeout, config.allow_private),
+            client: Client::of(config),
         };
         receivers(config).into_iter().map(of).collect()
     }

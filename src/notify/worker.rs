@@ -91,7 +91,7 @@ impl Workers {
                     name,
                     address_hash: address_hash(&url),
                     receiver,
-                    client: Client::new(config.timeout, config.allow_private),
+                    client: Client::of(config),
                     timeout: config.timeout,
                 },
                 leases: parts.leases.clone(),

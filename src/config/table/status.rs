@@ -99,6 +99,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         "true or false",
         "Whether receivers may have addresses of this machine or of a private network, by name too. They are refused otherwise, so that a name cannot lead inside.",
     ),
+    text(
+        "NOTIFY_CA_FILE",
+        DefaultValue::Unset,
+        "a PEM file",
+        "Certificates of the authorities that vouch for receivers with https, for GRAFANA_URL and for DEADMAN_URL, for instance of one of your own; /etc/ssl/certs/ca-certificates.crt has all that the system trusts. Not set: those that Mozilla trusts, which are built in.",
+    ),
     secret(
         "DEADMAN_URL",
         "an address with http or https",

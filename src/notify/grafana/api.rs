@@ -1,10 +1,8 @@
 //! Requests to the HTTP API of Grafana, and what is wrong with them in words.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
-use crate::config::{GrafanaConfig, SecretText};
+use crate::config::{GrafanaConfig, NotifyConfig, SecretText};
 use crate::notify::client::{Answer, Client, Method, Request};
 
 /// Longest answer, bytes; a dashboard of ours has less than 100,000.
@@ -99,12 +97,12 @@ pub(super) struct Api {
 
 impl Api {
     /// The one of the settings.
-    pub(super) fn new(config: &GrafanaConfig, timeout: Duration) -> Result<Self, GrafanaError> {
+    pub(super) fn new(config: &GrafanaConfig, notify: &NotifyConfig) -> Result<Self, GrafanaError> {
         let (url, token) = config.target.as_ref().ok_or(GrafanaError::NotSet)?;
         let authorization = format!("Bearer {}", token.text()).parse();
         Ok(Self {
             // An operator names it, and it is usually on a private network.
-            client: Client::new(timeout, true),
+            client: Client::new(notify.timeout, true, &notify.authorities),
             base: url.url().as_str().trim_end_matches('/').to_owned(),
             host: url.host().to_owned(),
             // The settings have no token that is no text of a header.

@@ -12,9 +12,7 @@ mod folder;
 mod report;
 mod sources;
 
-use std::time::Duration;
-
-use crate::config::GrafanaConfig;
+use crate::config::{GrafanaConfig, NotifyConfig};
 use crate::grafana::{self, Dashboard};
 use api::Api;
 pub use api::GrafanaError;
@@ -30,17 +28,17 @@ pub enum Mode {
 }
 
 /// Makes folder, data sources and all dashboards, or brings them up to date; `show` gets a line for each.
-/// A request takes at most `timeout`.
+/// `notify` says how requests are made.
 ///
 /// # Errors
 /// [`GrafanaError`], with what to do; what was done before stays.
 pub fn provision(
     config: &GrafanaConfig,
-    timeout: Duration,
+    notify: &NotifyConfig,
     mode: Mode,
     show: &mut dyn FnMut(&str),
 ) -> Result<(), GrafanaError> {
-    let api = Api::new(config, timeout)?;
+    let api = Api::new(config, notify)?;
     let mut report = Report::new(mode, show);
     let folder = folder::take(&api, &mut report)?;
     let sources = sources::take(&api, config, &mut report)?;
@@ -62,11 +60,11 @@ pub fn provision(
 /// As [`provision`].
 pub fn upload(
     config: &GrafanaConfig,
-    timeout: Duration,
+    notify: &NotifyConfig,
     dashboard: &Dashboard,
     show: &mut dyn FnMut(&str),
 ) -> Result<(), GrafanaError> {
-    let api = Api::new(config, timeout)?;
+    let api = Api::new(config, notify)?;
     let mut report = Report::new(Mode::Upload, show);
     let folder = folder::take(&api, &mut report)?;
     let sources = sources::find(&api, &mut report)?;

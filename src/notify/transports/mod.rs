@@ -112,7 +112,7 @@ fn sender(parts: &TransportsParts, config: &TransportConfig) -> Sender {
             name: outbox_name(&label),
             address_hash: config.endpoint.url().map(address_hash).unwrap_or_default(),
             receiver: Arc::new(Again(transport.clone())),
-            client: Client::new(parts.notify.timeout, parts.notify.allow_private),
+            client: Client::of(&parts.notify),
             timeout: parts.notify.timeout,
         },
         label,

@@ -90,8 +90,8 @@ impl Replay {
         if !conn.transaction(event_transports::are_extracted)? {
             return Err(ReplayError::Extracting);
         }
-        let transport = transport(&self.config.endpoint, self.console.clone());
-        let client = Client::new(self.notify.timeout, self.notify.allow_private);
+        let transport = transport(&self.config.endpoint, &self.console);
+        let client = Client::of(&self.notify);
         let mut done = Replayed {
             all: self.count(conn)?,
             upto: self.after,

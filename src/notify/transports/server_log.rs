@@ -83,7 +83,7 @@ impl LogTransport {
                 // The log does not go there.
                 &Console::new(|_| None, notify.timeout),
             ),
-            client: Client::new(notify.timeout, notify.allow_private),
+            client: Client::of(notify),
             name: config.name.to_string(),
             server_id: server_id.to_owned(),
             begun_ms: Utc::now().timestamp_millis(),

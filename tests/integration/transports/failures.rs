@@ -142,8 +142,8 @@ fn an_event_that_is_refused_costs_only_itself_is_tried_again_and_given_up_with_t
     );
 }
 
-/// The port of a TLS server whose certificate is its own work.
-fn untrusted() -> u16 {
+/// The port of a TLS server whose certificate, in PEM, is its own work; it reads and answers nothing.
+fn untrusted() -> (u16, String) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = made.signing_key.serialize_der();
     let key = rustls::pki_types::PrivateKeyDer::try_from(key).unwrap();
@@ -163,17 +163,18 @@ fn untrusted() -> u16 {
             while tls.complete_io(&mut stream).is_ok_and(|(read, _)| read > 0) {}
         }
     });
-    port
+    (port, made.cert.pem())
 }
 
 #[test]
 fn what_is_wrong_with_an_address_is_said_without_its_secrets_and_events_wait() {
     let receiver = Receiver::start();
+    let (untrusted, own) = untrusted();
     let app = sending("webhook, webhook-2, loki, otlp")
         // A certificate that nobody knows.
         .env(
             "EVENT_WEBHOOK_URL",
-            format!("https://localhost:{}/geheim", untrusted()),
+            format!("https://localhost:{untrusted}/geheim"),
         )
         .env("EVENT_WEBHOOK_SECRET", KEY)
         // Nobody listens.
@@ -207,6 +208,26 @@ fn what_is_wrong_with_an_address_is_said_without_its_secrets_and_events_wait() {
         app.get("/api/v1/events/transports").body + &app.log() + &app.get("/metrics").body;
     assert!(!everything.contains("geheim"));
     assert!(receiver.received().is_empty());
+    drop(app);
+
+    // Who is trusted is spoken to, and does not answer.
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("ca.pem"), own).unwrap();
+    let app = to_webhook(&receiver)
+        .env(
+            "EVENT_WEBHOOK_URL",
+            format!("https://localhost:{untrusted}"),
+        )
+        .env("NOTIFY_CA_FILE", dir.path().join("ca.pem").display())
+        .start();
+    wait_begun(&app.db, 1);
+    say(&app.db, 0, 1, "{}");
+    wait_until("it is waited for", || {
+        let seen = progress(&app, "webhook");
+        let error = seen["last_error"].as_str().unwrap_or_default().to_owned();
+        assert!(!error.contains("TLS"), "{error}");
+        error.contains("no answer within") || error.contains("no connection")
+    });
     drop(app);
 
     let app = to_webhook(&receiver)
