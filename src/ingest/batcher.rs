@@ -280,9 +280,12 @@ impl Batcher {
             return;
         }
         let groups = sent.batches.iter().flat_map(|batch| &batch.groups);
+        // Added to the others all at once.
+        let delays = metrics.receive_to_commit_seconds.local();
+        let now = Instant::now();
         for group in groups.filter(|group| !group.rows.is_empty()) {
-            let seconds = group.received_at.elapsed().as_secs_f64();
-            metrics.receive_to_commit_seconds.observe(seconds);
+            let delay = now.saturating_duration_since(group.received_at);
+            delays.observe(delay.as_secs_f64());
         }
     }
 

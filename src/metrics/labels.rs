@@ -79,6 +79,19 @@ impl KindCounts {
         }
     }
 
+    /// Where messages of this number are counted, if one was counted before.
+    pub(super) fn place(&self, number: Option<i16>) -> Option<usize> {
+        let place = usize::try_from(number?).ok()?;
+        self.by_number.get(place)?.get().map(|_| place)
+    }
+
+    /// So many more messages of a place.
+    pub(super) fn add(&self, place: usize, count: u64) {
+        if let Some(counter) = self.by_number.get(place).and_then(OnceLock::get) {
+            counter.inc_by(count);
+        }
+    }
+
     fn of(&self, name: &str) -> IntCounter {
         if (self.is_known)(name) {
             return self.series(name);

@@ -22,6 +22,7 @@ mod projections;
 mod reasons;
 mod status;
 pub mod stored;
+mod tally;
 mod transports;
 
 use std::sync::Mutex;
@@ -47,9 +48,10 @@ pub use reasons::{
     ShippedLine, StatusReason, UnsentReason,
 };
 pub use status::StatusMetrics;
+pub use tally::ReadTally;
 pub use transports::TransportMetrics;
 
-use crate::telemetry::{DecodeError, Format};
+use crate::telemetry::DecodeError;
 use host::HostMetrics;
 use labels::Named;
 use maker::Maker;
@@ -391,16 +393,6 @@ impl Metrics {
         let rejected = rejected.map(|reason| of(&self.messages_rejected, reason));
         let rejected = ("rejected", rejected.iter().sum());
         dropped.into_iter().chain([rejected]).collect()
-    }
-
-    /// Messages of one format were understood.
-    pub fn messages_of_format(&self, format: Format, count: u64) {
-        let [v1, v2] = &self.messages_by_format;
-        let counter = match format {
-            Format::V1 => v1,
-            Format::V2 => v2,
-        };
-        counter.inc_by(count);
     }
 
     /// Counts messages by kind: those that are known, and at most `max` others, get a series

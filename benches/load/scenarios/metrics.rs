@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use tetcore_analytics::metrics::jobs::BATCH;
-use tetcore_analytics::metrics::{Failure, FailureKind, FlushReason, Metrics};
+use tetcore_analytics::metrics::{Failure, FailureKind, FlushReason, Metrics, ReadTally};
 use tetcore_analytics::telemetry::Format;
 
 use super::{Fate, Usage};
@@ -116,21 +116,26 @@ fn counting(messages: u64, group_rows: u64) -> Outcome<Duration> {
     let metrics = Metrics::new()?;
     let kinds = metrics.kind_counts(100, |_| true);
     let began = measure::cpu_of_this_thread()?;
+    let mut tally = ReadTally::default();
+    let delays = metrics.receive_to_commit_seconds.local();
     for number in 0..messages {
-        metrics.messages_received.inc();
-        metrics.received_bytes.inc_by(black_box(250));
-        metrics.messages_of_format(Format::V2, 1);
-        kinds.count(Some(black_box(7)), "system.interval");
+        tally.message(black_box(250));
+        tally.format(Format::V2);
+        // As nodes that import blocks mix them.
+        let kind = black_box([1, 2, 2, 3, 4, 2, 3, 2][usize::try_from(number % 8)?]);
+        tally.kind(Some(kind), "of its number", &kinds);
         if number % group_rows == 0 {
+            tally.show(&metrics, &kinds);
             metrics.queue_rows.add(1);
             metrics.queue_bytes.add(black_box(250));
             metrics.pending.add(1);
             metrics.clock_skew_seconds.observe(black_box(0.02));
-            metrics.queue_rows.sub(1);
-            metrics.queue_bytes.sub(black_box(250));
-            metrics.receive_to_commit_seconds.observe(black_box(0.03));
+            delays.observe(black_box(0.03));
         }
         if number % BATCH_ROWS == 0 {
+            delays.flush();
+            metrics.queue_rows.sub(1_024);
+            metrics.queue_bytes.sub(black_box(256_000));
             metrics.batch_flushed(FlushReason::Size);
             metrics.batches_in_flight.inc();
             metrics.jobs.run(BATCH, || Ok::<_, Never>(())).ok();

@@ -25,7 +25,7 @@ use super::intake::Intake;
 use super::nodes::{ConnectionInfo, Moment, Nodes};
 use super::pings::{Beat, Pings};
 use super::socket_read::SocketRead;
-use crate::metrics::{DisconnectReason, DropReason};
+use crate::metrics::{DisconnectReason, DropReason, ReadTally};
 use crate::store::{NewRow, NodeTime, RowBuffer, RowKind, UNLISTED};
 use crate::telemetry::{
     DecodeError, Format, HardwareBenchmark, Heartbeat, Message, NodeFacts, decode,
@@ -56,6 +56,7 @@ pub struct NodeSocket {
     ip: Option<IpAddr>,
     arrivals: Arrivals,
     rows: RowBuffer,
+    tally: ReadTally,
     /// Places of rows by which nodes introduce themselves: lost last of all.
     introductions: Vec<usize>,
     /// What waits for memory; it is here so that it outlives the wait.
@@ -98,6 +99,7 @@ impl NodeSocket {
             ip,
             arrivals: Arrivals::default(),
             rows: RowBuffer::default(),
+            tally: ReadTally::default(),
             introductions: Vec::new(),
             held_back: None,
             shown_sessions: 0,
@@ -117,7 +119,7 @@ impl NodeSocket {
             match self.intake.next() {
                 Ok(Some(Frame::Message(frame))) => self.message(&frame, now, ctx),
                 Ok(Some(Frame::TooLarge)) => {
-                    self.ingest.metrics.messages_received.inc();
+                    self.tally.message(0);
                     self.exceeded(DropReason::TooLarge, now.steady);
                 }
                 Ok(Some(Frame::Ping(payload))) => {
@@ -140,6 +142,7 @@ impl NodeSocket {
         if let Err(reason) = charged {
             self.block(reason, now.steady);
         }
+        (self.tally).show(&self.ingest.metrics, &self.ingest.kind_counts);
         self.hand_on(now.steady, ctx);
     }
 
@@ -178,11 +181,7 @@ impl NodeSocket {
     }
 
     fn message(&mut self, frame: &BytesMut, now: Moment, ctx: &mut Context) {
-        let metrics = &self.ingest.metrics;
-        metrics.messages_received.inc();
-        metrics
-            .received_bytes
-            .inc_by(u64::try_from(frame.len()).unwrap_or(0));
+        self.tally.message(frame.len());
         if let Some(reason) = self.intake.over() {
             return self.dropped(reason, 1);
         }
@@ -190,7 +189,7 @@ impl NodeSocket {
             Ok(message) => message,
             Err(error) => return self.undecodable(error, frame),
         };
-        metrics.messages_of_format(message.format, 1);
+        self.tally.format(message.format);
         if message.format == Format::V1 && self.pings.ask_first() {
             // Old nodes read, so a vanished one can be noticed sooner.
             ctx.ping(b"");
@@ -265,7 +264,7 @@ impl NodeSocket {
             RowKind::Stored(number) => Some(number),
             RowKind::Pending(_) => None,
         };
-        ingest.kind_counts.count(number, &message.kind);
+        (self.tally).kind(number, &message.kind, &ingest.kind_counts);
         let created_at = self.arrivals.next(now.wall);
         let row = NewRow {
             created_at,
