@@ -92,8 +92,7 @@ FROM (SELECT height, first_at, lag(first_at) OVER (ORDER BY height) AS before
 GROUP BY 1
 UNION ALL
 SELECT extract(epoch FROM h.hour), 3600.0 / nullif(h.heights, 0), NULL
-FROM chain_hours h JOIN chains c ON c.id = h.chain_id
-WHERE c.genesis_hash = ${chain:sqlstring} AND $__timeFilter(h.hour) AND h.hour < date_trunc('hour', now()) AND @long
+FROM @chain_hours AND h.hour < date_trunc('hour', now()) AND @long
 ORDER BY 1",
         )
 }
@@ -114,8 +113,7 @@ FROM (SELECT $__timeGroupAlias(b.first_at, $__interval), d.i, sum(d.n)::bigint A
 GROUP BY 1
 UNION ALL
 SELECT extract(epoch FROM h.hour), block_delay_quantile(h.delays, 0.5), block_delay_quantile(h.delays, 0.9), block_delay_quantile(h.delays, 0.99)
-FROM chain_hours h JOIN chains c ON c.id = h.chain_id
-WHERE c.genesis_hash = ${chain:sqlstring} AND $__timeFilter(h.hour) AND @long
+FROM @chain_hours AND @long
 ORDER BY 1",
     )
 }
@@ -128,8 +126,7 @@ fn finality() -> Panel {
 FROM finality_lag(@from, @to) WHERE genesis_hash = ${chain:sqlstring} AND finality_s IS NOT NULL AND @day GROUP BY 1
 UNION ALL
 SELECT extract(epoch FROM h.hour), block_delay_quantile(h.finality, 0.5), block_delay_quantile(h.finality, 0.99)
-FROM chain_hours h JOIN chains c ON c.id = h.chain_id
-WHERE c.genesis_hash = ${chain:sqlstring} AND $__timeFilter(h.hour) AND @long
+FROM @chain_hours AND @long
 ORDER BY 1",
         )
 }
@@ -142,8 +139,7 @@ fn forks() -> Panel {
     .hourly()
     .sql(
         "SELECT h.hour AS time, h.forks
-FROM chain_hours h JOIN chains c ON c.id = h.chain_id
-WHERE c.genesis_hash = ${chain:sqlstring} AND $__timeFilter(h.hour) ORDER BY 1",
+FROM @chain_hours ORDER BY 1",
     )
 }
 

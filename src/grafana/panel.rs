@@ -27,6 +27,10 @@ const HOURS: &str = "$__timeTo()::timestamptz - $__timeFrom()::timestamptz > int
 /// As [`SHORT`] of blocks, of which there are fewer.
 const DAY: &str = "$__timeTo()::timestamptz - $__timeFrom()::timestamptz <= interval '25 hours'";
 
+/// The hours of a chain in the range; more conditions may follow.
+const CHAIN_HOURS: &str = "chain_hours h JOIN chains c ON c.id = h.chain_id
+WHERE c.genesis_hash = ${chain:sqlstring} AND $__timeFilter(h.hour)";
+
 /// True of a longer range than [`DAY`].
 const LONG: &str = "$__timeTo()::timestamptz - $__timeFrom()::timestamptz > interval '25 hours'";
 
@@ -87,6 +91,7 @@ pub(super) fn sql(text: &str) -> String {
         .replace("@sessions", SESSIONS)
         .replace("@short", SHORT)
         .replace("@hours", HOURS)
+        .replace("@chain_hours", CHAIN_HOURS)
         .replace("@day", DAY)
         .replace("@long", LONG)
         .replace("@from", "$__timeFrom()::timestamptz")

@@ -4,7 +4,7 @@ use prometheus::core::Collector;
 use prometheus::proto::{Gauge, MetricFamily};
 use prometheus::{Opts, Registry};
 
-use super::{Metrics, PREFIX};
+use super::{Kind, Metrics, PREFIX};
 
 /// A family that had another name in version 1.0.
 #[derive(Debug, Clone, Copy)]
@@ -50,11 +50,12 @@ pub struct Of2021 {
     pub meaning: &'static str,
     /// What it is made from.
     pub from: &'static str,
-    is_counter: bool,
+    kind: Kind,
     value: fn(&Metrics) -> f64,
 }
 
-const fn counter(
+const fn of(
+    kind: Kind,
     name: &'static str,
     meaning: &'static str,
     from: &'static str,
@@ -64,44 +65,32 @@ const fn counter(
         name,
         meaning,
         from,
-        is_counter: true,
+        kind,
         value,
-    }
-}
-
-const fn gauge(
-    name: &'static str,
-    meaning: &'static str,
-    from: &'static str,
-    value: fn(&Metrics) -> f64,
-) -> Of2021 {
-    Of2021 {
-        is_counter: false,
-        ..counter(name, meaning, from, value)
     }
 }
 
 /// All of them, with the names and units that they had.
 #[rustfmt::skip]
 pub const OF_2021: [Of2021; 18] = [
-    counter("tetcore_message_count", "Messages of nodes received.", "ingest_messages_received_total", |all| whole(all.messages_received.get())),
-    counter("nodes_connected_count", "Connections of nodes since the start.", "ingest_connections_opened_total", |all| whole(all.connections_opened.get())),
-    counter("nodes_dropped_count", "Connections of nodes that ended since the start.", "ingest_connections_closed_total", |all| sum(&all.connections_closed)),
-    gauge("current_tetcore_connections", "Connections of nodes now.", "ingest_connections", |all| number(all.connections.get())),
-    counter("tetcore_bytes_received", "Bytes of messages of nodes.", "ingest_received_bytes_total", |all| whole(all.received_bytes.get())),
-    counter("bytes_received", "Bytes that the machine received.", "host_network_received_bytes_total", |all| whole(all.host.network_received.get())),
-    counter("bytes_sent", "Bytes that the machine sent.", "host_network_sent_bytes_total", |all| whole(all.host.network_sent.get())),
-    counter("requests", "HTTP requests.", "http_requests_total", |all| all.http.requests_answered()),
-    gauge("current_feed_connections", "Connections to the live feed now.", "feed_subscribers", |all| number(all.feed.subscribers.get())),
-    counter("feeds_connected", "Connections to the live feed since the start.", "feed_subscribers_opened_total", |all| whole(all.feed.subscribers_opened.get())),
-    counter("feeds_disconnected", "Connections to the live feed that ended since the start.", "feed_subscribers_opened_total, feed_subscribers", |all| (whole(all.feed.subscribers_opened.get()) - number(all.feed.subscribers.get())).max(0.0)),
-    gauge("load_avg_one", "Load average over one minute.", "host_load1", |all| all.host.load(0)),
-    gauge("load_avg_five", "Load average over five minutes.", "host_load5", |all| all.host.load(1)),
-    gauge("load_avg_fifteen", "Load average over fifteen minutes.", "host_load15", |all| all.host.load(2)),
-    gauge("total_mem", "Memory of the machine, KiB.", "host_memory_bytes", |all| number(all.host.memory.get()) / 1_024.0),
-    gauge("used_mem", "Memory of the machine that is used, KiB.", "host_memory_bytes, host_memory_available_bytes", |all| number(all.host.memory.get() - all.host.memory_available.get()) / 1_024.0),
-    gauge("total_swap", "Swap space of the machine, KiB.", "host_swap_bytes", |all| number(all.host.swap.get()) / 1_024.0),
-    gauge("used_swap", "Swap space of the machine that is used, KiB.", "host_swap_bytes, host_swap_free_bytes", |all| number(all.host.swap.get() - all.host.swap_free.get()) / 1_024.0),
+    of(Kind::Counter, "tetcore_message_count", "Messages of nodes received.", "ingest_messages_received_total", |all| whole(all.messages_received.get())),
+    of(Kind::Counter, "nodes_connected_count", "Connections of nodes since the start.", "ingest_connections_opened_total", |all| whole(all.connections_opened.get())),
+    of(Kind::Counter, "nodes_dropped_count", "Connections of nodes that ended since the start.", "ingest_connections_closed_total", |all| sum(&all.connections_closed)),
+    of(Kind::Gauge, "current_tetcore_connections", "Connections of nodes now.", "ingest_connections", |all| number(all.connections.get())),
+    of(Kind::Counter, "tetcore_bytes_received", "Bytes of messages of nodes.", "ingest_received_bytes_total", |all| whole(all.received_bytes.get())),
+    of(Kind::Counter, "bytes_received", "Bytes that the machine received.", "host_network_received_bytes_total", |all| whole(all.host.network_received.get())),
+    of(Kind::Counter, "bytes_sent", "Bytes that the machine sent.", "host_network_sent_bytes_total", |all| whole(all.host.network_sent.get())),
+    of(Kind::Counter, "requests", "HTTP requests.", "http_requests_total", |all| all.http.requests_answered()),
+    of(Kind::Gauge, "current_feed_connections", "Connections to the live feed now.", "feed_subscribers", |all| number(all.feed.subscribers.get())),
+    of(Kind::Counter, "feeds_connected", "Connections to the live feed since the start.", "feed_subscribers_opened_total", |all| whole(all.feed.subscribers_opened.get())),
+    of(Kind::Counter, "feeds_disconnected", "Connections to the live feed that ended since the start.", "feed_subscribers_opened_total, feed_subscribers", |all| (whole(all.feed.subscribers_opened.get()) - number(all.feed.subscribers.get())).max(0.0)),
+    of(Kind::Gauge, "load_avg_one", "Load average over one minute.", "host_load1", |all| all.host.load(0)),
+    of(Kind::Gauge, "load_avg_five", "Load average over five minutes.", "host_load5", |all| all.host.load(1)),
+    of(Kind::Gauge, "load_avg_fifteen", "Load average over fifteen minutes.", "host_load15", |all| all.host.load(2)),
+    of(Kind::Gauge, "total_mem", "Memory of the machine, KiB.", "host_memory_bytes", |all| number(all.host.memory.get()) / 1_024.0),
+    of(Kind::Gauge, "used_mem", "Memory of the machine that is used, KiB.", "host_memory_bytes, host_memory_available_bytes", |all| number(all.host.memory.get() - all.host.memory_available.get()) / 1_024.0),
+    of(Kind::Gauge, "total_swap", "Swap space of the machine, KiB.", "host_swap_bytes", |all| number(all.host.swap.get()) / 1_024.0),
+    of(Kind::Gauge, "used_swap", "Swap space of the machine that is used, KiB.", "host_swap_bytes, host_swap_free_bytes", |all| number(all.host.swap.get() - all.host.swap_free.get()) / 1_024.0),
 ];
 
 #[expect(
@@ -155,7 +144,7 @@ impl Metrics {
         for one in &OF_2021 {
             let opts = Opts::new(one.name, one.meaning);
             let value = (one.value)(self);
-            if one.is_counter {
+            if one.kind == Kind::Counter {
                 let counter = prometheus::Counter::with_opts(opts)?;
                 counter.inc_by(value);
                 registry.register(Box::new(counter))?;
@@ -186,7 +175,7 @@ pub fn table_of_2021() -> String {
     let mut out =
         String::from("| name of 2021 | type | meaning | made from |\n| --- | --- | --- | --- |\n");
     for one in &OF_2021 {
-        let kind = if one.is_counter { "counter" } else { "gauge" };
+        let kind = one.kind.label();
         let from: Vec<String> = one
             .from
             .split(", ")

@@ -7,7 +7,20 @@ mod scrapes;
 
 use std::fs;
 
+use crate::support::{FakeNode, TestApp, corpus};
 use crate::tidy::root;
+
+/// A server that has stored what a node said, which is still connected.
+fn filled() -> (TestApp, FakeNode) {
+    let app = TestApp::start();
+    let frames = corpus("v2");
+    let mut node = app.node("/submit");
+    for frame in &frames {
+        node.send(frame);
+    }
+    app.wait_stored(u32::try_from(frames.len()).unwrap());
+    (app, node)
+}
 
 /// A file of `deploy/prometheus`.
 fn shipped(name: &str) -> String {

@@ -1,10 +1,11 @@
 //! The rules are valid, do what they are there for, and have their sections in the documents.
 
-use super::{blocks, rules, shipped};
-use crate::support::{TestApp, corpus, program, run_tool};
+use super::{blocks, filled, rules, shipped};
+use crate::support::{program, run_tool};
 use crate::tidy::root;
 
 const OPERATIONS: &str = include_str!("../../../docs/OPERATIONS.md");
+const ALERTS: &str = include_str!("../../../docs/ALERTS.md");
 
 #[test]
 fn rules_and_configurations_are_valid_and_do_what_they_are_there_for() {
@@ -81,6 +82,7 @@ fn each_alert_says_what_to_do_and_links_to_its_section() {
     // What is named elsewhere is there.
     for (file, text) in [
         ("OPERATIONS.md", OPERATIONS.to_owned()),
+        ("ALERTS.md", ALERTS.to_owned()),
         ("alertmanager.yml", shipped("alertmanager.yml")),
     ] {
         let mentioned = text.split("TetcoreAnalytics").skip(1);
@@ -109,13 +111,7 @@ fn each_alert_says_what_to_do_and_links_to_its_section() {
 
 #[test]
 fn commands_and_sql_of_the_operations_run() {
-    let app = TestApp::start();
-    let frames = corpus("v2");
-    let mut node = app.node("/submit");
-    for frame in &frames {
-        node.send(frame);
-    }
-    app.wait_stored(u32::try_from(frames.len()).unwrap());
+    let (app, _node) = filled();
     let statements = blocks(OPERATIONS, "sql");
     for statement in statements.iter().flat_map(|block| block.lines()) {
         assert!(statement.ends_with(';'), "{statement}");

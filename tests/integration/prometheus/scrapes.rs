@@ -4,7 +4,8 @@ use std::fs;
 
 use tetcore_analytics::metrics::{OF_2021, RENAMED, families};
 
-use crate::support::{TestApp, corpus, free_port, program, run_tool, wait_until};
+use super::filled;
+use crate::support::{TestApp, free_port, program, run_tool, wait_until};
 use crate::tidy::root;
 
 /// The value of a series.
@@ -38,13 +39,7 @@ fn is_near(one: f64, other: f64, tolerance: f64) -> bool {
 
 #[test]
 fn metrics_pass_the_check_of_prometheus_and_agree_with_proc() {
-    let app = TestApp::start();
-    let frames = corpus("v2");
-    let mut node = app.node("/submit");
-    for frame in &frames {
-        node.send(frame);
-    }
-    app.wait_stored(u32::try_from(frames.len()).unwrap());
+    let (app, _node) = filled();
     app.wait_projected();
     wait_until("chains are told", || {
         app.get("/metrics").body.contains("chain_best_height{")
