@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SHARES, shareOf } from "../../static/nodes-shares.js";
+import { nodeColumns } from "../../static/nodes-columns.js";
 import { compileFilter } from "../../static/lib/table-filter.js";
 
 const share = (field) => SHARES.find((one) => one.field === field);
@@ -25,4 +26,13 @@ test("each value is a filter that finds the nodes it counts", () => {
     }
   }
   assert.equal(shareOf(rows, share("memory_bytes")).values.find(({ value }) => value === 16 * GIB).number, 3);
+});
+
+test("countries are filtered by the names that the column shows", () => {
+  const rows = ["DE", "DE", "NE", null].map((country) => ({ country }));
+  const { values, missing } = shareOf(rows, share("country"));
+  assert.deepEqual([values[0], missing], [{ value: "DE", number: 2 }, 1]);
+  const column = nodeColumns(() => 0, () => undefined).find(({ field }) => field === "country");
+  const found = (code) => rows.filter(compileFilter({ filter: "text", value: column.value }, share("country").filter(code))).length;
+  assert.deepEqual([found("DE"), found("NE")], [2, 1]);
 });
