@@ -103,19 +103,19 @@ fn the_page_shows_where_the_chain_is_who_saw_its_blocks_first_and_what_its_nodes
     browser.wait_for_text("#machines", "x86_64");
     browser.wait_until("location.search.includes('fact=target_arch')");
     browser.wait_for_text("#locations", "more than a third of 5 nodes.");
-    let mut places = browser.texts("#locations tr");
-    places.sort();
-    let words: Vec<&str> = places
+    let mut places: Vec<String> = browser
+        .texts("#locations tr")
         .iter()
-        .map(|place| place.split_once('%').unwrap().0)
+        .map(|place| place.replace('\t', " ").replace('\u{202f}', " "))
         .collect();
+    places.sort();
     assert_eq!(
-        words,
+        places,
         [
-            "Finland360 ",
-            "Germany240 ",
-            "Hosting GmbH240 ",
-            "Other Oy360 "
+            "Finland 3 60 %",
+            "Germany 2 40 %",
+            "Hosting GmbH 2 40 %",
+            "Other Oy 3 60 %"
         ]
     );
     let row = browser.text("#blocks tbody tr:not(.space)");
