@@ -106,7 +106,7 @@ fn the_page_shows_where_the_chain_is_who_saw_its_blocks_first_and_what_its_nodes
     let mut places: Vec<String> = browser
         .texts("#locations tr")
         .iter()
-        .map(|place| place.replace('\t', " ").replace('\u{202f}', " "))
+        .map(|place| place.replace(['\t', '\u{202f}'], " "))
         .collect();
     places.sort();
     assert_eq!(
