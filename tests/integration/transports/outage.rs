@@ -14,8 +14,9 @@ use crate::support::{Receiver, Reply, TestApp, wait_until};
 
 const TOKEN: &str = "relayer-token-0123456789";
 
-/// Pause between two events.
-const PACE: Duration = Duration::from_millis(50);
+/// Time between two posts, which are answered when they are stored, and events of each.
+const PACE: Duration = Duration::from_millis(100);
+const POSTED: i64 = 2;
 
 /// What comes before the outage, to compare with.
 const BEFORE: Duration = Duration::from_secs(30);
@@ -100,10 +101,11 @@ impl Posted {
         let mut due = started_at;
         while started_at.elapsed() < duration {
             let now = Utc::now().timestamp_millis();
-            let event = json!([{"_e": 1, "_id": self.next, "n": self.next, "timestamp": now}]);
-            let answer = app.ask("POST", "/events", &headers, &event.to_string());
+            let event = |n: i64| json!({"_e": 1, "_id": n, "n": n, "timestamp": now});
+            let events: Value = (self.next..self.next + POSTED).map(event).collect();
+            let answer = app.ask("POST", "/events", &headers, &events.to_string());
             assert_eq!(answer.status, 200, "{}", answer.body);
-            self.next += 1;
+            self.next += POSTED;
             self.accepted += answer.json()["accepted"].as_i64().unwrap();
             due += PACE;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
