@@ -34,7 +34,7 @@ pub(crate) fn about_chains() -> Vec<Statement> {
             // Of other blocks only those of the same heights.
             "SELECT * FROM authored_blocks($1, $2)\n-- Index: blocks_pkey.",
             "timestamptz, timestamptz".to_owned(),
-            "now() - interval '15 hours', now()".to_owned(),
+            "now() - interval '2 hours', now()".to_owned(),
         ),
         (
             "a chain by blocks",

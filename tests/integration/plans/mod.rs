@@ -435,10 +435,10 @@ fn each_statement_uses_the_indexes_that_its_header_names() {
         }
         let mut scanned = Vec::new();
         scans(&plan, &mut scanned);
-        let messages = scanned
+        let whole = scanned
             .iter()
-            .find(|table| table.starts_with("telemetry_messages"));
-        assert_eq!(messages, None, "{name} reads all messages:\n{text}");
+            .find(|table| table.starts_with("telemetry_messages") || *table == "blocks");
+        assert_eq!(whole, None, "{name} reads a whole table:\n{text}");
     }
 }
 
