@@ -63,7 +63,6 @@ mod runner;
 mod span_hours;
 mod state;
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -86,7 +85,7 @@ use crate::store::SessionRow;
 use crate::telemetry::Reading;
 
 /// By numbers that this server gave: nobody can choose them so that they collide.
-type NumberMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+type NumberMap<K, V> = foldhash::HashMap<K, V>;
 
 /// A message, as a projection sees it.
 #[derive(Debug, Clone, Copy)]

@@ -222,6 +222,9 @@ fn an_hour_says_how_long_a_node_was_online_and_how_its_sessions_ended() {
 #[test]
 fn a_build_takes_all_hours_of_a_session_that_is_still_open() {
     let app = TestApp::start();
+    wait_until("the server is known", || {
+        app.db.count("SELECT count(*) FROM servers") == 1
+    });
     app.db.execute(
         "INSERT INTO peer_connections (id, ip_addr, peer_id, genesis_hash, created_at, connection_id, server_id, last_seen_at) \
          VALUES (1, '::1', 'a', '0x1', now() - interval '5 hours', 1, (SELECT id FROM servers), now())",
