@@ -220,8 +220,11 @@ fn the_pages_have_a_column_for_each_fact_and_a_format_for_its_unit() {
         .map(|fact| shown(fact))
         .filter(|name| !hints.contains(name))
         .collect();
-    // What follows from them, and from the status.
+    // What follows from them, from the status, and from the address.
     let others = [
+        "city",
+        "country",
+        "provider",
         "authority_id",
         "behind",
         "clock_ahead_ms",
