@@ -1,6 +1,7 @@
 //! The messages as they were stored: those of batches, and those of a span.
 
 use chrono::{DateTime, Utc};
+use diesel::pg::PgRowByRowLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Timestamptz};
 
@@ -89,8 +90,8 @@ struct Here {
     has_messages: bool,
 }
 
-/// The messages of some batches; fields only of those that are `wanted`.
-/// Index: `telemetry_messages_time_idx`.
+/// Gives the messages of some batches to `each`, one at a time: there may be very many;
+/// fields only of those that are `wanted`. Index: `telemetry_messages_time_idx`.
 ///
 /// # Errors
 /// If the database cannot be read.
@@ -98,23 +99,24 @@ pub fn of_batches(
     conn: &mut PgConnection,
     batches: &[StoredBatch],
     wanted: Wanted<'_>,
-) -> QueryResult<Vec<StreamedMessage>> {
-    let mut rows = Vec::new();
+    mut each: impl FnMut(MessageView<'_>),
+) -> QueryResult<()> {
     for together in runs(batches).chunk_by(near) {
         let ids = |id: fn(&Run) -> i64| together.iter().map(id).collect::<Vec<i64>>();
         let from = together.iter().map(|run| run.arrival.0).min();
         let until = together.iter().map(|run| run.arrival.1).max();
-        let found: Vec<StreamedMessage> = diesel::sql_query(include_str!("of_batches.sql"))
+        let statement = diesel::sql_query(include_str!("of_batches.sql"))
             .bind::<Array<BigInt>, _>(ids(|run| run.ids.0))
             .bind::<Array<BigInt>, _>(ids(|run| run.ids.1))
             .bind::<Nullable<Timestamptz>, _>(from)
             .bind::<Nullable<Timestamptz>, _>(until)
             .bind::<Array<SmallInt>, _>(wanted.kinds)
-            .bind::<Bool, _>(wanted.events)
-            .load(conn)?;
-        rows.extend(found);
+            .bind::<Bool, _>(wanted.events);
+        for row in statement.load_iter::<StreamedMessage, PgRowByRowLoadingMode>(conn)? {
+            each(row?.view());
+        }
     }
-    Ok(rows)
+    Ok(())
 }
 
 /// The messages that arrived in a span of time, up to but without its end; fields

@@ -64,8 +64,7 @@ impl Reader {
         let mut give = |view: MessageView<'_>| understand(view, &self.kinds, &mut each);
         let others = self.recent.take(batches, wanted, &mut give);
         if !others.is_empty() {
-            let found = conn.transaction(|conn| messages::of_batches(conn, &others, wanted))?;
-            found.iter().for_each(|message| give(message.view()));
+            conn.transaction(|conn| messages::of_batches(conn, &others, wanted, give))?;
         }
         Ok(())
     }

@@ -315,11 +315,14 @@ fn a_block_takes_less_than_400_bytes_whatever_the_number_of_nodes() {
     let most = "UPDATE blocks SET delays = array_fill(32767::smallint, '{54}')";
     for (change, limit) in [("SELECT", 330), (most, 400)] {
         app.db.execute(change);
-        app.db.execute("VACUUM FULL blocks");
-        let bytes = app
-            .db
-            .count("SELECT pg_total_relation_size('blocks') / count(*) FROM blocks");
-        println!("{bytes} bytes a block");
-        assert!(bytes < limit, "{bytes} bytes a block");
+        // What a transaction of the server may still see is kept, and goes the next time.
+        crate::support::wait_until("the blocks are small", || {
+            app.db.execute("VACUUM FULL blocks");
+            let bytes = app
+                .db
+                .count("SELECT pg_total_relation_size('blocks') / count(*) FROM blocks");
+            println!("{bytes} bytes a block");
+            bytes < limit
+        });
     }
 }
