@@ -1,12 +1,15 @@
 //! Where listed nodes are: the filters, and what is shown.
 
 use diesel::prelude::*;
-use diesel::sql_types::{Nullable, Text};
+use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::ListedNode;
 use crate::config::LocationPrecision;
 use crate::locations::Locations;
 use crate::query::{QueryError, params};
+
+/// Addresses that are looked up for one answer, some 10 MB of them.
+const ADDRESSES_MAX: i64 = 100_000;
 
 /// Where the nodes are that are asked for.
 #[derive(Debug, Clone)]
@@ -72,7 +75,13 @@ impl Place {
         }
         let all: Vec<Address> = diesel::sql_query(include_str!("addresses.sql"))
             .bind::<Nullable<Text>, _>(chain)
+            .bind::<BigInt, _>(ADDRESSES_MAX + 1)
             .load(conn)?;
+        if i64::try_from(all.len()).is_ok_and(|count| count > ADDRESSES_MAX) {
+            return refuse(
+                "looks at 100,000 addresses at most, and there are more: ask for one `chain`",
+            );
+        }
         let all = all.into_iter().map(|address| address.ip_addr);
         Ok(all.filter(|address| self.has(address, locations)).collect())
     }

@@ -33,8 +33,8 @@ pub(super) fn about_nodes() -> Vec<Statement> {
         (
             "addresses of nodes",
             include_str!("../../../src/query/node_list/addresses.sql"),
-            "text".to_owned(),
-            "'0x01'".to_owned(),
+            "text, bigint".to_owned(),
+            "'0x01', 100001".to_owned(),
         ),
         (
             "nodes in some states",
