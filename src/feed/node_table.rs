@@ -1,6 +1,7 @@
 //! The table of all nodes as it is now: what each is, and what it reported last.
 //! Pure: time is passed in. Kept while there are subscriptions, and a while longer.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
@@ -246,7 +247,7 @@ impl NodeTable {
         let blocks = &mut self.blocks;
         // system.interval comes too seldom to say when a block arrived.
         let received_at = received_at.filter(|_| kind == Reading::IMPORT);
-        let behind = |block: &Block| {
+        let behind = |block: &Block<'_>| {
             let hash = block.hash.as_deref()?;
             let behind = blocks.heard(chain.unwrap_or_default(), hash, received_at?)?;
             u64::try_from(behind.as_millis()).ok()
@@ -337,10 +338,11 @@ impl Parts {
 }
 
 impl NodeValues {
-    fn changed_by(&self, reading: &Reading) -> Parts {
-        let is_best =
-            |block: &Block| (self.height, &self.best_hash) == (Some(block.height), &block.hash);
-        let is_final = |block: &Block| self.finalized_height == Some(block.height);
+    fn changed_by(&self, reading: &Reading<'_>) -> Parts {
+        let is_best = |block: &Block<'_>| {
+            (self.height, self.best_hash.as_deref()) == (Some(block.height), block.hash.as_deref())
+        };
+        let is_final = |block: &Block<'_>| self.finalized_height == Some(block.height);
         Parts {
             facts: false,
             best: reading.best.as_ref().is_some_and(|block| !is_best(block)),
@@ -358,20 +360,20 @@ impl NodeValues {
 
     fn take_over(
         &mut self,
-        reading: Reading,
+        reading: Reading<'_>,
         changed: Parts,
         at: DateTime<Utc>,
-        behind: impl FnOnce(&Block) -> Option<u64>,
+        behind: impl FnOnce(&Block<'_>) -> Option<u64>,
     ) {
         if let Some(block) = reading.best.filter(|_| changed.best) {
             self.propagation_ms = behind(&block);
             self.height = Some(block.height);
-            self.best_hash = block.hash;
+            self.best_hash = block.hash.map(Cow::into_owned);
             self.best_at = Some(at);
         }
         if let Some(block) = reading.finalized.filter(|_| changed.finalized) {
             self.finalized_height = Some(block.height);
-            self.finalized_hash = block.hash;
+            self.finalized_hash = block.hash.map(Cow::into_owned);
             self.finalized_at = Some(at);
         }
         self.peers = reading.peers.or(self.peers);

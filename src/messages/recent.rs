@@ -4,6 +4,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use memchr::memchr2;
+
 use super::{MessageView, Wanted};
 use crate::store::{Batch, RowView, StoredBatch};
 use crate::telemetry::events::may_hold_event;
@@ -119,27 +121,36 @@ fn view<'a>(row: &RowView<'a>, audit: bool, wanted: Wanted<'_>) -> Option<Messag
 /// Whether `jsonb` keeps all numbers of a JSON text as they are written: it writes
 /// `1e3` as `1000`, and `-0` as `0`.
 fn is_plain(json: &str) -> bool {
-    let mut bytes = json.bytes();
-    let mut last = b' ';
-    while let Some(byte) = bytes.next() {
+    let json = json.as_bytes();
+    let (mut at, mut last) = (0, b' ');
+    while let Some(byte) = json.get(at) {
         match byte {
-            b'"' => {
-                while let Some(byte) = bytes.next()
-                    && byte != b'"'
-                {
-                    if byte == b'\\' {
-                        bytes.next();
-                    }
-                }
-            }
+            b'"' => at = end_of_text(json, at),
             // Not of `true` and `false`, whose `e` follows a letter.
             b'e' | b'E' if last.is_ascii_digit() => return false,
             b'0' if last == b'-' => return false,
             _ => {}
         }
-        last = byte;
+        last = *byte;
+        at += 1;
     }
     true
+}
+
+/// Where the text ends that begins at a quote.
+fn end_of_text(json: &[u8], begin: usize) -> usize {
+    let mut at = begin + 1;
+    while let Some(rest) = json.get(at..)
+        && let Some(found) = memchr2(b'"', b'\\', rest)
+    {
+        at += found;
+        if json.get(at) == Some(&b'"') {
+            return at;
+        }
+        // What follows a backslash ends no text.
+        at += 2;
+    }
+    json.len()
 }
 
 #[cfg(test)]

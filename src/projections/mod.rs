@@ -25,6 +25,7 @@
 //! | `histogram` | times in fixed buckets |
 //! | `hours` | which hours of a table are built anew |
 //! | `identities` | to which node a session belongs |
+//! | `known_sessions` | the state of open sessions, to tell what changed |
 //! | `node_counts` | what the nodes of each chain ran in each hour, and on which machines |
 //! | `node_identities` | with which authority ids each node introduced itself |
 //! | `node_hours` | what a node reported in each hour |
@@ -53,6 +54,7 @@ mod heights;
 mod histogram;
 mod hours;
 mod identities;
+mod known_sessions;
 mod node_counts;
 pub mod node_hours;
 mod node_identities;
@@ -107,7 +109,7 @@ pub struct Message<'a> {
     /// From `/audit`.
     pub audit: bool,
     /// What the node reported of itself in it.
-    pub reading: Option<&'a Reading>,
+    pub reading: Option<&'a Reading<'a>>,
 }
 
 /// Why a projection gets a session.

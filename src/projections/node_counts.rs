@@ -8,11 +8,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
 
 use super::hours::{self, Hour, hour_of};
+use super::known_sessions::KnownSessions;
 use super::{Message, Occasion, Projection};
 use crate::cluster::Job;
 use crate::store::SessionRow;
@@ -49,9 +50,6 @@ static HARDWARE: Subject = Subject {
     kept_max: 30,
 };
 
-/// Hours of one session that are looked up: a year.
-const HOURS_MAX: i64 = 8_784;
-
 /// Hours that are counted at once.
 const AT_ONCE: usize = 200;
 
@@ -62,6 +60,7 @@ pub(super) struct NodeCounts {
     changed: BTreeSet<(String, Hour)>,
     /// Sessions that changed; in a large network hours are counted less often.
     sessions: usize,
+    known: KnownSessions,
 }
 
 impl NodeCounts {
@@ -80,6 +79,7 @@ impl NodeCounts {
             subject,
             changed: BTreeSet::new(),
             sessions: 0,
+            known: KnownSessions::default(),
         }
     }
 }
@@ -108,20 +108,17 @@ impl Projection for NodeCounts {
         let (Some(genesis_hash), Some(_)) = (&facts.genesis_hash, &facts.peer_id) else {
             return;
         };
-        self.sessions += 1;
-        let last = hour_of(session.disconnected_at.unwrap_or(session.last_seen_at));
-        let first = hour_of(session.created_at).max(last - TimeDelta::hours(HOURS_MAX));
-        // While it is open only its end moves; before that were looked up then.
-        let moves = session.revision > 1 && session.disconnected_at.is_none();
-        let from = match occasion == Occasion::Change && moves {
-            true => first.max(last - TimeDelta::hours(2)),
-            false => first,
-        };
-        let mut hour = from.max(occasion.since().map_or(from, hour_of));
-        while hour <= last {
-            self.changed.insert((genesis_hash.clone(), hour));
-            hour += TimeDelta::hours(1);
+        let seen = self.known.take(session);
+        // It counts in that hour already.
+        if seen.map(hour_of) == Some(hour_of(session.last_seen_at)) {
+            return;
         }
+        self.sessions += 1;
+        let since = occasion.since().map(hour_of);
+        let hours = hours::changed(session, occasion, seen);
+        let hours = hours.filter(|hour| since.is_none_or(|since| *hour >= since));
+        self.changed
+            .extend(hours.map(|hour| (genesis_hash.clone(), hour)));
     }
 
     fn pending(&self) -> usize {

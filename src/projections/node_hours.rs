@@ -8,13 +8,14 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Double, Nullable, Text, Timestamptz};
 use serde::{Deserialize, Serialize};
 
 use super::hours::{self, Hour, hour_of};
 use super::identities::{Identities, NodeKey};
+use super::known_sessions::KnownSessions;
 use super::{Message, NumberMap, Occasion, Projection, json};
 use crate::cluster::Job;
 use crate::ids::SessionId;
@@ -24,9 +25,6 @@ use crate::telemetry::{PoolImport, Reading};
 /// Larger values are wrong, and left out of sums. A sum overflows only
 /// after 900 million reports of it in an hour; ten gigabytes a second are below it.
 const VALUE_MAX: i64 = 10_000_000_000;
-
-/// Hours of one session that are looked up: a year.
-const HOURS_MAX: i64 = 8_784;
 
 /// What was reported in an hour, with the names of the columns.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -97,6 +95,7 @@ pub(super) struct NodeHours {
     online: BTreeSet<(NodeKey, Hour)>,
     /// Time online of earlier hours is kept: some of their sessions may be purged.
     since: Option<Hour>,
+    known: KnownSessions,
     identities: Identities,
 }
 
@@ -133,19 +132,10 @@ impl Projection for NodeHours {
         let Some(identity) = self.identities.of(session.id) else {
             return;
         };
-        let last = hour_of(session.disconnected_at.unwrap_or(session.last_seen_at));
-        let first = hour_of(session.created_at).max(last - TimeDelta::hours(HOURS_MAX));
-        // While it is open only its end moves; before that were looked up then.
-        let moves = session.revision > 1 && session.disconnected_at.is_none();
-        let from = match occasion == Occasion::Change && moves {
-            true => first.max(last - TimeDelta::hours(2)),
-            false => first,
-        };
+        let seen = self.known.take(session);
         self.since = occasion.since();
-        let mut hour = from;
-        while hour <= last {
+        for hour in hours::changed(session, occasion, seen) {
             self.online.insert((identity.node.clone(), hour));
-            hour += TimeDelta::hours(1);
         }
     }
 
@@ -246,7 +236,7 @@ impl Values {
         }
     }
 
-    fn add_reading(&mut self, reading: &Reading, now: (Option<DateTime<Utc>>, Option<i64>)) {
+    fn add_reading(&mut self, reading: &Reading<'_>, now: (Option<DateTime<Utc>>, Option<i64>)) {
         if let Some(best) = &reading.best
             && (self.best_at, self.best_message) < now
         {

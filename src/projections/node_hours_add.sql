@@ -12,12 +12,27 @@ INSERT INTO node_hours AS n (
     download_max, upload_min, upload_sum, upload_count, upload_max, transactions_min,
     transactions_sum, transactions_count, transactions_max
 )
+-- Arrays side by side in the list of columns: in FROM each of them would be copied first.
 SELECT *
-FROM unnest(
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-    $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40,
-    $41, $42, $43, $44
-) AS v (peer_id, genesis_hash, hour)
+FROM (
+    SELECT
+        unnest($1) AS peer_id, unnest($2) AS genesis_hash, unnest($3) AS hour,
+        unnest($4) AS messages, unnest($5) AS intervals, unnest($6) AS best_height,
+        unnest($7) AS best_at, unnest($8) AS best_message, unnest($9) AS finalized_height,
+        unnest($10) AS finalized_at, unnest($11) AS finalized_message, unnest($12) AS peers,
+        unnest($13) AS download_bytes_per_s, unnest($14) AS upload_bytes_per_s,
+        unnest($15) AS network_at, unnest($16) AS network_message, unnest($17) AS transactions,
+        unnest($18) AS state_cache_bytes, unnest($19) AS pool_at, unnest($20) AS pool_message,
+        unnest($21) AS ready, unnest($22) AS future, unnest($23) AS txpool_at,
+        unnest($24) AS txpool_message, unnest($25) AS lag_min, unnest($26) AS lag_sum,
+        unnest($27) AS lag_count, unnest($28) AS lag_max, unnest($29) AS peers_min,
+        unnest($30) AS peers_sum, unnest($31) AS peers_count, unnest($32) AS peers_max,
+        unnest($33) AS download_min, unnest($34) AS download_sum, unnest($35) AS download_count,
+        unnest($36) AS download_max, unnest($37) AS upload_min, unnest($38) AS upload_sum,
+        unnest($39) AS upload_count, unnest($40) AS upload_max, unnest($41) AS transactions_min,
+        unnest($42) AS transactions_sum, unnest($43) AS transactions_count,
+        unnest($44) AS transactions_max
+) AS v
 ORDER BY peer_id, genesis_hash, hour
 ON CONFLICT (peer_id, genesis_hash, hour) DO UPDATE SET
     messages = n.messages + excluded.messages,

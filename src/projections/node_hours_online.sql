@@ -6,13 +6,15 @@
 -- Cost: at most 1,000 sessions for each hour.
 -- Order: by key, as it comes.
 INSERT INTO node_hours AS n (peer_id, genesis_hash, hour, messages, intervals, lag_sum, lag_count, peers_sum, peers_count, download_sum, download_count, upload_sum, upload_count, transactions_sum, transactions_count, seconds_online, gaps)
-SELECT k.peer_id, k.genesis_hash, k.hour, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, online.seconds, ended.gaps
+SELECT k.peer_id, k.genesis_hash, k.hour, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, online.seconds,
+       CASE WHEN sessions.reasons IS NULL THEN '{}'
+            ELSE (SELECT jsonb_object_agg(reason, ends) FROM (SELECT reason, count(*) AS ends FROM unnest(sessions.reasons) AS reason GROUP BY reason) AS ended) END
 FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS k (peer_id, genesis_hash, hour)
 CROSS JOIN LATERAL (
-    SELECT array_agg(s.id) AS ids,
+    SELECT array_agg(s.disconnect_reason) FILTER (WHERE s.disconnected_at >= k.hour AND s.disconnected_at < k.hour + interval '1 hour') AS reasons,
            range_agg(tstzrange(greatest(s.created_at, k.hour), greatest(least(coalesce(s.disconnected_at, s.last_seen_at), k.hour + interval '1 hour'), s.created_at, k.hour))) AS spans
     FROM (
-        SELECT p.id, p.created_at, p.last_seen_at, p.disconnected_at FROM peer_connections p
+        SELECT p.id, p.created_at, p.last_seen_at, p.disconnected_at, p.disconnect_reason FROM peer_connections p
         WHERE p.peer_id = k.peer_id AND p.created_at < k.hour + interval '1 hour'
           AND coalesce(p.genesis_hash, '') = k.genesis_hash
           AND coalesce(p.disconnected_at, p.last_seen_at) >= k.hour
@@ -22,15 +24,7 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(extract(epoch FROM upper(span) - lower(span))), 0)::bigint AS seconds FROM unnest(sessions.spans) AS span
 ) online
-CROSS JOIN LATERAL (
-    SELECT coalesce(jsonb_object_agg(reason, ends), '{}') AS gaps
-    FROM (
-        SELECT p.disconnect_reason AS reason, count(*) AS ends FROM peer_connections p
-        WHERE p.id = ANY(sessions.ids) AND p.disconnected_at >= k.hour AND p.disconnected_at < k.hour + interval '1 hour'
-        GROUP BY 1
-    ) ends
-) ended
-WHERE sessions.ids IS NOT NULL
+WHERE sessions.spans IS NOT NULL
 ON CONFLICT (peer_id, genesis_hash, hour) DO UPDATE SET
     -- Sessions outlive their end by three hours at least (retention/policy.rs); those of
     -- earlier hours may be purged, so what is known of these only grows.

@@ -16,6 +16,7 @@ use diesel::sql_types::{Array, BigInt, Double, Nullable, Text, Timestamptz};
 use serde::{Deserialize, Serialize};
 
 use super::identities::{Identities, NodeKey};
+use super::known_sessions::KnownSessions;
 use super::{Message, NumberMap, Occasion, Projection, json};
 use crate::cluster::Job;
 use crate::ids::SessionId;
@@ -101,6 +102,7 @@ pub(super) struct Nodes {
     values: NumberMap<SessionId, Values>,
     /// Sessions that changed.
     changed: HashSet<SessionId>,
+    known: KnownSessions,
     identities: Identities,
 }
 
@@ -124,13 +126,20 @@ impl Projection for Nodes {
     fn fold(&mut self, message: Message<'_>) {
         let known = self.values.entry(message.session).or_default();
         match message.reading {
-            Some(reading) => known.merge(Values::of(reading, &message)),
+            Some(reading) => known.take(reading, &message),
             // Any message is a sign of life.
             None => known.seen_at = known.seen_at.max(Some(message.created_at)),
         }
     }
 
     fn session(&mut self, session: &SessionRow, _occasion: Occasion) {
+        let only_seen = self.known.take(session).is_some();
+        // Of two that are open at once, it matters which was seen after the other had come.
+        if only_seen && !self.known.has_sibling(session.id) {
+            let values = self.values.entry(session.id).or_default();
+            values.seen_at = values.seen_at.max(Some(session.last_seen_at));
+            return;
+        }
         self.changed.insert(session.id);
         self.identities.learn(session);
     }
@@ -178,8 +187,7 @@ impl Projection for Nodes {
             .collect();
         refresh(conn, &touched)?;
         wait(conn, &waiting)?;
-        update(conn, &nodes)?;
-        Ok(())
+        update(conn, nodes)
     }
 
     fn reset(&mut self) {
@@ -195,34 +203,23 @@ impl Projection for Nodes {
 }
 
 impl Values {
-    fn of(reading: &Reading, message: &Message<'_>) -> Self {
-        let at = message.created_at;
-        let reported = |block: &Block| Reported {
-            height: block.height,
-            hash: block.hash.clone(),
-            at,
-            session_at: None,
-        };
+    /// Takes what a message of the session says.
+    fn take(&mut self, reading: &Reading<'_>, message: &Message<'_>) {
+        let (at, message) = (message.created_at, message.id);
+        self.seen_at = self.seen_at.max(Some(at));
+        take_block(&mut self.best, reading.best.as_ref(), at);
+        take_block(&mut self.finalized, reading.finalized.as_ref(), at);
         let network = (
             reading.peers,
             reading.download_bytes_per_s,
             reading.upload_bytes_per_s,
         );
+        if network != (None, None, None) {
+            merge_latest(&mut self.network, latest(network, Some(at), Some(message)));
+        }
         let pool = (reading.transactions, reading.state_cache_bytes);
-        Self {
-            seen_at: Some(at),
-            best: reading.best.as_ref().map(reported),
-            finalized: reading.finalized.as_ref().map(reported),
-            network: (network != (None, None, None)).then_some(Latest {
-                values: network,
-                at,
-                message: message.id,
-            }),
-            pool: (pool != (None, None)).then_some(Latest {
-                values: pool,
-                at,
-                message: message.id,
-            }),
+        if pool != (None, None) {
+            merge_latest(&mut self.pool, latest(pool, Some(at), Some(message)));
         }
     }
 
@@ -296,6 +293,22 @@ fn latest<T>(values: T, at: Option<DateTime<Utc>>, message: Option<i64>) -> Opti
     })
 }
 
+/// Takes a block that the session reported: of a height the first arrival is kept.
+fn take_block(known: &mut Option<Reported>, block: Option<&Block<'_>>, at: DateTime<Utc>) {
+    let Some(block) = block else { return };
+    let wins = known.as_ref().is_none_or(|known| {
+        (block.height, std::cmp::Reverse(at)) > (known.height, std::cmp::Reverse(known.at))
+    });
+    if wins {
+        *known = Some(Reported {
+            height: block.height,
+            hash: block.hash.as_deref().map(str::to_owned),
+            at,
+            session_at: None,
+        });
+    }
+}
+
 /// The block of the later session wins, then the higher one, then the one that
 /// arrived first.
 fn merge_block(known: &mut Option<Reported>, other: Option<Reported>) {
@@ -348,17 +361,17 @@ fn wait(conn: &mut PgConnection, rows: &[ValuesRow]) -> QueryResult<()> {
     Ok(())
 }
 
-fn update(conn: &mut PgConnection, nodes: &HashMap<NodeKey, Values>) -> QueryResult<()> {
+fn update(conn: &mut PgConnection, nodes: HashMap<NodeKey, Values>) -> QueryResult<()> {
     if nodes.is_empty() {
         return Ok(());
     }
     let rows: Vec<_> = nodes
-        .iter()
+        .into_iter()
         .map(|(node, values)| {
             let began =
                 |block: &Option<Reported>| block.as_ref().and_then(|block| block.session_at);
             let began = (began(&values.best), began(&values.finalized));
-            (node, began, values.clone().into_row(None))
+            (node, began, values.into_row(None))
         })
         .collect();
     with_columns!(include_str!("nodes_update.sql"), rows, |row|

@@ -23,12 +23,16 @@ UPDATE nodes n SET
     state_cache_bytes = CASE WHEN n.pool_at IS NULL OR (v.pool_at, v.pool_message) > (n.pool_at, n.pool_message) THEN v.state_cache_bytes ELSE n.state_cache_bytes END,
     pool_at = CASE WHEN n.pool_at IS NULL OR (v.pool_at, v.pool_message) > (n.pool_at, n.pool_message) THEN v.pool_at ELSE n.pool_at END,
     pool_message = CASE WHEN n.pool_at IS NULL OR (v.pool_at, v.pool_message) > (n.pool_at, n.pool_message) THEN v.pool_message ELSE n.pool_message END
-FROM unnest(
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20
-) AS v (
-    peer_id, genesis_hash, seen_at, best_height, best_hash, best_at, best_session_at,
-    finalized_height, finalized_hash, finalized_at, finalized_session_at, peers,
-    download_bytes_per_s, upload_bytes_per_s, network_at, network_message, transactions,
-    state_cache_bytes, pool_at, pool_message
-)
+-- Arrays side by side in the list of columns: in FROM each of them would be copied first.
+FROM (
+    SELECT
+        unnest($1) AS peer_id, unnest($2) AS genesis_hash, unnest($3) AS seen_at,
+        unnest($4) AS best_height, unnest($5) AS best_hash, unnest($6) AS best_at,
+        unnest($7) AS best_session_at, unnest($8) AS finalized_height,
+        unnest($9) AS finalized_hash, unnest($10) AS finalized_at,
+        unnest($11) AS finalized_session_at, unnest($12) AS peers,
+        unnest($13) AS download_bytes_per_s, unnest($14) AS upload_bytes_per_s,
+        unnest($15) AS network_at, unnest($16) AS network_message, unnest($17) AS transactions,
+        unnest($18) AS state_cache_bytes, unnest($19) AS pool_at, unnest($20) AS pool_message
+) AS v
 WHERE n.peer_id = v.peer_id AND n.genesis_hash = v.genesis_hash

@@ -12,7 +12,8 @@ use crate::messages::{self, MessageView, Recent, Wanted};
 use crate::store::{StoredBatch, partitions};
 use crate::telemetry::Reading;
 
-/// How often the index on time is brought up to date: what it lacks is read as a whole.
+/// How often at most the index on time is brought up to date for reads from the database: what
+/// it lacks is read as a whole.
 const SUMMARIZE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The names of kinds, by their number.
@@ -55,15 +56,16 @@ impl Reader {
             let numbers = conn.transaction(|conn| messages::numbers(conn, &self.wanted))?;
             self.kinds = numbers.into_iter().collect();
         }
-        self.summarize(conn)?;
         let numbers: Vec<i16> = self.kinds.keys().copied().collect();
         let wanted = Wanted {
             kinds: &numbers,
             events: true,
         };
-        let mut give = |view: MessageView<'_>| understand(view, &self.kinds, &mut each);
-        let others = self.recent.take(batches, wanted, &mut give);
+        let give = |view: MessageView<'_>| understand(view, &self.kinds, &mut each);
+        let others = self.recent.take(batches, wanted, give);
         if !others.is_empty() {
+            self.summarize(conn)?;
+            let give = |view: MessageView<'_>| understand(view, &self.kinds, &mut each);
             conn.transaction(|conn| messages::of_batches(conn, &others, wanted, give))?;
         }
         Ok(())

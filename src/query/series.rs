@@ -349,7 +349,7 @@ fn points(
         };
         if let Some(reading) = Reading::from_fields(kind, logs.as_bytes()) {
             match lookup.is_own {
-                true => point.take(reading),
+                true => point.take(&reading),
                 false => point.take_chain(&reading),
             }
         }
@@ -365,10 +365,10 @@ fn points(
 }
 
 impl Point {
-    fn take(&mut self, reading: Reading) {
-        let height = |block: Option<Block>| block.map(|block| block.height);
-        self.height = height(reading.best).or(self.height);
-        self.finalized_height = height(reading.finalized).or(self.finalized_height);
+    fn take(&mut self, reading: &Reading<'_>) {
+        let height = |block: &Option<Block<'_>>| block.as_ref().map(|block| block.height);
+        self.height = height(&reading.best).or(self.height);
+        self.finalized_height = height(&reading.finalized).or(self.finalized_height);
         self.peers = reading.peers.or(self.peers);
         self.transactions = reading.transactions.or(self.transactions);
         self.download_bytes_per_s = reading.download_bytes_per_s.or(self.download_bytes_per_s);
@@ -376,7 +376,7 @@ impl Point {
         self.state_cache_bytes = reading.state_cache_bytes.or(self.state_cache_bytes);
     }
 
-    fn take_chain(&mut self, reading: &Reading) {
+    fn take_chain(&mut self, reading: &Reading<'_>) {
         let height = reading.best.as_ref().map(|block| block.height);
         self.chain_height = self.chain_height.max(height);
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::reading::integer;
+use super::scalar::integer;
 
 /// The hash of a block.
 pub type BlockHash = [u8; 32];

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::reading::integer;
+use super::scalar::integer;
 
 /// Longest id; an address in SS58 has 47 to 50 characters.
 const ID_BYTES_MAX: usize = 128;

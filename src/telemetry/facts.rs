@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::reading::integer;
+use super::scalar::integer;
 
 /// Bytes kept of each text of a node: names are up to 63 characters, the
 /// longest facts known (distribution, processor) under 100.
@@ -62,7 +62,7 @@ macro_rules! facts {
         }
     ) => {
         $(#[$about])*
-        #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub struct $name {
             $( $(#[$meaning])* pub $fact: Option<facts!(@type $json)>, )*
         }

@@ -2,7 +2,7 @@
 //!
 //! [`decode`] understands one frame, in both formats that nodes have ever used;
 //! `facts` is the table of the facts of a node, `reading` has what it reports while it
-//! runs, `time` reads times, `events` finds structured events in messages; `scan` is the JSON reader beneath, `repair`
+//! runs, `scalar` reads numbers and `time` times, `events` finds structured events in messages; `scan` is the JSON reader beneath, `repair`
 //! replaces what PostgreSQL would refuse, and `redact` removes IP addresses for
 //! readers without the right to see them.
 
@@ -16,6 +16,8 @@ mod known_kinds;
 mod reading;
 mod redact;
 mod repair;
+mod scalar;
+
 mod scan;
 mod time;
 
@@ -27,7 +29,9 @@ pub use heartbeat::{
     Heartbeat, INTERVAL_S_DEFAULT, INTERVAL_S_MAX, METRICS_BYTES_MAX, is_name as is_service_name,
 };
 pub use known_kinds::{ERROR_KINDS, KNOWN_KINDS, is_known_kind};
-pub use reading::{Block, FinalizedUpTo, Origin, PoolImport, Reading, Span, integer, number};
+pub use reading::{Block, FinalizedUpTo, Origin, PoolImport, Reading, Span};
 pub use redact::hide_addresses;
 pub use repair::is_storable;
+pub use scalar::{integer, number};
+
 pub use time::parse_time;

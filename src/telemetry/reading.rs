@@ -2,23 +2,23 @@
 //! `block.import` and `notify.finalized`, old format and new.
 
 use std::borrow::Cow;
-use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::facts::{Fact, Formats, JsonType};
+use super::scalar::Scalar;
 
 /// Longest hash in bytes; those of today have 66.
 const HASH_BYTES_MAX: usize = 130;
 
 /// A block.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Block {
+pub struct Block<'a> {
     /// Its number.
     pub height: i64,
     /// Its hash, if the message has one.
-    pub hash: Option<String>,
+    pub hash: Option<Cow<'a, str>>,
 }
 
 /// How a node came by a block that it imported.
@@ -48,13 +48,13 @@ impl Origin {
 
 /// The values of one message; what it does not carry is `None`.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Reading {
+pub struct Reading<'a> {
     /// The node's best block.
-    pub best: Option<Block>,
+    pub best: Option<Block<'a>>,
     /// How it came by it, if it was just imported.
     pub origin: Option<Origin>,
     /// The last block that it saw finalized.
-    pub finalized: Option<Block>,
+    pub finalized: Option<Block<'a>>,
     /// Connected peers.
     pub peers: Option<i64>,
     /// Download, bytes per second.
@@ -70,21 +70,29 @@ pub struct Reading {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Fields<'a> {
-    height: Value,
+    #[serde(borrow)]
+    height: Scalar<'a>,
     #[serde(borrow)]
     best: Option<Cow<'a, str>>,
-    origin: Value,
-    finalized_height: Value,
+    #[serde(borrow)]
+    origin: Scalar<'a>,
+    #[serde(borrow)]
+    finalized_height: Scalar<'a>,
     #[serde(borrow)]
     finalized_hash: Option<Cow<'a, str>>,
-    txcount: Value,
-    used_state_cache_size: Value,
-    peers: Value,
-    bandwidth_download: Value,
-    bandwidth_upload: Value,
+    #[serde(borrow)]
+    txcount: Scalar<'a>,
+    #[serde(borrow)]
+    used_state_cache_size: Scalar<'a>,
+    #[serde(borrow)]
+    peers: Scalar<'a>,
+    #[serde(borrow)]
+    bandwidth_download: Scalar<'a>,
+    #[serde(borrow)]
+    bandwidth_upload: Scalar<'a>,
 }
 
-impl Reading {
+impl<'a> Reading<'a> {
     /// Each half is due every 5 s: that of the chain and that of the network.
     pub const INTERVAL: &'static str = "system.interval";
     /// A block that became best.
@@ -156,14 +164,14 @@ impl Reading {
 
     /// Reads the fields of a message; none if it is of another kind or carries no
     /// value that can be read.
-    pub fn from_fields(kind: &str, fields: &[u8]) -> Option<Self> {
+    pub fn from_fields(kind: &str, fields: &'a [u8]) -> Option<Self> {
         if !Self::KINDS.contains(&kind) {
             return None;
         }
-        let fields: Fields<'_> = parse(fields)?;
-        let block = |height: &Value, hash: Option<Cow<'_, str>>| {
+        let fields: Fields<'a> = parse(fields)?;
+        let block = |height: &Scalar<'_>, hash: Option<Cow<'a, str>>| {
             Some(Block {
-                height: integer(height)?,
+                height: height.integer()?,
                 hash: hash.and_then(short),
             })
         };
@@ -177,13 +185,13 @@ impl Reading {
             let is_import = kind == Self::IMPORT && best.is_some();
             Self {
                 best,
-                origin: is_import.then(|| Origin::of(fields.origin.as_str())),
+                origin: is_import.then(|| Origin::of(fields.origin.text())),
                 finalized: block(&fields.finalized_height, fields.finalized_hash),
-                peers: integer(&fields.peers),
-                download_bytes_per_s: number(&fields.bandwidth_download),
-                upload_bytes_per_s: number(&fields.bandwidth_upload),
-                transactions: integer(&fields.txcount),
-                state_cache_bytes: number(&fields.used_state_cache_size),
+                peers: fields.peers.integer(),
+                download_bytes_per_s: fields.bandwidth_download.number(),
+                upload_bytes_per_s: fields.bandwidth_upload.number(),
+                transactions: fields.txcount.integer(),
+                state_cache_bytes: fields.used_state_cache_size.number(),
             }
         };
         (reading != Self::default()).then_some(reading)
@@ -214,43 +222,46 @@ impl PoolImport {
     pub fn from_fields(kind: &str, fields: &[u8]) -> Option<Self> {
         #[derive(Default, Deserialize)]
         #[serde(default)]
-        struct Fields {
-            ready: Value,
-            future: Value,
+        struct Fields<'a> {
+            #[serde(borrow)]
+            ready: Scalar<'a>,
+            #[serde(borrow)]
+            future: Scalar<'a>,
         }
         if kind != Self::KIND {
             return None;
         }
-        let fields: Fields = parse(fields)?;
-        let (ready, future) = (integer(&fields.ready), integer(&fields.future));
+        let fields: Fields<'_> = parse(fields)?;
+        let (ready, future) = (fields.ready.integer(), fields.future.integer());
         (ready.is_some() || future.is_some()).then_some(Self { ready, future })
     }
 }
 
 /// A block that the finality of a node reached (`afg.finalized_blocks_up_to`).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FinalizedUpTo(pub Block);
+pub struct FinalizedUpTo<'a>(pub Block<'a>);
 
-impl FinalizedUpTo {
+impl<'a> FinalizedUpTo<'a> {
     /// `msg` of the messages that carry it.
     pub const KIND: &'static str = "afg.finalized_blocks_up_to";
 
     /// Reads the fields of a message; none if it is of another kind or carries no
     /// number.
-    pub fn from_fields(kind: &str, fields: &[u8]) -> Option<Self> {
+    pub fn from_fields(kind: &str, fields: &'a [u8]) -> Option<Self> {
         #[derive(Default, Deserialize)]
         #[serde(default)]
         struct Fields<'a> {
-            number: Value,
+            #[serde(borrow)]
+            number: Scalar<'a>,
             #[serde(borrow)]
             hash: Option<Cow<'a, str>>,
         }
         if kind != Self::KIND {
             return None;
         }
-        let fields: Fields<'_> = parse(fields)?;
+        let fields: Fields<'a> = parse(fields)?;
         Some(Self(Block {
-            height: integer(&fields.number)?,
+            height: fields.number.integer()?,
             hash: fields.hash.and_then(short),
         }))
     }
@@ -297,60 +308,27 @@ impl Span {
     pub fn from_fields(kind: &str, fields: &[u8]) -> Option<Self> {
         #[derive(Default, Deserialize)]
         #[serde(default)]
-        struct Fields {
+        struct Fields<'a> {
             name: Value,
-            time: Value,
+            #[serde(borrow)]
+            time: Scalar<'a>,
         }
         if kind != Self::KIND {
             return None;
         }
-        let fields: Fields = parse(fields)?;
+        let fields: Fields<'_> = parse(fields)?;
         let name = match fields.name {
             Value::Null => String::new(),
             Value::String(name) => name,
             odd => odd.to_string(),
         };
-        let time_ns = whole(number(&fields.time)?);
+        let time_ns = whole(fields.time.number()?);
         Some(Self { name, time_ns })
     }
 }
 
-fn short(hash: Cow<'_, str>) -> Option<String> {
-    (hash.len() <= HASH_BYTES_MAX).then(|| hash.into_owned())
-}
-
-/// A whole number from -(10^17) to 10^18, both exclusive, whether the node sent a
-/// number or a string. `telemetry_integer` in SQL reads the same.
-pub fn integer(value: &Value) -> Option<i64> {
-    let number = match value {
-        Value::Number(number) => number.as_i64(),
-        Value::String(text) if is_number(text, |c| c.is_ascii_digit()) => text.parse().ok(),
-        _ => None,
-    };
-    number.filter(|number| INTEGERS.contains(number))
-}
-
-/// A number below 10^86, whether the node sent a number or a string, there below
-/// 10^100. `telemetry_number` in SQL reads the same.
-pub fn number(value: &Value) -> Option<f64> {
-    let is_part = |c: char| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-');
-    let (number, max) = match value {
-        Value::Number(number) => (number.as_f64(), 1e86),
-        Value::String(text) if is_number(text, is_part) => (text.parse().ok(), 1e100),
-        _ => (None, 0.0),
-    };
-    number.filter(|number| number.abs() < max)
-}
-
-/// What fits into 18 characters.
-const INTEGERS: RangeInclusive<i64> = -99_999_999_999_999_999..=999_999_999_999_999_999;
-
-/// Whether a text is made of these characters, and begins and ends with a digit but
-/// for a minus in front.
-fn is_number(text: &str, is_part: impl Fn(char) -> bool) -> bool {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let is_digit = |c: char| c.is_ascii_digit();
-    digits.starts_with(is_digit) && digits.ends_with(is_digit) && digits.chars().all(is_part)
+fn short(hash: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    (hash.len() <= HASH_BYTES_MAX).then_some(hash)
 }
 
 /// The nearest whole number.
@@ -369,11 +347,13 @@ mod tests {
 
     #[test]
     fn heights_are_read_from_numbers_and_strings() {
-        let read = |kind, fields: &str| Reading::from_fields(kind, fields.as_bytes());
+        fn read<'a>(kind: &str, fields: &'a str) -> Option<Reading<'a>> {
+            Reading::from_fields(kind, fields.as_bytes())
+        }
         let block = |height, hash: &str| {
             Some(Block {
                 height,
-                hash: Some(hash.to_owned()),
+                hash: Some(hash.to_owned().into()),
             })
         };
         let finalized = read("notify.finalized", r#"{"height":"12","best":"0xa"}"#).unwrap();

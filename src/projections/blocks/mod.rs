@@ -149,7 +149,7 @@ impl Projection for Blocks {
     fn fold(&mut self, message: Message<'_>) {
         if let Some(reading) = message.reading {
             let height =
-                |block: &Option<telemetry::Block>| block.as_ref().map(|block| block.height);
+                |block: &Option<telemetry::Block<'_>>| block.as_ref().map(|block| block.height);
             let said = (height(&reading.best), height(&reading.finalized));
             if said != (None, None) && reading.origin != Some(Origin::Sync) {
                 self.hear(&message, said);
@@ -292,7 +292,12 @@ impl Blocks {
         *known = (known.0.max(best), known.1.max(finalized));
     }
 
-    fn report(&mut self, message: &Message<'_>, block: &telemetry::Block, origin: Option<Origin>) {
+    fn report(
+        &mut self,
+        message: &Message<'_>,
+        block: &telemetry::Block<'_>,
+        origin: Option<Origin>,
+    ) {
         let Some(hash) = block.hash.as_deref().and_then(block_hash) else {
             *self.malformed.entry(message.session).or_default() += i64::from(origin.is_some());
             return;
