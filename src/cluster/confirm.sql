@@ -1,8 +1,12 @@
--- Does: checks whether a server holds a lease for some time yet.
--- Params: $1 name of the job, $2 server, $3 fencing token, $4 seconds.
+-- Does: finds a lease that its holder lost, or will have lost in some time.
+-- Params: $1 names of the jobs, $2 their holders, $3 fencing tokens, $4 seconds.
 -- Index: leases_pkey.
--- Cost: one row.
--- Order: none.
-SELECT expires_at > clock_timestamp() + make_interval(secs => $4) AS is_valid
-FROM leases
-WHERE name = $1 AND holder = $2 AND token = $3
+-- Cost: one row for each lease.
+-- Order: none; any of them is reason enough.
+SELECT asked.name
+FROM unnest($1::text[], $2::text[], $3::bigint[]) AS asked (name, holder, token)
+WHERE NOT EXISTS (
+    SELECT FROM leases l
+    WHERE l.name = asked.name AND l.holder = asked.holder AND l.token = asked.token
+      AND l.expires_at > clock_timestamp() + make_interval(secs => $4))
+LIMIT 1

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Double, Text};
+use diesel::sql_types::{Array, BigInt, Double, Text};
 
 use crate::config::TransportName;
 use crate::database::{Connection, DatabaseError};
@@ -132,9 +132,9 @@ pub struct Lease {
 pub struct Leases(Arc<Mutex<HashMap<Job, Lease>>>);
 
 #[derive(QueryableByName)]
-struct IsValid {
-    #[diesel(sql_type = Bool)]
-    is_valid: bool,
+struct Lost {
+    #[diesel(sql_type = Text)]
+    name: String,
 }
 
 impl Lease {
@@ -168,31 +168,46 @@ impl Lease {
         conn: &mut Connection,
         work: impl FnOnce(&mut PgConnection) -> Result<T, LeaseError>,
     ) -> Result<T, LeaseError> {
+        Self::transaction_of(std::slice::from_ref(self), conn, work)
+    }
+
+    /// As [`Self::transaction`], under several leases.
+    ///
+    /// # Errors
+    /// As [`Self::transaction`].
+    pub fn transaction_of<T>(
+        leases: &[Self],
+        conn: &mut Connection,
+        work: impl FnOnce(&mut PgConnection) -> Result<T, LeaseError>,
+    ) -> Result<T, LeaseError> {
         let settings = format!(
             "SET LOCAL idle_in_transaction_session_timeout = {}",
             COMMIT_MAX.as_millis()
         );
         conn.transaction_with(&settings, |conn| {
             let done = work(conn)?;
-            self.confirm(conn)?;
+            Self::confirm(leases, conn)?;
             Ok(done)
         })
     }
 
-    /// Checks that this server holds the lease for long enough to commit. A
+    /// Checks that this server holds the leases for long enough to commit. A
     /// server that is paused after it cannot commit late: the database has ended
     /// the idle transaction by then.
-    fn confirm(&self, conn: &mut PgConnection) -> Result<(), LeaseError> {
-        let found: Option<IsValid> = diesel::sql_query(include_str!("confirm.sql"))
-            .bind::<Text, _>(&*self.job.name())
-            .bind::<Text, _>(&*self.holder)
-            .bind::<BigInt, _>(self.token)
+    fn confirm(leases: &[Self], conn: &mut PgConnection) -> Result<(), LeaseError> {
+        let names: Vec<_> = leases.iter().map(|lease| lease.job.name()).collect();
+        let holders: Vec<_> = leases.iter().map(|lease| &*lease.holder).collect();
+        let tokens: Vec<_> = leases.iter().map(|lease| lease.token).collect();
+        let lost: Option<Lost> = diesel::sql_query(include_str!("confirm.sql"))
+            .bind::<Array<Text>, _>(names)
+            .bind::<Array<Text>, _>(holders)
+            .bind::<Array<BigInt>, _>(tokens)
             .bind::<Double, _>(COMMIT_MAX.as_secs_f64())
             .get_result(conn)
             .optional()?;
-        match found {
-            Some(IsValid { is_valid: true }) => Ok(()),
-            _ => Err(LeaseError::Lost(self.job.name())),
+        match lost {
+            None => Ok(()),
+            Some(lost) => Err(LeaseError::Lost(lost.name.into())),
         }
     }
 }

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::result::QueryResult;
 
 use super::reader::{Kinds, understand};
-use super::state::{self, Progress};
+use super::state::{self, Progress, ReadOn};
 use super::{Occasion, Projection};
 use crate::changes::{self, Awaited, Changes, Position};
 use crate::cluster::{Lease, LeaseError};
@@ -163,6 +163,21 @@ impl Follower {
         Ok(self.has_more)
     }
 
+    /// Its move in the changes, if it found nothing to write.
+    fn read_on(&self) -> Option<(Lease, ReadOn, Progress)> {
+        let (lease, found) = (self.lease.clone()?, self.written.as_ref()?);
+        let found_nothing = self.has_read && self.projection.is_idle();
+        self.position().filter(|_| found_nothing)?;
+        let moves = ReadOn {
+            name: self.projection.name(),
+            token: lease.token(),
+            position: found.position?,
+            next: self.read.0,
+            cluster_id: self.cluster_id.clone(),
+        };
+        Some((lease, moves, found.at(self.read, self.cluster_id.clone())))
+    }
+
     /// One part of building the tables from the stored messages. What is stored
     /// from now on comes through the changes afterwards, and is left out here.
     fn build(
@@ -284,10 +299,37 @@ impl Follower {
             state::advance(conn, projection.name(), lease, before, &after)?;
             Ok(projection.write(conn)?)
         })?;
-        projection.written(&self.metrics);
+        self.has_written(after);
+        Ok(())
+    }
+
+    /// It is committed.
+    fn has_written(&mut self, after: Progress) {
+        self.projection.written(&self.metrics);
         self.written_at = Instant::now();
         self.has_read = false;
         self.written = Some(after);
-        Ok(())
     }
+}
+
+/// Moves those on that found nothing to write in what they read, in one transaction: most
+/// projections find nothing in most messages.
+pub(super) fn read_on(conn: &mut Connection, held: &mut [&mut Follower]) -> Result<(), LeaseError> {
+    let (mut idle, mut leases, mut moves, mut after) = (vec![], vec![], vec![], vec![]);
+    for follower in held {
+        if let Some((lease, one, progress)) = follower.read_on() {
+            idle.push(follower);
+            leases.push(lease);
+            moves.push(one);
+            after.push(progress);
+        }
+    }
+    if idle.is_empty() {
+        return Ok(());
+    }
+    Lease::transaction_of(&leases, conn, |conn| state::read_on(conn, &moves))?;
+    for (follower, after) in idle.into_iter().zip(after) {
+        follower.has_written(after);
+    }
+    Ok(())
 }

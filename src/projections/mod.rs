@@ -161,6 +161,11 @@ pub trait Projection: Send {
     /// Rows that wait to be written; a measure of memory.
     fn pending(&self) -> usize;
 
+    /// Whether there is nothing to write but how far it has read.
+    fn is_idle(&self) -> bool {
+        self.pending() == 0
+    }
+
     /// Those among them that messages made, which come again as long as nodes report.
     fn reported(&self) -> usize;
 

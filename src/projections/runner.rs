@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use diesel::result::QueryResult;
 
 use super::all;
-use super::follower::Follower;
+use super::follower::{Follower, read_on};
 use super::reader::Reader;
 use super::state;
 use crate::changes::{self, Awaited, Position};
@@ -156,7 +156,11 @@ impl Following {
             let mut conn = conn.map_or_else(|| self.connector.connect(), Ok)?;
             self.overview.look(&mut conn, &mut held, metrics)?;
             read(&mut conn, &mut self.reader, &mut held)?;
-            Ok(conn)
+            match read_on(&mut conn, &mut held) {
+                // Each finds out for itself whether it was its lease.
+                Ok(()) | Err(LeaseError::Lost(_)) => Ok(conn),
+                Err(error) => Err(error),
+            }
         })?;
         let mut pause = Some(*POLL_INTERVAL.start());
         for (follower, job) in held.into_iter().zip(&jobs) {

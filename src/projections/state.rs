@@ -41,6 +41,12 @@ pub(super) struct Lag {
 }
 
 #[derive(QueryableByName)]
+struct Moved {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+#[derive(QueryableByName)]
 struct Named {
     #[diesel(sql_type = Text)]
     name: String,
@@ -213,5 +219,37 @@ pub(super) fn advance(
     match moved {
         1 => Ok(()),
         _ => Err(LeaseError::Lost(name.into())),
+    }
+}
+
+/// A projection that found nothing to write in what it read.
+#[derive(Debug)]
+pub(super) struct ReadOn {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// Fencing token of its lease.
+    pub(super) token: i64,
+    /// Its position in the database.
+    pub(super) position: i64,
+    /// How far it has read.
+    pub(super) next: i64,
+    /// Database cluster in which that counts.
+    pub(super) cluster_id: String,
+}
+
+/// Moves projections on, as [`advance`] does one.
+pub(super) fn read_on(conn: &mut PgConnection, moves: &[ReadOn]) -> Result<(), LeaseError> {
+    let moved: Vec<Moved> = with_columns!(include_str!("read_on.sql"), moves, |one|
+        one.name => Text,
+        one.token => BigInt,
+        one.position => BigInt,
+        one.next => BigInt,
+        one.cluster_id.as_str() => Text,
+    )
+    .load(conn)?;
+    let has_moved = |one: &&ReadOn| moved.iter().any(|moved| moved.name == one.name);
+    match moves.iter().find(|one| !has_moved(one)) {
+        None => Ok(()),
+        Some(lost) => Err(LeaseError::Lost(lost.name.into())),
     }
 }

@@ -183,6 +183,11 @@ impl Projection for Blocks {
         self.reports.len()
     }
 
+    /// Hours are added up as time passes, whatever was reported.
+    fn is_idle(&self) -> bool {
+        false
+    }
+
     fn write(&mut self, conn: &mut PgConnection) -> QueryResult<()> {
         let reports = std::mem::take(&mut self.reports);
         let heights = std::mem::take(&mut self.heights);
