@@ -55,12 +55,15 @@ pub fn rebuild(
             show(&format!("{name} is built"));
             return Ok(());
         };
-        let until = progress.built_until.map(|until| until.min(Utc::now()));
-        if until != shown {
-            shown = until;
-            if let Some(until) = until {
-                let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
-                show(&format!("contains messages up to {until}"));
+        if progress.built_until != shown {
+            shown = progress.built_until;
+            match shown {
+                Some(until) if until <= Utc::now() => {
+                    let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
+                    show(&format!("contains messages up to {until}"));
+                }
+                Some(_) => show("contains all messages, and replaces what was there before"),
+                None => {}
             }
         }
     }

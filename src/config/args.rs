@@ -31,13 +31,13 @@ pub struct Args {
 /// What is done beside a server.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Build a projection anew from the stored messages, beside running servers;
-    /// answers that come from it are incomplete meanwhile.
+    /// Build a projection anew from the stored messages, beside running servers: readers see
+    /// the old rows until the new ones replace them. Its tables take their room twice meanwhile.
     Rebuild {
         /// Name of the projection, for instance nodes.
         name: String,
 
-        /// Leave out messages that arrived before this time (RFC 3339).
+        /// Leave out messages that arrived before this time (RFC 3339), and keep what they made.
         #[arg(long, value_name = "TIME")]
         from: Option<DateTime<Utc>>,
     },

@@ -5,9 +5,9 @@
 -- Cost: one row.
 -- Order: none.
 UPDATE projections
-SET position = $7, build_end = $8, built_until = $9, cluster_id = $10, token = $2, updated_at = now()
+SET position = $7, build_end = NULL, beside_end = $8, built_until = $9, cluster_id = $10, token = $2, updated_at = now()
 WHERE name = $1 AND token <= $2
   AND position IS NOT DISTINCT FROM $3
-  AND build_end IS NOT DISTINCT FROM $4
+  AND CASE WHEN build_end IS NULL THEN beside_end END IS NOT DISTINCT FROM $4
   AND built_until IS NOT DISTINCT FROM $5
   AND build_from IS NOT DISTINCT FROM $6

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bytea, Nullable, Text, Timestamptz};
 
+use super::beside::Table;
 use super::identities::Identities;
 use super::{Message, Occasion, Projection};
 use crate::cluster::Job;
@@ -134,20 +135,8 @@ impl Projection for Authorings {
         *self = Self::default();
     }
 
-    /// What was built before the oldest message that is kept stays.
-    fn clear(&self, conn: &mut PgConnection, start: Option<DateTime<Utc>>) -> QueryResult<()> {
-        diesel::sql_query("DELETE FROM authorings WHERE $1::timestamptz IS NULL OR at >= $1")
-            .bind::<Nullable<Timestamptz>, _>(start)
-            .execute(conn)?;
-        Ok(())
-    }
-
-    fn build_start(
-        &self,
-        conn: &mut PgConnection,
-        asked: Option<DateTime<Utc>>,
-    ) -> QueryResult<Option<DateTime<Utc>>> {
-        super::hours::build_start(conn, asked)
+    fn tables(&self) -> Vec<Table> {
+        vec![Table::of_times("authorings", "at")]
     }
 }
 

@@ -1,38 +1,22 @@
-//! One projection: how far it has been read, what is written when, and how its tables are
-//! built from the stored messages.
+//! One projection: how far it has been read, and what is written when.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
-use diesel::result::QueryResult;
-
-use super::reader::{Kinds, understand};
+use super::build::{Build, BuildParts};
 use super::state::{self, Progress, ReadOn};
 use super::{Occasion, Projection};
 use crate::changes::{self, Awaited, Changes, Position};
 use crate::cluster::{Lease, LeaseError};
 use crate::database::Connection;
-use crate::messages::{self, StreamedMessage, Wanted};
 use crate::metrics::Metrics;
 
 /// Rows that may wait to be written.
-const PENDING_MAX: usize = 50_000;
+pub(super) const PENDING_MAX: usize = 50_000;
 
 /// So many rows are written once in the longest interval of their projection, fewer the more
 /// often: the cost of a large network stays bounded, and a small one is up to date at once.
 const ROWS_PER_INTERVAL: u32 = 4_000;
-
-/// A build goes on so far into the future: clocks of servers differ.
-const BUILD_PAST_NOW: TimeDelta = TimeDelta::hours(1);
-
-/// Span of messages that a build reads at once: from the first to the longest.
-const SPAN_FIRST: TimeDelta = TimeDelta::seconds(10);
-const SPAN_MAX: TimeDelta = TimeDelta::days(1);
-
-/// A span of a build with more messages is followed by one half as long, with fewer
-/// than an eighth by one four times as long.
-const SPAN_MESSAGES: usize = 100_000;
 
 /// One projection, and how far this server has read for it.
 pub(super) struct Follower {
@@ -51,7 +35,7 @@ pub(super) struct Follower {
     /// More could be read at once.
     has_more: bool,
     written_at: Instant,
-    span: TimeDelta,
+    build: Build,
 }
 
 impl Follower {
@@ -66,7 +50,7 @@ impl Follower {
             has_read: false,
             has_more: false,
             written_at: Instant::now(),
-            span: SPAN_FIRST,
+            build: Build::default(),
         }
     }
 
@@ -86,6 +70,7 @@ impl Follower {
     pub(super) fn forget(&mut self) {
         if self.written.take().is_some() {
             self.projection.reset();
+            self.build = Build::default();
             self.has_read = false;
         }
     }
@@ -151,7 +136,16 @@ impl Follower {
             return Ok(true);
         }
         let Some(position) = found.position else {
-            return self.build(conn, &lease, &found);
+            let after = self.build.step(BuildParts {
+                projection: &mut *self.projection,
+                conn,
+                lease: &lease,
+                found: &found,
+                cluster_id: &self.cluster_id,
+            })?;
+            self.read = Position(after.position.unwrap_or(0));
+            self.has_written(after);
+            return Ok(true);
         };
         let is_due = self.written_at.elapsed() >= self.pace()
             || self.projection.pending() >= PENDING_MAX
@@ -176,115 +170,6 @@ impl Follower {
             cluster_id: self.cluster_id.clone(),
         };
         Some((lease, moves, found.at(self.read, self.cluster_id.clone())))
-    }
-
-    /// One part of building the tables from the stored messages. What is stored
-    /// from now on comes through the changes afterwards, and is left out here.
-    fn build(
-        &mut self,
-        conn: &mut Connection,
-        lease: &Lease,
-        found: &Progress,
-    ) -> Result<bool, LeaseError> {
-        let name = self.projection.name();
-        let Some(build_end) = found.build_end else {
-            log::info!("projection {name}: building it from the stored messages");
-            // Before the sessions are read: what changes meanwhile comes again.
-            let build_end = conn.transaction(changes::end)?;
-            let projection = &self.projection;
-            let start = conn.transaction(|conn| projection.build_start(conn, found.build_from))?;
-            let first = conn.transaction(|conn| messages::earliest(conn, start))?;
-            lease.transaction(conn, |conn| Ok(projection.clear(conn, start)?))?;
-            self.build_sessions(conn, lease, start)?;
-            let after = Progress {
-                build_end: Some(build_end.0),
-                built_until: Some(first.unwrap_or_else(Utc::now)),
-                cluster_id: Some(self.cluster_id.clone()),
-                ..found.clone()
-            };
-            self.write(conn, lease, found, after)?;
-            self.span = SPAN_FIRST;
-            return Ok(true);
-        };
-        let from = found.built_until.unwrap_or_else(Utc::now);
-        if from > Utc::now() + BUILD_PAST_NOW {
-            log::info!("projection {name}: built");
-            let after = found.at(Position(build_end), self.cluster_id.clone());
-            self.write(conn, lease, found, after)?;
-            self.read = Position(build_end);
-            return Ok(true);
-        }
-        let until = from + self.span;
-        let (kinds, rows, later) = conn.transaction(|conn| {
-            let kinds = messages::numbers(conn, self.projection.kinds())?;
-            let kinds: Kinds = kinds.into_iter().collect();
-            let numbers: Vec<i16> = kinds.keys().copied().collect();
-            let wanted = Wanted {
-                kinds: &numbers,
-                events: self.projection.wants_events(),
-            };
-            let rows = messages::of_span(conn, from, until, wanted)?;
-            // After the messages: a batch is visible with them, or before.
-            let later = changes::visible_from(conn, Position(build_end))?;
-            QueryResult::Ok((kinds, rows, later))
-        })?;
-        let mut later: Vec<(i64, i64)> = later
-            .iter()
-            .map(|batch| (batch.id, batch.last_id))
-            .collect();
-        later.sort_unstable();
-        let comes_later = |id: i64| {
-            let after = later.partition_point(|(first, _)| *first <= id);
-            let before = after.checked_sub(1).and_then(|place| later.get(place));
-            before.is_some_and(|(_, last)| id <= *last)
-        };
-        let count = rows.len();
-        for message in rows.iter().map(StreamedMessage::view) {
-            if !comes_later(message.id) {
-                understand(message, &kinds, |message| self.projection.fold(message));
-            }
-        }
-        if count > SPAN_MESSAGES {
-            self.span = (self.span / 2).max(TimeDelta::milliseconds(100));
-        } else if count < SPAN_MESSAGES / 8 {
-            self.span = (self.span * 4).min(SPAN_MAX);
-        }
-        // A log with long gaps is built as quickly as one without.
-        let built_until = match count {
-            0 => conn.transaction(|conn| messages::earliest(conn, Some(until)))?,
-            _ => Some(until),
-        };
-        let after = Progress {
-            built_until: built_until.or(Some(Utc::now() + BUILD_PAST_NOW * 2)),
-            ..found.clone()
-        };
-        self.write(conn, lease, found, after)?;
-        Ok(true)
-    }
-
-    /// Takes the sessions, which are few beside the messages, before these.
-    fn build_sessions(
-        &mut self,
-        conn: &mut Connection,
-        lease: &Lease,
-        since: Option<DateTime<Utc>>,
-    ) -> Result<(), LeaseError> {
-        let mut after = i64::MIN;
-        loop {
-            let page = conn.transaction(|conn| changes::sessions_after(conn, after))?;
-            let Some(last) = page.last() else {
-                return Ok(());
-            };
-            after = last.id.0;
-            let last = page.len() - 1;
-            for (place, session) in page.iter().enumerate() {
-                let projection = &mut self.projection;
-                projection.session(session, Occasion::Build(since));
-                if place == last || projection.pending() >= PENDING_MAX {
-                    lease.transaction(conn, |conn| Ok(projection.write(conn)?))?;
-                }
-            }
-        }
     }
 
     fn write(

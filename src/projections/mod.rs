@@ -18,9 +18,11 @@
 //! | `runner` | the thread that reads the changes, and commits |
 //! | `state` | position and progress of a projection, a row of `projections` |
 //! | `authorings` | the blocks that nodes say they built |
+//! | `beside` | tables that are built beside those that readers see, and replace them |
 //! | `blocks` | the blocks of each chain, who saw them first, and when they were finalized |
+//! | `build` | how tables are built from the stored messages |
 //! | `events` | structured events that were found in messages, each once |
-//! | `follower` | one projection: how far it is, when it writes, how it is built |
+//! | `follower` | one projection: how far it is, when it writes |
 //! | `heights` | a chain as most of its nodes see it |
 //! | `histogram` | times in fixed buckets |
 //! | `hours` | which hours of a table are built anew |
@@ -47,7 +49,9 @@ macro_rules! with_columns {
 }
 
 mod authorings;
+mod beside;
 mod blocks;
+mod build;
 mod events;
 mod follower;
 mod heights;
@@ -79,6 +83,8 @@ pub use retention::{HOUR_TABLES, HourTable, forget_sessions, purge_hours, rebuil
 pub use runner::{Runner, RunnerParts};
 pub use span_hours::OTHER as OTHER_SPANS;
 pub use state::{Covered, Progress, contains, covered, covers, progress, request_rebuild};
+
+use beside::Table;
 
 use crate::cluster::Job;
 use crate::ids::SessionId;
@@ -181,6 +187,10 @@ pub trait Projection: Send {
     /// Forgets what was folded, and what is remembered of the tables.
     fn reset(&mut self);
 
+    /// The tables that it alone writes, in the order in which a build replaces them; others
+    /// may have numbers in theirs, and stay.
+    fn tables(&self) -> Vec<Table>;
+
     /// Where a build begins that is to cover the messages since `asked`, or all: rows of
     /// the time before are kept, and their messages left out.
     ///
@@ -188,17 +198,19 @@ pub trait Projection: Send {
     /// If the database cannot be read.
     fn build_start(
         &self,
-        _conn: &mut PgConnection,
+        conn: &mut PgConnection,
         asked: Option<DateTime<Utc>>,
     ) -> QueryResult<Option<DateTime<Utc>>> {
-        Ok(asked)
+        hours::build_start(conn, asked)
     }
 
-    /// Empties the tables from the start of a build on.
+    /// A build begins: what is counted from then on is 0.
     ///
     /// # Errors
     /// If the database cannot be written.
-    fn clear(&self, conn: &mut PgConnection, start: Option<DateTime<Utc>>) -> QueryResult<()>;
+    fn build_begins(&self, _conn: &mut PgConnection) -> QueryResult<()> {
+        Ok(())
+    }
 }
 
 /// All projections; events that arrived longer ago than `event_expiry` are left out.

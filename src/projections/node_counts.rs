@@ -8,10 +8,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Text, Timestamptz};
 
+use super::beside::Table;
 use super::hours::{self, Hour, hour_of};
 use super::known_sessions::KnownSessions;
 use super::{Message, Occasion, Projection};
@@ -25,7 +25,6 @@ struct Subject {
     job: Job,
     delete: &'static str,
     count: &'static str,
-    clear: &'static str,
     /// Of a chain and hour so many are kept apart: versions, or values of a fact.
     kept_max: i64,
 }
@@ -36,7 +35,6 @@ static SOFTWARE: Subject = Subject {
     delete: "DELETE FROM software_hours s USING unnest($1::text[], $2::timestamptz[]) AS k (genesis_hash, hour) \
              WHERE s.genesis_hash = k.genesis_hash AND s.hour = k.hour",
     count: include_str!("software_hours_count.sql"),
-    clear: "DELETE FROM software_hours WHERE $1::timestamptz IS NULL OR hour >= $1",
     kept_max: 100,
 };
 
@@ -46,7 +44,6 @@ static HARDWARE: Subject = Subject {
     delete: "DELETE FROM hardware_hours s USING unnest($1::text[], $2::timestamptz[]) AS k (genesis_hash, hour) \
              WHERE s.genesis_hash = k.genesis_hash AND s.hour = k.hour",
     count: include_str!("hardware_hours_count.sql"),
-    clear: "DELETE FROM hardware_hours WHERE $1::timestamptz IS NULL OR hour >= $1",
     kept_max: 30,
 };
 
@@ -152,18 +149,7 @@ impl Projection for NodeCounts {
         *self = Self::of(self.subject);
     }
 
-    fn build_start(
-        &self,
-        conn: &mut PgConnection,
-        asked: Option<DateTime<Utc>>,
-    ) -> QueryResult<Option<DateTime<Utc>>> {
-        hours::build_start(conn, asked)
-    }
-
-    fn clear(&self, conn: &mut PgConnection, start: Option<DateTime<Utc>>) -> QueryResult<()> {
-        diesel::sql_query(self.subject.clear)
-            .bind::<Nullable<Timestamptz>, _>(start)
-            .execute(conn)?;
-        Ok(())
+    fn tables(&self) -> Vec<Table> {
+        vec![Table::of_times(self.subject.name, "hour")]
     }
 }

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Double, Nullable, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Double, Nullable, Text, Timestamptz};
 use serde::{Deserialize, Serialize};
 
+use super::beside::Table;
 use super::hours::{self, Hour, hour_of};
 use super::identities::{Identities, NodeKey};
 use super::known_sessions::KnownSessions;
@@ -25,6 +26,9 @@ use crate::telemetry::{PoolImport, Reading};
 /// Larger values are wrong, and left out of sums. A sum overflows only
 /// after 900 million reports of it in an hour; ten gigabytes a second are below it.
 const VALUE_MAX: i64 = 10_000_000_000;
+
+/// Hours whose time online is looked up by one statement: it stays far below its time limit.
+const LOOKED_UP_AT_ONCE: usize = 1_000;
 
 /// What was reported in an hour, with the names of the columns.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -182,23 +186,10 @@ impl Projection for NodeHours {
         *self = Self::default();
     }
 
-    fn build_start(
-        &self,
-        conn: &mut PgConnection,
-        asked: Option<DateTime<Utc>>,
-    ) -> QueryResult<Option<DateTime<Utc>>> {
-        hours::build_start(conn, asked)
-    }
-
-    fn clear(&self, conn: &mut PgConnection, start: Option<DateTime<Utc>>) -> QueryResult<()> {
-        for table in ["node_hours", "session_hours"] {
-            diesel::sql_query(format!(
-                "DELETE FROM {table} WHERE $1::timestamptz IS NULL OR hour >= $1"
-            ))
-            .bind::<Nullable<Timestamptz>, _>(start)
-            .execute(conn)?;
-        }
-        Ok(())
+    fn tables(&self) -> Vec<Table> {
+        ["node_hours", "session_hours"]
+            .map(|name| Table::of_times(name, "hour"))
+            .into()
     }
 }
 
@@ -474,16 +465,15 @@ fn look_up_online(
     hours: BTreeSet<(NodeKey, Hour)>,
     since: Option<Hour>,
 ) -> QueryResult<()> {
-    if hours.is_empty() {
-        return Ok(());
-    }
-    let of =
-        |text: fn(&NodeKey) -> &str| hours.iter().map(|(node, _)| text(node)).collect::<Vec<_>>();
-    diesel::sql_query(include_str!("node_hours_online.sql"))
-        .bind::<Array<Text>, _>(of(|node| &node.peer_id))
-        .bind::<Array<Text>, _>(of(|node| &node.genesis_hash))
-        .bind::<Array<Timestamptz>, _>(hours.iter().map(|(_, hour)| *hour).collect::<Vec<_>>())
+    let hours: Vec<_> = hours.into_iter().collect();
+    for some in hours.chunks(LOOKED_UP_AT_ONCE) {
+        with_columns!(include_str!("node_hours_online.sql"), some, |one|
+            one.0.peer_id.as_str() => Text,
+            one.0.genesis_hash.as_str() => Text,
+            one.1 => Timestamptz,
+        )
         .bind::<Nullable<Timestamptz>, _>(since)
         .execute(conn)?;
+    }
     Ok(())
 }

@@ -15,6 +15,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Double, Nullable, Text, Timestamptz};
 use serde::{Deserialize, Serialize};
 
+use super::beside::Table;
 use super::identities::{Identities, NodeKey};
 use super::known_sessions::KnownSessions;
 use super::{Message, NumberMap, Occasion, Projection, json};
@@ -194,11 +195,20 @@ impl Projection for Nodes {
         *self = Self::default();
     }
 
-    fn clear(&self, conn: &mut PgConnection, _start: Option<DateTime<Utc>>) -> QueryResult<()> {
-        // DELETE, unlike TRUNCATE, lets readers go on meanwhile.
-        diesel::sql_query("DELETE FROM nodes").execute(conn)?;
-        diesel::sql_query("DELETE FROM session_values").execute(conn)?;
-        Ok(())
+    fn tables(&self) -> Vec<Table> {
+        vec![
+            Table::of_values("nodes", include_str!("nodes_keep.sql")),
+            Table::new("session_values"),
+        ]
+    }
+
+    /// Rows follow from the sessions; none is of a time before.
+    fn build_start(
+        &self,
+        _conn: &mut PgConnection,
+        asked: Option<DateTime<Utc>>,
+    ) -> QueryResult<Option<DateTime<Utc>>> {
+        Ok(asked)
     }
 }
 

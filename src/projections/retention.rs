@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text, Timestamptz};
 
+use super::beside;
 use super::hours::hour_of;
 use crate::ids::SessionId;
 
@@ -81,8 +82,9 @@ struct Name {
     name: String,
 }
 
-/// Deletes what waits for the nodes of sessions that are purged. Index:
-/// `authorings_pkey`, `node_identities_pkey`, `session_blocks_pkey`, `session_values_pkey`, `session_hours_pkey`, `span_hours_pkey`.
+/// Deletes what waits for the nodes of sessions that are purged, also where it is built.
+///
+/// Index: `authorings_pkey`, `node_identities_pkey`, `session_blocks_pkey`, `session_values_pkey`, `session_hours_pkey`, `span_hours_pkey`.
 ///
 /// # Errors
 /// If the database cannot be written.
@@ -91,7 +93,15 @@ pub fn forget_sessions(conn: &mut PgConnection, sessions: &[SessionId]) -> Query
         return Ok(());
     }
     let numbers: Vec<i64> = sessions.iter().map(|session| session.0).collect();
-    for rows in WAITING {
+    let built = beside::built(conn)?;
+    let is_built = |rows: &str| {
+        built
+            .iter()
+            .any(|name| rows.starts_with(&format!("{name} ")))
+    };
+    let beside = WAITING.iter().filter(|rows| is_built(rows));
+    let beside = beside.map(|rows| format!("{}.{rows}", beside::SCHEMA));
+    for rows in WAITING.map(str::to_owned).into_iter().chain(beside) {
         diesel::sql_query(format!("DELETE FROM {rows}"))
             .bind::<Array<BigInt>, _>(&numbers)
             .execute(conn)?;
@@ -137,8 +147,8 @@ pub fn purge_hours(
 /// If the database cannot be written.
 pub fn rebuild_behind(conn: &mut PgConnection, transaction: i64) -> QueryResult<Vec<String>> {
     let behind: Vec<Name> = diesel::sql_query(
-        "UPDATE projections SET position = NULL, build_end = NULL, built_until = NULL, updated_at = now() \
-         WHERE coalesce(position, build_end) <= $1 RETURNING name",
+        "UPDATE projections SET position = NULL, build_end = NULL, beside_end = NULL, built_until = NULL, updated_at = now() \
+         WHERE coalesce(position, build_end, beside_end) <= $1 RETURNING name",
     )
     .bind::<BigInt, _>(transaction)
     .load(conn)?;

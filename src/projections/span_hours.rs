@@ -10,11 +10,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Integer, SmallInt, Text, Timestamptz};
 use serde::Serialize;
 
+use super::beside::Table;
 use super::histogram::Histogram;
 use super::hours::{self, Hour, hour_of};
 use super::identities::Identities;
@@ -196,19 +196,8 @@ impl Projection for SpanHours {
         *self = Self::default();
     }
 
-    fn build_start(
-        &self,
-        conn: &mut PgConnection,
-        asked: Option<DateTime<Utc>>,
-    ) -> QueryResult<Option<DateTime<Utc>>> {
-        hours::build_start(conn, asked)
-    }
-
-    fn clear(&self, conn: &mut PgConnection, start: Option<DateTime<Utc>>) -> QueryResult<()> {
-        diesel::sql_query("DELETE FROM span_hours WHERE $1::timestamptz IS NULL OR hour >= $1")
-            .bind::<Nullable<Timestamptz>, _>(start)
-            .execute(conn)?;
-        Ok(())
+    fn tables(&self) -> Vec<Table> {
+        vec![Table::of_times("span_hours", "hour")]
     }
 }
 

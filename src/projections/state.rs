@@ -104,7 +104,7 @@ impl Progress {
 /// If the database cannot be read.
 pub fn progress(conn: &mut PgConnection, name: &str) -> QueryResult<Option<Progress>> {
     diesel::sql_query(
-        "SELECT position, build_end, built_until, build_from, cluster_id FROM projections WHERE name = $1",
+        "SELECT position, CASE WHEN build_end IS NULL THEN beside_end END AS build_end, built_until, build_from, cluster_id FROM projections WHERE name = $1",
     )
     .bind::<Text, _>(name)
     .get_result(conn)
@@ -117,7 +117,7 @@ pub fn progress(conn: &mut PgConnection, name: &str) -> QueryResult<Option<Progr
 /// If the database cannot be read.
 pub(super) fn all(conn: &mut PgConnection) -> QueryResult<HashMap<String, Progress>> {
     let found: Vec<Named> = diesel::sql_query(
-        "SELECT name, position, build_end, built_until, build_from, cluster_id FROM projections",
+        "SELECT name, position, CASE WHEN build_end IS NULL THEN beside_end END AS build_end, built_until, build_from, cluster_id FROM projections",
     )
     .load(conn)?;
     let named = found.into_iter().map(|one| (one.name, one.progress));
@@ -187,7 +187,7 @@ pub fn request_rebuild(
     from: Option<DateTime<Utc>>,
 ) -> QueryResult<bool> {
     let changed = diesel::sql_query(
-        "UPDATE projections SET position = NULL, build_end = NULL, built_until = NULL, build_from = $2, updated_at = now() WHERE name = $1",
+        "UPDATE projections SET position = NULL, build_end = NULL, beside_end = NULL, built_until = NULL, build_from = $2, updated_at = now() WHERE name = $1",
     )
     .bind::<Text, _>(name)
     .bind::<Nullable<Timestamptz>, _>(from)

@@ -60,6 +60,7 @@ mod profiling;
 mod projections;
 mod prometheus;
 mod read_only;
+mod rebuilds;
 mod refusals;
 mod reputation;
 mod retention;

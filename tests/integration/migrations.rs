@@ -51,6 +51,13 @@ fn migrations_can_be_taken_back_and_done_again() {
 }
 
 #[test]
+fn a_schema_that_somebody_made_for_the_server_is_taken() {
+    let db = TestDb::empty();
+    db.execute("CREATE SCHEMA rebuild");
+    migrations::run(&mut db.connection()).unwrap();
+}
+
+#[test]
 fn every_table_and_column_is_described() {
     let db = TestDb::new();
     let undescribed = db.texts(

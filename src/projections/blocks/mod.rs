@@ -28,9 +28,10 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Binary, Nullable, SmallInt, Timestamptz};
+use diesel::sql_types::{BigInt, Binary, SmallInt, Timestamptz};
 
-use super::hours::{self, Hour, hour_of};
+use super::beside::Table;
+use super::hours::{Hour, hour_of};
 use super::identities::Identities;
 use super::{Message, NumberMap, Occasion, Projection};
 use crate::cluster::Job;
@@ -268,23 +269,18 @@ impl Projection for Blocks {
         *self = Self::default();
     }
 
-    fn build_start(
-        &self,
-        conn: &mut PgConnection,
-        asked: Option<DateTime<Utc>>,
-    ) -> QueryResult<Option<DateTime<Utc>>> {
-        hours::build_start(conn, asked)
+    fn tables(&self) -> Vec<Table> {
+        vec![
+            Table::of_times("blocks", "first_at"),
+            Table::of_times("chain_hours", "hour"),
+            Table::new("block_arrivals"),
+            Table::new("block_finalities"),
+            Table::new("session_blocks"),
+        ]
     }
 
-    fn clear(&self, conn: &mut PgConnection, start: Option<DateTime<Utc>>) -> QueryResult<()> {
-        for (table, time) in [("blocks", "first_at"), ("chain_hours", "hour")] {
-            diesel::sql_query(format!(
-                "DELETE FROM {table} WHERE $1::timestamptz IS NULL OR {time} >= $1"
-            ))
-            .bind::<Nullable<Timestamptz>, _>(start)
-            .execute(conn)?;
-        }
-        rows::clear(conn)
+    fn build_begins(&self, conn: &mut PgConnection) -> QueryResult<()> {
+        rows::forget_losses(conn)
     }
 }
 

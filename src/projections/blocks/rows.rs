@@ -259,11 +259,10 @@ pub(super) fn forget(conn: &mut PgConnection) -> QueryResult<()> {
     Ok(())
 }
 
-/// Deletes what is kept for late messages, and counts anew what is left out.
-pub(super) fn clear(conn: &mut PgConnection) -> QueryResult<()> {
+/// Counts anew what is left out.
+pub(super) fn forget_losses(conn: &mut PgConnection) -> QueryResult<()> {
     conn.batch_execute(
-        "DELETE FROM block_arrivals; DELETE FROM block_finalities; DELETE FROM session_blocks; \
-         UPDATE chains SET left_out_behind = 0, left_out_ahead = 0, left_out_excess = 0, left_out_late = 0, left_out_malformed = 0",
+        "UPDATE chains SET left_out_behind = 0, left_out_ahead = 0, left_out_excess = 0, left_out_late = 0, left_out_malformed = 0",
     )
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Text, Timestamptz};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -93,20 +93,8 @@ pub(super) fn add(
     Ok(jobs)
 }
 
-/// Empties the hours that are extracted anew.
-pub(super) fn clear(
-    conn: &mut PgConnection,
-    start: Option<DateTime<Utc>>,
-    cutoff: Option<DateTime<Utc>>,
-) -> QueryResult<()> {
-    diesel::sql_query("DELETE FROM job_hours WHERE $1::timestamptz IS NULL OR hour >= $1")
-        .bind::<Nullable<Timestamptz>, _>(start.max(first_hour(cutoff)))
-        .execute(conn)?;
-    Ok(())
-}
-
-/// The first hour of which no event is expired.
-fn first_hour(cutoff: Option<DateTime<Utc>>) -> Option<Hour> {
+/// The first hour of which no event is expired; those before stay as they are.
+pub(super) fn first_hour(cutoff: Option<DateTime<Utc>>) -> Option<Hour> {
     cutoff.map(|cutoff| hour_of(cutoff) + TimeDelta::hours(1))
 }
 

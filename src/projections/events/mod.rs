@@ -13,14 +13,14 @@ mod rows;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{SubsecRound, TimeDelta, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{Nullable, Timestamptz};
 use serde::Deserialize;
 
 pub use self::job_hour::JobHour;
 use self::jobs::JobEvent;
 use self::rows::{Counts, FoundEvent, Sample};
+use super::beside::Table;
 use super::{Message, Occasion, Projection};
 use crate::cluster::Job;
 use crate::ids::SessionId;
@@ -208,23 +208,13 @@ impl Projection for Events {
         };
     }
 
-    fn build_start(
-        &self,
-        conn: &mut PgConnection,
-        asked: Option<DateTime<Utc>>,
-    ) -> QueryResult<Option<DateTime<Utc>>> {
-        super::hours::build_start(conn, asked)
-    }
-
-    /// Identities stay, and with them the numbers.
-    fn clear(&self, conn: &mut PgConnection, start: Option<DateTime<Utc>>) -> QueryResult<()> {
-        for table in ["events", "waiting_events", "malformed_events"] {
-            diesel::sql_query(format!(
-                "DELETE FROM {table} WHERE $1::timestamptz IS NULL OR received_at >= $1"
-            ))
-            .bind::<Nullable<Timestamptz>, _>(start)
-            .execute(conn)?;
-        }
-        jobs::clear(conn, start, Utc::now().checked_sub_signed(self.expiry))
+    fn tables(&self) -> Vec<Table> {
+        let expired = Utc::now().checked_sub_signed(self.expiry);
+        vec![
+            Table::of_times("events", "received_at").followed("id", include_str!("make_days.sql")),
+            Table::of_times("waiting_events", "received_at"),
+            Table::of_times("malformed_events", "received_at"),
+            Table::of_times_from("job_hours", "hour", jobs::first_hour(expired)),
+        ]
     }
 }

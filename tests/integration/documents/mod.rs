@@ -4,7 +4,7 @@
 mod catalogue;
 mod commands;
 mod links;
-mod statements;
+pub(crate) mod statements;
 
 use std::fs;
 
