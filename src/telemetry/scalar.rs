@@ -30,8 +30,7 @@ impl Scalar<'_> {
         }
     }
 
-    /// A whole number from -(10^17) to 10^18, both exclusive, whether the node sent a
-    /// number or a string. `telemetry_integer` in SQL reads the same.
+    /// As [`integer`].
     pub(super) fn integer(&self) -> Option<i64> {
         let number = match self {
             Self::Integer(number) => Some(*number),
@@ -41,8 +40,7 @@ impl Scalar<'_> {
         number.filter(|number| INTEGERS.contains(number))
     }
 
-    /// A number below 10^86, whether the node sent a number or a string, there below
-    /// 10^100. `telemetry_number` in SQL reads the same.
+    /// As [`number`].
     #[expect(
         clippy::as_conversions,
         clippy::cast_precision_loss,
@@ -60,12 +58,14 @@ impl Scalar<'_> {
     }
 }
 
-/// As [`Scalar::integer`].
+/// A whole number from -(10^17) to 10^18, both exclusive, whether the node sent a
+/// number or a string. `telemetry_integer` in SQL reads the same.
 pub fn integer(value: &Value) -> Option<i64> {
     Scalar::from(value).integer()
 }
 
-/// As [`Scalar::number`].
+/// A number below 10^86, whether the node sent a number or a string, there below
+/// 10^100. `telemetry_number` in SQL reads the same.
 pub fn number(value: &Value) -> Option<f64> {
     Scalar::from(value).number()
 }
