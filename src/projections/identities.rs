@@ -15,7 +15,7 @@ use crate::ids::SessionId;
 use crate::store::SessionRow;
 
 /// Sessions that are remembered; far more than are open at once.
-const KNOWN_MAX: usize = 200_000;
+pub(super) const KNOWN_MAX: usize = 200_000;
 
 /// A node.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

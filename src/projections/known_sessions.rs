@@ -6,11 +6,9 @@ use std::hash::{BuildHasher, Hash};
 use chrono::{DateTime, Utc};
 
 use super::NumberMap;
+use super::identities::KNOWN_MAX;
 use crate::ids::SessionId;
 use crate::store::SessionRow;
-
-/// Sessions that are remembered; far more than are open at once.
-const KNOWN_MAX: usize = 200_000;
 
 #[derive(Debug)]
 struct Known {
