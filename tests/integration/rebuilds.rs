@@ -232,10 +232,10 @@ fn a_server_that_is_killed_while_it_replaces_rows_leaves_the_rest_to_another() {
     )
     .unwrap();
     wait_until("a row is waited for", || {
-        first
-            .db
-            .count("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'")
-            > 0
+        first.db.count(
+            "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+                 WHERE NOT granted AND locktype = 'transactionid' AND datname = current_database()",
+        ) > 0
     });
     assert_eq!(
         first
