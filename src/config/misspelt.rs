@@ -63,14 +63,17 @@ pub fn misspelt<'a>(names: impl IntoIterator<Item = (Place, &'a str)>) -> Vec<St
 /// The setting that a name is close to, or begins like.
 fn similar(name: &str) -> Option<&'static str> {
     let upper = name.to_ascii_uppercase();
+    // Of a short name many others are close: PORT and HOST.
+    let distance_max = |name: &str| if name.len() < 8 { 1 } else { 2 };
     let close = SETTINGS
         .iter()
-        .map(|setting| (osa_distance(&upper, setting.name), setting.name))
-        .min()?;
-    // Of a short name many others are close: PORT and HOST.
-    let distance_max = if close.1.len() < 8 { 1 } else { 2 };
-    if close.0 <= distance_max {
-        return Some(close.1);
+        .map(|setting| setting.name)
+        // Names differ by as much as their lengths at least, which is quick to see.
+        .filter(|name| name.len().abs_diff(upper.len()) <= distance_max(name))
+        .map(|name| (osa_distance(&upper, name), name))
+        .filter(|(distance, name)| *distance <= distance_max(name));
+    if let Some((_, name)) = close.min() {
+        return Some(name);
     }
     let begins_alike = SETTINGS.iter().map(|setting| setting.name).filter(|known| {
         let (known, upper) = (first_words(known), first_words(&upper));
