@@ -66,6 +66,11 @@ impl Follower {
         self.projection.interval_max() * rows.min(ROWS_PER_INTERVAL) / ROWS_PER_INTERVAL
     }
 
+    /// Whether it is known how far it is.
+    pub(super) fn is_known(&self) -> bool {
+        self.written.is_some()
+    }
+
     /// What was not written is read again.
     pub(super) fn forget(&mut self) {
         if self.written.take().is_some() {
@@ -79,7 +84,6 @@ impl Follower {
     /// read again.
     pub(super) fn take_up(&mut self, found: Option<Progress>, cluster_id: &str) {
         cluster_id.clone_into(&mut self.cluster_id);
-        self.has_more = false;
         if self.written != found {
             self.forget();
             self.read = Position(found.as_ref().and_then(|found| found.position).unwrap_or(0));
@@ -154,7 +158,7 @@ impl Follower {
             let after = found.at(self.read, self.cluster_id.clone());
             self.write(conn, &lease, &found, after)?;
         }
-        Ok(self.has_more)
+        Ok(std::mem::take(&mut self.has_more))
     }
 
     /// Its move in the changes, if it found nothing to write.

@@ -38,8 +38,9 @@ const RETRY_WAIT: Duration = Duration::from_secs(1);
 /// Longest wait for the end of the thread.
 const STOP_MAX: Duration = Duration::from_secs(1);
 
-/// How often the lag is looked up.
-const LAG_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is looked up how far projections are, and how far behind. What another server
+/// moved meanwhile refuses what is written here.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the runner needs from outside.
 #[derive(Debug)]
@@ -187,11 +188,11 @@ impl Following {
 #[derive(Debug, Default)]
 struct Overview {
     cluster_id: Option<String>,
-    lags_shown_at: Option<Instant>,
+    looked_at: Option<Instant>,
 }
 
 impl Overview {
-    /// Looks up how far projections are.
+    /// Looks up how far projections are, if it is time or one is not known.
     fn look(
         &mut self,
         conn: &mut Connection,
@@ -205,24 +206,20 @@ impl Overview {
                 .insert(conn.transaction(changes::cluster_id)?),
         };
         let is_due = self
-            .lags_shown_at
-            .is_none_or(|at| at.elapsed() >= LAG_INTERVAL);
-        let (mut found, lags) = conn.transaction(|conn| {
-            let lags = is_due.then(|| state::lags(conn)).transpose()?;
-            QueryResult::Ok((state::all(conn)?, lags))
-        })?;
-        if let Some(lags) = lags {
-            for follower in &*held {
-                let name = follower.projection.name();
-                if let Some(lag) = lags.iter().find(|lag| lag.name == name) {
-                    metrics.projections.show(name, lag.seconds);
-                }
-            }
-            self.lags_shown_at = Some(Instant::now());
+            .looked_at
+            .is_none_or(|at| at.elapsed() >= LOOK_INTERVAL);
+        if !is_due && held.iter().all(|follower| follower.is_known()) {
+            return Ok(());
         }
+        let (mut found, lags) =
+            conn.transaction(|conn| QueryResult::Ok((state::all(conn)?, state::lags(conn)?)))?;
+        self.looked_at = Some(Instant::now());
         for follower in held {
-            let progress = found.remove(follower.projection.name());
-            follower.take_up(progress, cluster_id);
+            let name = follower.projection.name();
+            if let Some(lag) = lags.iter().find(|lag| lag.name == name) {
+                metrics.projections.show(name, lag.seconds);
+            }
+            follower.take_up(found.remove(name), cluster_id);
         }
         Ok(())
     }
