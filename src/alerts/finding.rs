@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Double, Nullable, Text, Timestamptz};
 
 use crate::config::StatusConfig;
+use crate::database::statement;
 
 /// Nodes of which something is found; more are counted in `alerts_nodes_left_out`.
 pub(super) const NODES_MAX: i64 = 10_000;
@@ -67,7 +68,7 @@ pub(super) fn of_nodes(
     conn: &mut PgConnection,
     config: &StatusConfig,
 ) -> QueryResult<Vec<Finding>> {
-    diesel::sql_query(include_str!("find_nodes.sql"))
+    statement(include_str!("find_nodes.sql"))
         .bind::<Double, _>(config.slash_risk().map_or(0.0, |risk| risk.as_secs_f64()))
         .bind::<Double, _>(config.session.as_secs_f64())
         .bind::<BigInt, _>(NODES_MAX)
@@ -82,7 +83,7 @@ pub(super) fn of_chains(
     conn: &mut PgConnection,
     config: &StatusConfig,
 ) -> QueryResult<Vec<Finding>> {
-    let mut found: Vec<Finding> = diesel::sql_query(include_str!("find_chains.sql"))
+    let mut found: Vec<Finding> = statement(include_str!("find_chains.sql"))
         .bind::<BigInt, _>(config.rules.finality_lag)
         .bind::<BigInt, _>(NODES_MAX)
         .load(conn)?;
@@ -98,7 +99,7 @@ fn of_versions(
     minimum: &HashMap<&str, &str>,
 ) -> QueryResult<Vec<Finding>> {
     let chains: Vec<&str> = minimum.keys().copied().collect();
-    let nodes: Vec<Version> = diesel::sql_query(include_str!("find_versions.sql"))
+    let nodes: Vec<Version> = statement(include_str!("find_versions.sql"))
         .bind::<Array<Text>, _>(chains)
         .bind::<BigInt, _>(NODES_MAX)
         .load(conn)?;

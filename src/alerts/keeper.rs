@@ -16,7 +16,7 @@ use super::finding::{self, Finding};
 use super::payload;
 use crate::cluster::{Job, Lease, LeaseError, Leases};
 use crate::config::{NotifyConfig, Severity, StatusConfig};
-use crate::database::{Connection, Connector, Round, Rounds, RoundsParts};
+use crate::database::{Connection, Connector, Round, Rounds, RoundsParts, statement};
 use crate::store::alerts::{self, AlertRow, NewAlert};
 use crate::store::outbox::{self, NewDelivery};
 
@@ -186,7 +186,7 @@ impl KeeperParts {
             known.partitions_at = Some(Instant::now());
         }
         let (state, mut found, open) = conn.transaction(|conn| {
-            let state: State = diesel::sql_query(include_str!("state.sql")).get_result(conn)?;
+            let state: State = statement(include_str!("state.sql")).get_result(conn)?;
             let found = finding::of_nodes(conn, &self.status)?;
             QueryResult::Ok((state, found, alerts::open(conn)?))
         })?;

@@ -18,6 +18,7 @@ use diesel::sql_types::{BigInt, Text};
 pub use awaited::Awaited;
 pub use tail::{Fresh, Tail, newest_numbers, open_sessions, sessions_of};
 
+use crate::database::statement;
 use crate::store::{SessionRow, StoredBatch};
 
 /// Transactions below it have been read.
@@ -66,10 +67,9 @@ const MESSAGES_MAX: i64 = 100_000;
 /// # Errors
 /// If the database cannot be read.
 pub fn end(conn: &mut PgConnection) -> QueryResult<Position> {
-    let found: Horizon = diesel::sql_query(
-        "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS horizon",
-    )
-    .get_result(conn)?;
+    let found: Horizon =
+        statement("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS horizon")
+            .get_result(conn)?;
     Ok(Position(found.horizon))
 }
 
@@ -78,10 +78,9 @@ pub fn end(conn: &mut PgConnection) -> QueryResult<Position> {
 /// # Errors
 /// If the database cannot be read.
 pub fn newest(conn: &mut PgConnection) -> QueryResult<Position> {
-    let found: Horizon = diesel::sql_query(
-        "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS horizon",
-    )
-    .get_result(conn)?;
+    let found: Horizon =
+        statement("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS horizon")
+            .get_result(conn)?;
     Ok(Position(found.horizon))
 }
 
@@ -92,7 +91,7 @@ pub fn newest(conn: &mut PgConnection) -> QueryResult<Position> {
 /// If the database cannot be read.
 pub fn cluster_id(conn: &mut PgConnection) -> QueryResult<String> {
     let found: ClusterId =
-        diesel::sql_query("SELECT system_identifier::text AS cluster_id FROM pg_control_system()")
+        statement("SELECT system_identifier::text AS cluster_id FROM pg_control_system()")
             .get_result(conn)?;
     Ok(found.cluster_id)
 }
@@ -146,7 +145,7 @@ fn batches(
     end: Position,
     rows: i64,
 ) -> QueryResult<Vec<StoredBatch>> {
-    diesel::sql_query(include_str!("batches.sql"))
+    statement(include_str!("batches.sql"))
         .bind::<BigInt, _>(from.0)
         .bind::<BigInt, _>(end.0)
         .bind::<BigInt, _>(rows)
@@ -172,7 +171,7 @@ pub fn visible_from(conn: &mut PgConnection, from: Position) -> QueryResult<Vec<
 /// # Errors
 /// If the database cannot be read.
 pub fn sessions_after(conn: &mut PgConnection, after: i64) -> QueryResult<Vec<SessionRow>> {
-    let found: Vec<SessionText> = diesel::sql_query(
+    let found: Vec<SessionText> = statement(
         "SELECT row_to_json(p)::text AS session FROM peer_connections p WHERE id > $1 ORDER BY id LIMIT 5000",
     )
     .bind::<BigInt, _>(after)
@@ -187,7 +186,7 @@ pub fn sessions_after(conn: &mut PgConnection, after: i64) -> QueryResult<Vec<Se
 /// If the database cannot be written.
 pub fn adopt(conn: &mut PgConnection) -> QueryResult<()> {
     let end = end(conn)?;
-    diesel::sql_query("UPDATE ingest_batches SET transaction_id = 0 WHERE transaction_id >= $1")
+    statement("UPDATE ingest_batches SET transaction_id = 0 WHERE transaction_id >= $1")
         .bind::<BigInt, _>(end.0)
         .execute(conn)?;
     Ok(())
@@ -198,7 +197,7 @@ fn sessions(
     from: Position,
     next: Position,
 ) -> QueryResult<Vec<SessionRow>> {
-    let found: Vec<SessionText> = diesel::sql_query(include_str!("sessions.sql"))
+    let found: Vec<SessionText> = statement(include_str!("sessions.sql"))
         .bind::<BigInt, _>(from.0)
         .bind::<BigInt, _>(next.0)
         .load(conn)?;

@@ -8,6 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text};
 
 use super::{SessionText, read_sessions};
+use crate::database::statement;
 use crate::store::{SessionRow, StoredBatch};
 
 /// Batches of one look; what is more is left out and counted. Ten servers that store
@@ -69,7 +70,7 @@ impl Tail {
     /// # Errors
     /// If the database cannot be read.
     pub fn at_end(conn: &mut PgConnection) -> QueryResult<Self> {
-        diesel::sql_query(
+        statement(
             "SELECT pg_snapshot_xmax(now)::text::bigint AS xmax, \
              ARRAY(SELECT xid::text::bigint FROM pg_snapshot_xip(now) AS xid) AS running \
              FROM pg_current_snapshot() AS now",
@@ -88,7 +89,7 @@ impl Tail {
         if now.xmax < self.xmax {
             return Ok((now, Fresh::default()));
         }
-        let found: Vec<CountedBatch> = diesel::sql_query(include_str!("tail_batches.sql"))
+        let found: Vec<CountedBatch> = statement(include_str!("tail_batches.sql"))
             .bind::<BigInt, _>(self.xmax)
             .bind::<Array<BigInt>, _>(&self.running)
             .bind::<Text, _>(server_id)
@@ -97,7 +98,7 @@ impl Tail {
         let all = found.first().map_or(0, |counted| counted.messages);
         let batches: Vec<_> = found.into_iter().map(|counted| counted.batch).collect();
         let taken: i64 = batches.iter().map(|one| one.last_id - one.id + 1).sum();
-        let sessions: Vec<Id> = diesel::sql_query(include_str!("tail_sessions.sql"))
+        let sessions: Vec<Id> = statement(include_str!("tail_sessions.sql"))
             .bind::<BigInt, _>(self.xmax)
             .bind::<Array<BigInt>, _>(&self.running)
             .bind::<Text, _>(server_id)
@@ -116,7 +117,7 @@ impl Tail {
 /// # Errors
 /// If the database cannot be read.
 pub fn open_sessions(conn: &mut PgConnection, server_id: &str) -> QueryResult<Vec<i64>> {
-    let found: Vec<Id> = diesel::sql_query(
+    let found: Vec<Id> = statement(
         "SELECT id FROM peer_connections WHERE disconnected_at IS NULL AND server_id <> $1",
     )
     .bind::<Text, _>(server_id)
@@ -129,7 +130,7 @@ pub fn open_sessions(conn: &mut PgConnection, server_id: &str) -> QueryResult<Ve
 /// # Errors
 /// If the database cannot be read.
 pub fn sessions_of(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<Vec<SessionRow>> {
-    let found: Vec<SessionText> = diesel::sql_query(
+    let found: Vec<SessionText> = statement(
         "SELECT row_to_json(p)::text AS session FROM peer_connections p WHERE id = ANY($1)",
     )
     .bind::<Array<BigInt>, _>(ids)
@@ -143,7 +144,7 @@ pub fn sessions_of(conn: &mut PgConnection, ids: &[i64]) -> QueryResult<Vec<Sess
 /// # Errors
 /// If the database cannot be read.
 pub fn newest_numbers(conn: &mut PgConnection) -> QueryResult<Vec<(String, i64)>> {
-    let found: Vec<NewestNumber> = diesel::sql_query(
+    let found: Vec<NewestNumber> = statement(
         "SELECT server_id, max(last_id) AS last_id FROM ingest_batches \
          WHERE stored_at > now() - make_interval(secs => $1) \
            AND last_id IS NOT NULL AND server_id IS NOT NULL GROUP BY server_id",

@@ -9,7 +9,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Double, Text};
 
 use crate::config::TransportName;
-use crate::database::{Connection, DatabaseError};
+use crate::database::{Connection, DatabaseError, statement};
 use crate::metrics::{Failure, FailureKind};
 
 /// How long a lease lasts unless it is renewed: three heartbeats.
@@ -198,7 +198,7 @@ impl Lease {
         let names: Vec<_> = leases.iter().map(|lease| lease.job.name()).collect();
         let holders: Vec<_> = leases.iter().map(|lease| &*lease.holder).collect();
         let tokens: Vec<_> = leases.iter().map(|lease| lease.token).collect();
-        let lost: Option<Lost> = diesel::sql_query(include_str!("confirm.sql"))
+        let lost: Option<Lost> = statement(include_str!("confirm.sql"))
             .bind::<Array<Text>, _>(names)
             .bind::<Array<Text>, _>(holders)
             .bind::<Array<BigInt>, _>(tokens)

@@ -12,7 +12,9 @@ use diesel::sql_types::{Array, BigInt, Bool, Double, Nullable, Text, Timestamptz
 
 use super::lease::{self, Job, Lease, Leases};
 use super::observation::{Observation, Seen};
-use crate::database::{Connection, Connector, DatabaseError, Round, Rounds, RoundsParts};
+use crate::database::{
+    Connection, Connector, DatabaseError, Round, Rounds, RoundsParts, statement,
+};
 use crate::metrics::jobs::HEARTBEAT;
 use crate::server_state::ServerState;
 
@@ -183,7 +185,7 @@ impl Heartbeat {
         };
         let server_id = self.parts.server_id.clone();
         let (acquired, asked_at, others) = conn.transaction(|conn| {
-            diesel::sql_query(include_str!("heartbeat.sql"))
+            statement(include_str!("heartbeat.sql"))
                 .bind::<Text, _>(&*server_id)
                 .bind::<Text, _>(env!("CARGO_PKG_VERSION"))
                 .bind::<Timestamptz, _>(self.parts.started_at)
@@ -205,12 +207,12 @@ impl Heartbeat {
                 .iter()
                 .map(|job| job.name().into())
                 .collect();
-            let acquired: Vec<Acquired> = diesel::sql_query(include_str!("acquire.sql"))
+            let acquired: Vec<Acquired> = statement(include_str!("acquire.sql"))
                 .bind::<Text, _>(&*server_id)
                 .bind::<Array<Text>, _>(jobs)
                 .bind::<Double, _>(lease::DURATION.as_secs_f64())
                 .load(conn)?;
-            let others: Vec<Other> = diesel::sql_query(include_str!("others.sql"))
+            let others: Vec<Other> = statement(include_str!("others.sql"))
                 .bind::<Text, _>(&*server_id)
                 .load(conn)?;
             QueryResult::Ok((acquired, asked_at, others))
@@ -252,7 +254,7 @@ impl Heartbeat {
         let ended = jobs.run(&Job::Supervision.name(), || {
             lease.transaction(conn, |conn| {
                 let ended = end_sessions(conn, &lost)?;
-                diesel::sql_query(include_str!("sessions_ended.sql"))
+                statement(include_str!("sessions_ended.sql"))
                     .bind::<Array<Text>, _>(&lost)
                     .execute(conn)?;
                 Ok(ended)
@@ -281,7 +283,7 @@ impl Heartbeat {
         }
         .and_then(|mut conn| {
             let left = conn.transaction(|conn| {
-                diesel::sql_query(include_str!("leave.sql"))
+                statement(include_str!("leave.sql"))
                     .bind::<Text, _>(&*server_id)
                     .execute(conn)
             });

@@ -11,6 +11,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text, Timestamptz, Untyped};
 
 use super::NumberMap;
+use crate::database::statement;
 use crate::ids::SessionId;
 use crate::store::SessionRow;
 
@@ -80,7 +81,7 @@ impl Identities {
         &self,
         conn: &mut PgConnection,
         sessions: &HashSet<SessionId>,
-        delete: &str,
+        delete: &'static str,
     ) -> QueryResult<Vec<Row>>
     where
         Row: FromSqlRow<Untyped, Pg> + 'static,
@@ -91,9 +92,7 @@ impl Identities {
         if known.is_empty() {
             return Ok(Vec::new());
         }
-        diesel::sql_query(delete)
-            .bind::<Array<BigInt>, _>(known)
-            .load(conn)
+        statement(delete).bind::<Array<BigInt>, _>(known).load(conn)
     }
 
     /// Looks up the nodes of sessions that are not known; returns those found.
@@ -112,7 +111,7 @@ impl Identities {
         if unknown.is_empty() {
             return Ok(Vec::new());
         }
-        let found: Vec<IdentityRow> = diesel::sql_query(
+        let found: Vec<IdentityRow> = statement(
             "SELECT id, peer_id, coalesce(genesis_hash, '') AS genesis_hash, created_at, server_id \
              FROM peer_connections WHERE id = ANY($1) AND peer_id IS NOT NULL",
         )

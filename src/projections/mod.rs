@@ -40,11 +40,11 @@
 /// the time that it takes for the rows as JSON.
 macro_rules! with_columns {
     ($sql:expr, $rows:expr, |$row:ident| $($value:expr => $type:ty),+ $(,)?) => {{
-        let query = diesel::sql_query($sql).into_boxed::<diesel::pg::Pg>();
-        $(let query = query.bind::<diesel::sql_types::Array<$type>, _>(
+        let statement = $crate::database::statement($sql);
+        $(let statement = statement.bind::<diesel::sql_types::Array<$type>, _>(
             $rows.iter().map(|$row| $value).collect::<Vec<_>>(),
         );)+
-        query
+        statement
     }};
 }
 

@@ -19,6 +19,7 @@ use super::identities::{Identities, NodeKey};
 use super::known_sessions::KnownSessions;
 use super::{Message, NumberMap, Occasion, Projection, json};
 use crate::cluster::Job;
+use crate::database::statement;
 use crate::ids::SessionId;
 use crate::store::SessionRow;
 use crate::telemetry::{PoolImport, Reading};
@@ -453,7 +454,7 @@ fn wait(conn: &mut PgConnection, rows: &[SessionHourRow]) -> QueryResult<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    diesel::sql_query(include_str!("node_hours_wait.sql"))
+    statement(include_str!("node_hours_wait.sql"))
         .bind::<Text, _>(json(&rows)?)
         .execute(conn)?;
     Ok(())

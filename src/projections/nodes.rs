@@ -20,6 +20,7 @@ use super::identities::{Identities, NodeKey};
 use super::known_sessions::KnownSessions;
 use super::{Message, NumberMap, Occasion, Projection, json};
 use crate::cluster::Job;
+use crate::database::statement;
 use crate::ids::SessionId;
 use crate::store::SessionRow;
 use crate::telemetry::{Block, Reading};
@@ -354,7 +355,7 @@ fn refresh(conn: &mut PgConnection, nodes: &HashSet<&NodeKey>) -> QueryResult<()
         .collect();
     keys.sort_unstable();
     let (peers, chains): (Vec<&str>, Vec<&str>) = keys.into_iter().unzip();
-    diesel::sql_query(include_str!("nodes_refresh.sql"))
+    statement(include_str!("nodes_refresh.sql"))
         .bind::<Array<Text>, _>(peers)
         .bind::<Array<Text>, _>(chains)
         .execute(conn)?;
@@ -365,7 +366,7 @@ fn wait(conn: &mut PgConnection, rows: &[ValuesRow]) -> QueryResult<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    diesel::sql_query(include_str!("nodes_wait.sql"))
+    statement(include_str!("nodes_wait.sql"))
         .bind::<Text, _>(json(&rows)?)
         .execute(conn)?;
     Ok(())
@@ -422,7 +423,7 @@ struct Forgotten {
 /// # Errors
 /// If the database cannot be written.
 pub fn forget(conn: &mut PgConnection, cutoff: DateTime<Utc>, rows_max: i64) -> QueryResult<usize> {
-    let forgotten: Forgotten = diesel::sql_query(include_str!("nodes_forget.sql"))
+    let forgotten: Forgotten = statement(include_str!("nodes_forget.sql"))
         .bind::<Timestamptz, _>(cutoff)
         .bind::<BigInt, _>(rows_max)
         .get_result(conn)?;

@@ -20,6 +20,7 @@ use super::hours::{self, Hour, hour_of};
 use super::identities::Identities;
 use super::{Message, Occasion, Projection, json};
 use crate::cluster::Job;
+use crate::database::statement;
 use crate::ids::SessionId;
 use crate::store::SessionRow;
 use crate::telemetry::Span;
@@ -302,7 +303,7 @@ fn add(conn: &mut PgConnection, rows: &BTreeMap<(Place, Key), Times>) -> QueryRe
             }
         })
         .collect();
-    diesel::sql_query(merging(include_str!("span_hours_add.sql")))
+    statement(merging(include_str!("span_hours_add.sql")))
         .bind::<Text, _>(json(&rows)?)
         .load(conn)
 }
@@ -313,7 +314,7 @@ fn limit_names(conn: &mut PgConnection, grown: &[Grown]) -> QueryResult<()> {
         return Ok(());
     }
     let texts = |text: fn(&Grown) -> &str| grown.iter().map(text).collect::<Vec<_>>();
-    diesel::sql_query(merging(include_str!("span_hours_limit.sql")))
+    statement(merging(include_str!("span_hours_limit.sql")))
         .bind::<Array<Text>, _>(texts(|place| &place.peer_id))
         .bind::<Array<Text>, _>(texts(|place| &place.genesis_hash))
         .bind::<Array<BigInt>, _>(

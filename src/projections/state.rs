@@ -8,6 +8,7 @@ use diesel::sql_types::{BigInt, Bool, Double, Nullable, Text, Timestamptz};
 
 use crate::changes::Position;
 use crate::cluster::{Lease, LeaseError};
+use crate::database::statement;
 
 #[derive(QueryableByName)]
 struct Contains {
@@ -103,7 +104,7 @@ impl Progress {
 /// # Errors
 /// If the database cannot be read.
 pub fn progress(conn: &mut PgConnection, name: &str) -> QueryResult<Option<Progress>> {
-    diesel::sql_query(
+    statement(
         "SELECT position, CASE WHEN build_end IS NULL THEN beside_end END AS build_end, built_until, build_from, cluster_id FROM projections WHERE name = $1",
     )
     .bind::<Text, _>(name)
@@ -116,7 +117,7 @@ pub fn progress(conn: &mut PgConnection, name: &str) -> QueryResult<Option<Progr
 /// # Errors
 /// If the database cannot be read.
 pub(super) fn all(conn: &mut PgConnection) -> QueryResult<HashMap<String, Progress>> {
-    let found: Vec<Named> = diesel::sql_query(
+    let found: Vec<Named> = statement(
         "SELECT name, position, CASE WHEN build_end IS NULL THEN beside_end END AS build_end, built_until, build_from, cluster_id FROM projections",
     )
     .load(conn)?;
@@ -129,7 +130,7 @@ pub(super) fn all(conn: &mut PgConnection) -> QueryResult<HashMap<String, Progre
 /// # Errors
 /// If the database cannot be read.
 pub fn contains(conn: &mut PgConnection, name: &str, end: Position) -> QueryResult<bool> {
-    let found: Contains = diesel::sql_query(include_str!("contains.sql"))
+    let found: Contains = statement(include_str!("contains.sql"))
         .bind::<Text, _>(name)
         .bind::<BigInt, _>(end.0)
         .get_result(conn)?;
@@ -142,7 +143,7 @@ pub fn contains(conn: &mut PgConnection, name: &str, end: Position) -> QueryResu
 /// # Errors
 /// If the database cannot be read.
 pub fn covers(conn: &mut PgConnection, name: &str, from: DateTime<Utc>) -> QueryResult<bool> {
-    let found: Option<Contains> = diesel::sql_query(
+    let found: Option<Contains> = statement(
         "SELECT position IS NOT NULL AND (kept_from IS NULL OR kept_from <= $2) AS contains FROM projections WHERE name = $1",
     )
     .bind::<Text, _>(name)
@@ -160,7 +161,7 @@ pub fn covers(conn: &mut PgConnection, name: &str, from: DateTime<Utc>) -> Query
 /// # Errors
 /// If the database cannot be read.
 pub fn covered(conn: &mut PgConnection, name: &str) -> QueryResult<Option<Covered>> {
-    diesel::sql_query(include_str!("covered.sql"))
+    statement(include_str!("covered.sql"))
         .bind::<Text, _>(name)
         .bind::<BigInt, _>(UNREAD_MAX)
         .get_result(conn)
@@ -172,7 +173,7 @@ pub fn covered(conn: &mut PgConnection, name: &str) -> QueryResult<Option<Covere
 /// # Errors
 /// If the database cannot be read.
 pub(super) fn lags(conn: &mut PgConnection) -> QueryResult<Vec<Lag>> {
-    diesel::sql_query(include_str!("lags.sql")).load(conn)
+    statement(include_str!("lags.sql")).load(conn)
 }
 
 /// Requests a rebuild of a projection by the server that maintains it, from
@@ -186,7 +187,7 @@ pub fn request_rebuild(
     name: &str,
     from: Option<DateTime<Utc>>,
 ) -> QueryResult<bool> {
-    let changed = diesel::sql_query(
+    let changed = statement(
         "UPDATE projections SET position = NULL, build_end = NULL, beside_end = NULL, built_until = NULL, build_from = $2, updated_at = now() WHERE name = $1",
     )
     .bind::<Text, _>(name)
@@ -204,7 +205,7 @@ pub(super) fn advance(
     before: &Progress,
     after: &Progress,
 ) -> Result<(), LeaseError> {
-    let moved = diesel::sql_query(include_str!("advance.sql"))
+    let moved = statement(include_str!("advance.sql"))
         .bind::<Text, _>(name)
         .bind::<BigInt, _>(lease.token())
         .bind::<Nullable<BigInt>, _>(before.position)

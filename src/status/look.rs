@@ -10,6 +10,7 @@ use super::flips::{ChainKey, Handle, Kept, KeptChain, NodeKey, NodeSeen};
 use super::machine::{Seen, Time};
 use super::outages::{Outages, ServerSeen};
 use super::services::ServiceSeen;
+use crate::database::statement;
 use crate::metrics::{DisconnectReason, NodeState, StatusReason};
 
 /// How far the projection of the nodes is.
@@ -154,12 +155,12 @@ impl Progress {
 
 /// How far the projection of the nodes is.
 pub(super) fn progress(conn: &mut PgConnection) -> QueryResult<Progress> {
-    diesel::sql_query(include_str!("progress.sql")).get_result(conn)
+    statement(include_str!("progress.sql")).get_result(conn)
 }
 
 /// The servers that ran lately.
 pub(super) fn servers(conn: &mut PgConnection) -> QueryResult<Vec<ServerSeen>> {
-    let rows: Vec<ServerRow> = diesel::sql_query(include_str!("servers.sql")).load(conn)?;
+    let rows: Vec<ServerRow> = statement(include_str!("servers.sql")).load(conn)?;
     let servers = rows.into_iter().map(|row| ServerSeen {
         id: row.id,
         started_at: row.started_at,
@@ -204,7 +205,7 @@ pub(super) fn nodes<'a>(
     if sessions.is_empty() && peers.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<NodeRow> = diesel::sql_query(include_str!("nodes.sql"))
+    let rows: Vec<NodeRow> = statement(include_str!("nodes.sql"))
         .bind::<Array<BigInt>, _>(sessions)
         .bind::<Array<Text>, _>(peers)
         .bind::<Array<Text>, _>(chains)
@@ -253,7 +254,7 @@ fn reason(why: Option<&str>) -> StatusReason {
 
 /// The nodes whose state is kept and that are not offline.
 pub(super) fn watched(conn: &mut PgConnection) -> QueryResult<Vec<NodeKey>> {
-    let rows: Vec<KeptRow> = diesel::sql_query(
+    let rows: Vec<KeptRow> = statement(
         "SELECT peer_id, genesis_hash, state, revision FROM node_status WHERE state <> 'offline'",
     )
     .load(conn)?;
@@ -269,7 +270,7 @@ pub(super) fn kept(
         .iter()
         .map(|node| (node.key.peer_id.as_str(), node.key.genesis_hash.as_str()))
         .unzip();
-    let rows: Vec<KeptRow> = diesel::sql_query(
+    let rows: Vec<KeptRow> = statement(
         "SELECT s.peer_id, s.genesis_hash, s.state, s.revision \
          FROM unnest($1::text[], $2::text[]) AS k (peer_id, genesis_hash) \
          JOIN node_status s ON s.peer_id = k.peer_id AND s.genesis_hash = k.genesis_hash",
@@ -289,7 +290,7 @@ pub(super) fn kept(
 
 /// The services, but for those that are offline for more than a day.
 pub(super) fn services(conn: &mut PgConnection) -> QueryResult<Vec<ServiceSeen>> {
-    let rows: Vec<ServiceRow> = diesel::sql_query(
+    let rows: Vec<ServiceRow> = statement(
         "SELECT service, interval_s, jitter_s, last_seen_at, is_down, state, revision FROM services \
          WHERE state IS DISTINCT FROM 'offline' OR last_seen_at > now() - interval '1 day' ORDER BY service",
     )
@@ -308,7 +309,7 @@ pub(super) fn services(conn: &mut PgConnection) -> QueryResult<Vec<ServiceSeen>>
 
 /// The last changes of chains.
 pub(super) fn chains(conn: &mut PgConnection) -> QueryResult<Vec<(ChainKey, KeptChain)>> {
-    let rows: Vec<KeptChainRow> = diesel::sql_query(
+    let rows: Vec<KeptChainRow> = statement(
         "SELECT genesis_hash, chain, state, revision, change_id, changed_at, nodes FROM chain_status",
     )
     .load(conn)?;

@@ -11,6 +11,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Text};
 use serde::{Deserialize, Serialize};
 
+use crate::database::statement;
 use crate::ids::{ConnectionId, SessionId};
 use crate::metrics::DisconnectReason;
 use crate::telemetry::{HardwareBenchmark, NodeFacts};
@@ -55,7 +56,7 @@ pub(super) fn upsert(conn: &mut PgConnection, sessions: &[SessionRow]) -> QueryR
     }
     let json = serde_json::to_string(sessions)
         .map_err(|error| diesel::result::Error::SerializationError(Box::new(error)))?;
-    diesel::sql_query(include_str!("upsert_sessions.sql"))
+    statement(include_str!("upsert_sessions.sql"))
         .bind::<Text, _>(json)
         .execute(conn)?;
     Ok(())
@@ -68,7 +69,7 @@ pub(super) fn upsert(conn: &mut PgConnection, sessions: &[SessionRow]) -> QueryR
 /// # Errors
 /// If the database cannot be written.
 pub fn end_sessions(conn: &mut PgConnection, servers: &[String]) -> QueryResult<usize> {
-    diesel::sql_query(include_str!("end_sessions.sql"))
+    statement(include_str!("end_sessions.sql"))
         .bind::<Array<Text>, _>(servers)
         .bind::<Text, _>(DisconnectReason::ServerLost.label())
         .execute(conn)

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz};
 
 use super::block::Reporter;
+use crate::database::statement;
 use crate::store::SessionRow;
 
 /// Chains that get a number; anybody can invent one.
@@ -133,7 +134,7 @@ impl Registry {
                 .map(|reporter| text(reporter))
                 .collect::<Vec<_>>()
         };
-        let rows: Vec<ReporterRow> = diesel::sql_query(include_str!("reporters.sql"))
+        let rows: Vec<ReporterRow> = statement(include_str!("reporters.sql"))
             .bind::<Array<Text>, _>(texts(|reporter| &reporter.peer_id))
             .bind::<Array<Text>, _>(texts(|reporter| &reporter.server_id))
             .load(conn)?;

@@ -7,6 +7,8 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Integer, Nullable, SmallInt, Text, Timestamptz};
 
+use crate::database::statement;
+
 use super::block::{self, Block, BlockKey, Reporter, Sighting, Sums};
 use super::registry::Registry;
 use super::{Hour, Losses, Report};
@@ -244,7 +246,7 @@ pub(super) fn mark_stale(
 
 /// Adds up hours that are over and stale; whether there are more.
 pub(super) fn add_up(conn: &mut PgConnection, current: Hour) -> QueryResult<bool> {
-    let added = diesel::sql_query(include_str!("add_up.sql"))
+    let added = statement(include_str!("add_up.sql"))
         .bind::<Timestamptz, _>(current)
         .bind::<BigInt, _>(HOURS_AT_ONCE)
         .execute(conn)?;

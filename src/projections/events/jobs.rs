@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::job_hour::JobHour;
+use crate::database::statement;
 use crate::projections::hours::{Hour, hour_of};
 
 /// Jobs of an hour that are kept apart; anybody can invent more.
@@ -72,7 +73,7 @@ pub(super) fn add(
     let mut known: BTreeMap<Hour, i64> = BTreeMap::new();
     let mut distinct: Vec<Hour> = keys.iter().map(|(hour, ..)| *hour).collect();
     distinct.dedup();
-    let counted: Vec<Known> = diesel::sql_query(
+    let counted: Vec<Known> = statement(
         "SELECT hour, count(*) AS jobs FROM job_hours WHERE hour = ANY($1) GROUP BY hour",
     )
     .bind::<Array<Timestamptz>, _>(distinct)
@@ -118,7 +119,7 @@ fn look_up(conn: &mut PgConnection, keys: &[Key]) -> QueryResult<BTreeMap<Key, J
 
 fn put(conn: &mut PgConnection, rows: Vec<JobHour>) -> QueryResult<()> {
     let rows: Vec<Value> = rows.into_iter().map(JobHour::into_json).collect();
-    diesel::sql_query(include_str!("put_jobs.sql"))
+    statement(include_str!("put_jobs.sql"))
         .bind::<Text, _>(Value::from(rows).to_string())
         .execute(conn)?;
     Ok(())

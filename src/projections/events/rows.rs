@@ -8,6 +8,7 @@ use diesel::result::Error;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Text, Timestamptz};
 
 use super::jobs::JobEvent;
+use crate::database::statement;
 use crate::ids::SessionId;
 use crate::metrics::EventOutcome;
 
@@ -146,7 +147,7 @@ pub(super) fn enter_waiting(
     let mut jobs = Vec::new();
     let sessions: Vec<i64> = sessions.iter().map(|session| session.0).collect();
     while !sessions.is_empty() {
-        let waited: Vec<Waited> = diesel::sql_query(include_str!("take_waiting.sql"))
+        let waited: Vec<Waited> = statement(include_str!("take_waiting.sql"))
             .bind::<Array<BigInt>, _>(&sessions)
             .bind::<BigInt, _>(WAITED_AT_ONCE)
             .load(conn)?;
@@ -174,7 +175,7 @@ pub(super) fn enter(
             .filter(|event| !event.audit)
             .map(|event| event.received_at)
             .collect();
-        diesel::sql_query(
+        statement(
             "SELECT make_events_day(at) FROM (SELECT min(at) AS at FROM unnest($1::timestamptz[]) AS at GROUP BY date_trunc('day', at, 'UTC')) AS days",
         )
         .bind::<Array<Timestamptz>, _>(days)
@@ -223,7 +224,7 @@ pub(super) fn keep_samples(conn: &mut PgConnection, samples: &[Sample]) -> Query
         sample.line.as_str() => Text,
     )
     .execute(conn)?;
-    diesel::sql_query(
+    statement(
         "DELETE FROM malformed_events WHERE (received_at, message_id) < \
          (SELECT received_at, message_id FROM malformed_events ORDER BY received_at DESC, message_id DESC OFFSET $1 LIMIT 1)",
     )

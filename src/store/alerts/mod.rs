@@ -5,6 +5,8 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz};
 
+use crate::database::statement;
+
 /// An alert that is kept.
 #[derive(Debug, Clone, PartialEq, QueryableByName)]
 pub struct AlertRow {
@@ -99,7 +101,7 @@ const OPEN_MAX: i64 = 20_000;
 /// # Errors
 /// If the database cannot be read.
 pub fn open(conn: &mut PgConnection) -> QueryResult<Vec<AlertRow>> {
-    diesel::sql_query(include_str!("open.sql"))
+    statement(include_str!("open.sql"))
         .bind::<BigInt, _>(OPEN_MAX)
         .load(conn)
 }

@@ -9,6 +9,8 @@ use diesel::result::Error;
 use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz};
 use serde::Serialize;
 
+use crate::database::statement;
+
 /// A change of the status of a chain.
 #[derive(Debug, Serialize)]
 pub struct ChainChange<'a> {
@@ -85,7 +87,7 @@ pub fn keep_chains(
     if changes.is_empty() {
         return Ok(Vec::new());
     }
-    diesel::sql_query(include_str!("keep_chains.sql"))
+    statement(include_str!("keep_chains.sql"))
         .bind::<Text, _>(json(changes)?)
         .bind::<Timestamptz, _>(now)
         .load(conn)
@@ -103,7 +105,7 @@ pub fn keep_nodes(
     if changes.is_empty() {
         return Ok(0);
     }
-    let found: Kept = diesel::sql_query(include_str!("keep_nodes.sql"))
+    let found: Kept = statement(include_str!("keep_nodes.sql"))
         .bind::<Text, _>(json(changes)?)
         .bind::<Timestamptz, _>(now)
         .get_result(conn)?;
@@ -115,7 +117,7 @@ pub fn keep_nodes(
 /// # Errors
 /// If the database cannot be written.
 pub fn add_lost(conn: &mut PgConnection, change: i64, nodes: i64) -> QueryResult<()> {
-    diesel::sql_query("UPDATE chain_status SET nodes = nodes + $2 WHERE change_id = $1")
+    statement("UPDATE chain_status SET nodes = nodes + $2 WHERE change_id = $1")
         .bind::<BigInt, _>(change)
         .bind::<BigInt, _>(nodes)
         .execute(conn)?;
@@ -133,7 +135,7 @@ pub fn keep_outage(
     ended_at: Option<DateTime<Utc>>,
     cause: &str,
 ) -> QueryResult<()> {
-    diesel::sql_query(
+    statement(
         "INSERT INTO status_outages (server_id, began_at, ended_at, cause) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (server_id, began_at) DO UPDATE SET ended_at = excluded.ended_at",
     )
@@ -150,7 +152,7 @@ pub fn keep_outage(
 /// # Errors
 /// If the database cannot be written.
 pub fn keep_progress(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<()> {
-    diesel::sql_query(
+    statement(
         "INSERT INTO status_progress (name, began_at, judged_at) VALUES ('nodes', $1, $1) \
          ON CONFLICT (name) DO UPDATE SET judged_at = excluded.judged_at",
     )
@@ -165,11 +167,9 @@ pub fn keep_progress(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult
 /// # Errors
 /// If the database cannot be written.
 pub fn end_outages(conn: &mut PgConnection, judged_at: DateTime<Utc>) -> QueryResult<()> {
-    diesel::sql_query(
-        "UPDATE status_outages SET ended_at = greatest(began_at, $1) WHERE ended_at IS NULL",
-    )
-    .bind::<Timestamptz, _>(judged_at)
-    .execute(conn)?;
+    statement("UPDATE status_outages SET ended_at = greatest(began_at, $1) WHERE ended_at IS NULL")
+        .bind::<Timestamptz, _>(judged_at)
+        .execute(conn)?;
     Ok(())
 }
 
@@ -183,14 +183,14 @@ pub fn purge_changes(
     cutoff: DateTime<Utc>,
     rows_max: i64,
 ) -> QueryResult<usize> {
-    let changes = diesel::sql_query(
+    let changes = statement(
         "DELETE FROM status_changes WHERE id = ANY(ARRAY(\
          SELECT id FROM status_changes WHERE changed_at < $1 ORDER BY changed_at LIMIT $2))",
     )
     .bind::<Timestamptz, _>(cutoff)
     .bind::<BigInt, _>(rows_max)
     .execute(conn)?;
-    let outages = diesel::sql_query(
+    let outages = statement(
         "DELETE FROM status_outages WHERE ctid = ANY(ARRAY(\
          SELECT ctid FROM status_outages WHERE ended_at < $1 LIMIT $2))",
     )

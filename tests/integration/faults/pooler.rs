@@ -2,11 +2,13 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{BigInt, Text};
 use serde_json::json;
+use tetcore_analytics::config::DatabaseUrl;
+use tetcore_analytics::database::{connect, statement};
 
 use super::assert_all_stored;
-use crate::support::{FeedClient, Load, PgBouncer, TestApp, TestDb, wait_until};
+use crate::support::{FeedClient, Load, PATIENCE, PgBouncer, TestApp, TestDb, wait_until};
 
 /// Fewer connections than the server alone has to it, so that all its jobs share them.
 const POOL_SIZE: u32 = 5;
@@ -123,4 +125,64 @@ fn pgbouncer_in_session_mode() {
     let url = bouncer.url(&db);
     let app = TestApp::builder().env("DATABASE_URL", &url).db(db).start();
     is_served(&app);
+}
+
+/// Statements that stay prepared on a connection of a job, after each of two was carried out
+/// three times.
+fn prepared(url: &str) -> Vec<String> {
+    #[derive(QueryableByName)]
+    struct Sum {
+        #[diesel(sql_type = BigInt)]
+        sum: i64,
+    }
+    #[derive(QueryableByName)]
+    struct Prepared {
+        #[diesel(sql_type = Text)]
+        statement: String,
+    }
+    let mut conn = connect(&DatabaseUrl::new(url), "tests", PATIENCE).unwrap();
+    for number in 0..3 {
+        let sums = conn.transaction(|conn| {
+            let of_one = statement("SELECT $1 + $1 AS sum").bind::<BigInt, _>(number);
+            let of_two = statement("SELECT $2 - $1 AS sum")
+                .bind::<BigInt, _>(number)
+                .bind::<BigInt, _>(10);
+            QueryResult::Ok([
+                of_one.get_result::<Sum>(conn)?.sum,
+                of_two.get_result::<Sum>(conn)?.sum,
+            ])
+        });
+        assert_eq!(sums.unwrap(), [number * 2, 10 - number]);
+    }
+    let find = "SELECT statement FROM pg_prepared_statements ORDER BY prepare_time";
+    let found: QueryResult<Vec<Prepared>> =
+        conn.transaction(|conn| diesel::sql_query(find).load(conn));
+    let found = found.unwrap().into_iter();
+    found.map(|prepared| prepared.statement).collect()
+}
+
+#[test]
+fn statements_stay_prepared_only_without_a_pooler() {
+    let db = TestDb::new();
+    assert_eq!(
+        prepared(&db.url()),
+        [
+            "SELECT $1 + $1 AS sum\n-- $1",
+            "SELECT $2 - $1 AS sum\n-- $1 $2"
+        ]
+    );
+    // It refuses what it does not know, or leaves it out.
+    for settings in [
+        "pool_mode = transaction",
+        "pool_mode = transaction\nignore_startup_parameters = options",
+        "pool_mode = session\nignore_startup_parameters = options",
+    ] {
+        let Some(bouncer) = PgBouncer::start(&db, POOL_SIZE, settings) else {
+            return;
+        };
+        assert_eq!(prepared(&bouncer.url(&db)), [""; 0], "{settings}");
+    }
+    // Options that the address has itself stay as they are, and nothing is found out.
+    let own = format!("{}?options=-c%20geqo%3Doff", db.url());
+    assert_eq!(prepared(&own), [""; 0]);
 }
