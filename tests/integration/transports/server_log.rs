@@ -42,15 +42,26 @@ fn the_log_is_sent_and_a_receiver_that_is_down_costs_lines_that_are_counted() {
     });
 
     loki.answer(|_, _| Reply::Status(503, ""));
-    // Each look is some lines.
-    wait_until("more wait than may", || shipped(&app, "lost") > 0.0);
+    // Each request is some lines.
+    let log_much = || {
+        for _ in 0..50 {
+            app.get("/health");
+        }
+    };
+    wait_until("more wait than may", || {
+        log_much();
+        shipped(&app, "lost") > 0.0
+    });
     assert!(
         app.log()
             .contains("the transport loki-2 takes no lines of the log")
     );
     let lost = shipped(&app, "lost");
     loki.answer(|_, _| Reply::Status(204, ""));
-    wait_until("it goes on", || shipped(&app, "sent") > 2_048.0);
+    wait_until("it goes on", || {
+        log_much();
+        shipped(&app, "sent") > 2_048.0
+    });
     assert!(lost > 0.0);
 
     let before = loki.received().len();
