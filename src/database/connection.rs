@@ -202,7 +202,7 @@ fn establish(url: &str) -> Result<(PgConnection, bool), ConnectionError> {
                     .map_err(ConnectionError::CouldntSetupConfiguration)?;
             Ok((conn, found.mark == Some(mark)))
         }
-        // Somebody answered, and refused.
+        // It was answered, and refused: by a pooler, or for another reason, which comes again then.
         Err(error) if error.to_string().contains("FATAL") => {
             Ok((PgConnection::establish(url)?, false))
         }

@@ -13,7 +13,7 @@ use diesel::sql_types::{HasSqlType, Untyped};
 
 /// A statement with parameters `$1`, `$2` and so on, and the values bound to them.
 ///
-/// Its text is one of few: each stays prepared as long as the connection. It names no table
+/// Its text is one of few: each stays prepared as long as the connection. It reads no table
 /// with many partitions: a plan that is made without the values opens them all.
 #[must_use = "it is only carried out by execute, load or get_result"]
 pub struct Statement<'v> {
