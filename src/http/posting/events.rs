@@ -1,6 +1,7 @@
 //! `POST /events`: structured events of programs that are no nodes.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, web};
@@ -22,6 +23,10 @@ const KIND: &str = "event";
 
 /// Content type of lines; any other may be an array too.
 const LINES: &str = "application/x-ndjson";
+
+/// Longest wait for which events are stored already: it only tells the sender so, and in an
+/// outage of the database the few bodies at once would wait for it.
+const LOOK_UP_WAIT: Duration = Duration::from_millis(500);
 
 /// Malformed lines that an answer names.
 const NAMED_MAX: usize = 100;
@@ -101,10 +106,12 @@ pub(in crate::http) async fn post(
         .collect();
     let mut seen = HashSet::new();
     if !identities.is_empty() {
-        match state.ask(move |conn| known(conn, &identities)).await {
-            Ok(known) => seen = known,
-            // They are accepted, and found to be duplicates later.
-            Err(error) => log::debug!("stored events could not be looked up: {error}"),
+        let look_up = state.ask(move |conn| known(conn, &identities));
+        // Otherwise they are accepted, and found to be duplicates later.
+        match tokio::time::timeout(LOOK_UP_WAIT, look_up).await {
+            Ok(Ok(known)) => seen = known,
+            Ok(Err(error)) => log::debug!("stored events could not be looked up: {error}"),
+            Err(_late) => log::debug!("stored events were not looked up in time"),
         }
     }
     let all = events.len();

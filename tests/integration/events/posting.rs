@@ -157,7 +157,7 @@ fn events_that_are_posted_in_an_outage_are_stored_once() {
     assert_eq!(post(&app, 0).status, 200);
     app.wait_projected();
     app.db.refuse_connections();
-    for number in 0..20 {
+    for number in 0..8 {
         let answer = post(&app, number);
         assert_eq!(answer.status, 200, "{}", answer.body);
         assert_eq!(
@@ -171,11 +171,11 @@ fn events_that_are_posted_in_an_outage_are_stored_once() {
     let app = app.start_again();
     wait_until("all are stored", || app.metric("ingest_pending") == 0.0);
     app.wait_projected();
-    let expected: Vec<String> = (0..20).map(|number| format!("local n{number}")).collect();
+    let expected: Vec<String> = (0..8).map(|number| format!("local n{number}")).collect();
     let mut names = app.db.texts(NAMES);
     names.sort_by_key(|name| name.trim_start_matches("local n").parse::<u32>().unwrap());
     assert_eq!(names, expected);
-    assert!(app.db.texts(EVENTS).len() == 20);
+    assert!(app.db.texts(EVENTS).len() == 8);
     assert_rebuilt_alike(&app);
 }
 

@@ -221,6 +221,7 @@ fn addresses_are_hidden_from_others(app: &TestApp) {
     );
     // Malformed lines too.
     let mut node = app.node("/submit");
+    introduce(&mut node, "carol");
     let before = app.metric_with("event_extracted_total", "malformed");
     send(&mut node, &line("{\"_e\":1, /ip4/192.0.2.1/tcp/1"));
     crate::support::wait_until("it is counted", || {
