@@ -46,7 +46,7 @@ package: ## Make a Debian package in target/debian
 	fi
 	cargo deb $(ARGS)
 
-# Three tests at once for each processor: they wait a third of their time.
+# Six places for each processor, of which most tests take two (.config/nextest.toml): they wait a third of their time.
 test: ## Run all tests on a real PostgreSQL of their own
 	@.ci/install test
 	@if command -v node >/dev/null; then \
@@ -57,7 +57,7 @@ test: ## Run all tests on a real PostgreSQL of their own
 	cargo build --quiet --example with_postgres
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		.ci/find-browser >/dev/null || export NEXTEST_PROFILE=without-browser; \
-		export NEXTEST_TEST_THREADS=$${NEXTEST_TEST_THREADS:-$$((3 * $$(nproc)))}; \
+		export NEXTEST_TEST_THREADS=$${NEXTEST_TEST_THREADS:-$$((6 * $$(nproc)))}; \
 		exec $(built)/debug/examples/with_postgres cargo nextest run --no-fail-fast $(ARGS); \
 	else \
 		.ci/find-browser >/dev/null || left_out='-- --skip pages::'; \

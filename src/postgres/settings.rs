@@ -57,6 +57,8 @@ pub(super) fn configuration(machine: Machine, is_durable: bool) -> String {
     let lz4_or = |has_lz4: bool, other: &str| if has_lz4 { "lz4" } else { other }.to_owned();
     // Each database that is dropped has all buffers searched, and tests have hundreds.
     let buffers_max = if is_durable { 2048 } else { 256 };
+    // Tests have a dozen servers at once.
+    let connections_min = if is_durable { 100 } else { 400 };
     let values = [
         // The server needs the rest; beyond 2 GB an append-only load gains nothing.
         (
@@ -76,7 +78,7 @@ pub(super) fn configuration(machine: Machine, is_durable: bool) -> String {
         // Pools default to 3 connections per processor for reading and 1 for writing.
         (
             "{max_connections}",
-            (machine.cpus * 4 + 36).max(100).to_string(),
+            (machine.cpus * 4 + 36).max(connections_min).to_string(),
         ),
         (
             "{durable}",

@@ -15,6 +15,7 @@
 )]
 
 mod browser;
+mod password;
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    password::make_quick(&postgres);
     let browser = BrowserOffer::start().expect("a port of this machine");
     let skipped = tempfile::NamedTempFile::new().expect("a temporary file");
     let status = Command::new(program)

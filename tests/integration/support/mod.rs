@@ -46,7 +46,7 @@ pub const PATIENCE: Duration = Duration::from_secs(150);
 
 /// How often a condition is looked at.
 const POLL_MIN: Duration = Duration::from_millis(5);
-const POLL_MAX: Duration = Duration::from_millis(50);
+const POLL_MAX: Duration = Duration::from_millis(200);
 
 /// A port without a listener, for a server that comes back where it was.
 pub fn free_port() -> u16 {
@@ -61,7 +61,12 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     while !condition() {
         let waited = started_at.elapsed();
         assert!(waited < PATIENCE, "waited in vain for: {what}");
-        // Looking costs what others need: the longer it takes, the more rarely.
-        std::thread::sleep((waited / 20).clamp(POLL_MIN, POLL_MAX));
+        pause_after(waited);
     }
+}
+
+/// Sleeps before the next look. Looking costs what others need: the longer it takes, the
+/// more rarely.
+fn pause_after(waited: Duration) {
+    std::thread::sleep((waited / 20).clamp(POLL_MIN, POLL_MAX));
 }

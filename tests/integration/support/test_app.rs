@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{FakeNode, PATIENCE, TestDb, wait_until};
+use super::{FakeNode, PATIENCE, TestDb, pause_after, wait_until};
 
 /// How to start a server.
 pub struct TestAppBuilder {
@@ -277,18 +277,19 @@ impl TestApp {
     /// Waits until so many messages are stored.
     #[track_caller]
     pub fn wait_stored(&self, count: u32) {
-        let deadline = Instant::now() + PATIENCE;
+        let started_at = Instant::now();
         loop {
             let stored = self.metric("ingest_messages_stored_total");
             if stored >= f64::from(count) {
                 return;
             }
+            let waited = started_at.elapsed();
             assert!(
-                Instant::now() < deadline,
+                waited < PATIENCE,
                 "{stored} of {count} messages are stored:\n{}",
                 self.log()
             );
-            std::thread::sleep(Duration::from_millis(5));
+            pause_after(waited);
         }
     }
 
