@@ -157,12 +157,12 @@ impl Projection for NodeHours {
         let changed = std::mem::take(&mut self.changed);
         self.identities
             .look_up(conn, hours.keys().map(|(session, _)| *session))?;
-        let mut nodes: HashMap<(NodeKey, Hour), Values> = HashMap::new();
+        let mut nodes: HashMap<(&NodeKey, Hour), Values> = HashMap::with_capacity(hours.len());
         let mut waiting = Vec::new();
         for ((session, hour), values) in hours {
             match self.identities.of(session) {
                 Some(identity) => {
-                    let key = (identity.node.clone(), hour);
+                    let key = (&identity.node, hour);
                     nodes.entry(key).or_default().merge(&values);
                 }
                 None => waiting.push(SessionHourRow {
@@ -174,11 +174,11 @@ impl Projection for NodeHours {
         }
         for row in self.take_waited(conn, &changed)? {
             if let Some(identity) = self.identities.of(SessionId(row.session_id)) {
-                let key = (identity.node.clone(), row.hour);
+                let key = (&identity.node, row.hour);
                 nodes.entry(key).or_default().merge(&row.values);
             }
         }
-        add(conn, &nodes.into_iter().collect::<Vec<_>>())?;
+        add(conn, &nodes)?;
         wait(conn, &waiting)?;
         look_up_online(conn, std::mem::take(&mut self.online), self.since)
     }
@@ -396,7 +396,7 @@ fn whole(value: f64) -> Option<i64> {
     sane(value.round() as i64)
 }
 
-fn add(conn: &mut PgConnection, rows: &[((NodeKey, Hour), Values)]) -> QueryResult<()> {
+fn add(conn: &mut PgConnection, rows: &HashMap<(&NodeKey, Hour), Values>) -> QueryResult<()> {
     if rows.is_empty() {
         return Ok(());
     }

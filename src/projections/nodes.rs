@@ -58,12 +58,11 @@ struct Values {
     pool: Option<Latest<Pool>>,
 }
 
-/// Values as a row, with the names of the columns.
+/// Values of a session as a row, with the names of the columns.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, QueryableByName)]
 struct ValuesRow {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[diesel(sql_type = Nullable<BigInt>)]
-    session_id: Option<i64>,
+    #[diesel(sql_type = BigInt)]
+    session_id: i64,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     seen_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<BigInt>)]
@@ -155,30 +154,27 @@ impl Projection for Nodes {
     }
 
     fn write(&mut self, conn: &mut PgConnection) -> QueryResult<()> {
-        let values = std::mem::take(&mut self.values);
         let changed = std::mem::take(&mut self.changed);
-        let fresh = self.identities.look_up(conn, values.keys().copied())?;
-        let mut nodes: HashMap<NodeKey, Values> = HashMap::new();
+        let fresh = self.identities.look_up(conn, self.values.keys().copied())?;
+        let mut nodes: HashMap<&NodeKey, Values> = HashMap::with_capacity(self.values.len());
         let mut waiting = Vec::new();
-        for (session, mut values) in values {
+        // The memory of the map is kept: as much is reported until the next time.
+        for (session, mut values) in self.values.drain() {
             match self.identities.of(session) {
                 Some(known) => {
                     values.belong_to(known.session_at);
-                    nodes.entry(known.node.clone()).or_default().merge(values);
+                    nodes.entry(&known.node).or_default().merge(values);
                 }
-                None => waiting.push(values.into_row(Some(session.0))),
+                None => waiting.push(values.into_row(session)),
             }
         }
         let take = "DELETE FROM session_values WHERE session_id = ANY($1) RETURNING *";
         let waited: Vec<ValuesRow> = self.identities.take_waiting(conn, &changed, take)?;
         for row in waited {
-            let known = row
-                .session_id
-                .and_then(|id| self.identities.of(SessionId(id)));
-            if let Some(known) = known {
+            if let Some(known) = self.identities.of(SessionId(row.session_id)) {
                 let mut values = Values::from_row(row);
                 values.belong_to(known.session_at);
-                nodes.entry(known.node.clone()).or_default().merge(values);
+                nodes.entry(&known.node).or_default().merge(values);
             }
         }
         let touched: HashSet<&NodeKey> = changed
@@ -189,7 +185,7 @@ impl Projection for Nodes {
             .collect();
         refresh(conn, &touched)?;
         wait(conn, &waiting)?;
-        update(conn, nodes)
+        update(conn, &nodes)
     }
 
     fn reset(&mut self) {
@@ -250,12 +246,12 @@ impl Values {
         }
     }
 
-    fn into_row(self, session_id: Option<i64>) -> ValuesRow {
+    fn into_row(self, session: SessionId) -> ValuesRow {
         let (best, finalized) = (self.best.as_ref(), self.finalized.as_ref());
         let network = self.network.as_ref();
         let pool = self.pool.as_ref();
         ValuesRow {
-            session_id,
+            session_id: session.0,
             seen_at: self.seen_at,
             best_height: best.map(|block| block.height),
             best_hash: best.and_then(|block| block.hash.clone()),
@@ -372,40 +368,31 @@ fn wait(conn: &mut PgConnection, rows: &[ValuesRow]) -> QueryResult<()> {
     Ok(())
 }
 
-fn update(conn: &mut PgConnection, nodes: HashMap<NodeKey, Values>) -> QueryResult<()> {
+fn update(conn: &mut PgConnection, nodes: &HashMap<&NodeKey, Values>) -> QueryResult<()> {
     if nodes.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> = nodes
-        .into_iter()
-        .map(|(node, values)| {
-            let began =
-                |block: &Option<Reported>| block.as_ref().and_then(|block| block.session_at);
-            let began = (began(&values.best), began(&values.finalized));
-            (node, began, values.into_row(None))
-        })
-        .collect();
-    with_columns!(include_str!("nodes_update.sql"), rows, |row|
+    with_columns!(include_str!("nodes_update.sql"), nodes, |row|
         row.0.peer_id.as_str() => Text,
         row.0.genesis_hash.as_str() => Text,
-        row.2.seen_at => Nullable<Timestamptz>,
-        row.2.best_height => Nullable<BigInt>,
-        row.2.best_hash.as_deref() => Nullable<Text>,
-        row.2.best_at => Nullable<Timestamptz>,
-        row.1.0 => Nullable<Timestamptz>,
-        row.2.finalized_height => Nullable<BigInt>,
-        row.2.finalized_hash.as_deref() => Nullable<Text>,
-        row.2.finalized_at => Nullable<Timestamptz>,
-        row.1.1 => Nullable<Timestamptz>,
-        row.2.peers => Nullable<BigInt>,
-        row.2.download_bytes_per_s => Nullable<Double>,
-        row.2.upload_bytes_per_s => Nullable<Double>,
-        row.2.network_at => Nullable<Timestamptz>,
-        row.2.network_message => Nullable<BigInt>,
-        row.2.transactions => Nullable<BigInt>,
-        row.2.state_cache_bytes => Nullable<Double>,
-        row.2.pool_at => Nullable<Timestamptz>,
-        row.2.pool_message => Nullable<BigInt>,
+        row.1.seen_at => Nullable<Timestamptz>,
+        row.1.best.as_ref().map(|best| best.height) => Nullable<BigInt>,
+        row.1.best.as_ref().and_then(|best| best.hash.as_deref()) => Nullable<Text>,
+        row.1.best.as_ref().map(|best| best.at) => Nullable<Timestamptz>,
+        row.1.best.as_ref().and_then(|best| best.session_at) => Nullable<Timestamptz>,
+        row.1.finalized.as_ref().map(|finalized| finalized.height) => Nullable<BigInt>,
+        row.1.finalized.as_ref().and_then(|finalized| finalized.hash.as_deref()) => Nullable<Text>,
+        row.1.finalized.as_ref().map(|finalized| finalized.at) => Nullable<Timestamptz>,
+        row.1.finalized.as_ref().and_then(|finalized| finalized.session_at) => Nullable<Timestamptz>,
+        row.1.network.as_ref().and_then(|network| network.values.0) => Nullable<BigInt>,
+        row.1.network.as_ref().and_then(|network| network.values.1) => Nullable<Double>,
+        row.1.network.as_ref().and_then(|network| network.values.2) => Nullable<Double>,
+        row.1.network.as_ref().map(|network| network.at) => Nullable<Timestamptz>,
+        row.1.network.as_ref().map(|network| network.message) => Nullable<BigInt>,
+        row.1.pool.as_ref().and_then(|pool| pool.values.0) => Nullable<BigInt>,
+        row.1.pool.as_ref().and_then(|pool| pool.values.1) => Nullable<Double>,
+        row.1.pool.as_ref().map(|pool| pool.at) => Nullable<Timestamptz>,
+        row.1.pool.as_ref().map(|pool| pool.message) => Nullable<BigInt>,
     )
     .execute(conn)?;
     Ok(())
