@@ -33,6 +33,8 @@ pub(super) struct Tally {
     pub(super) missing: usize,
     /// Those that the event took and that are not back.
     pub(super) lost: usize,
+    /// Last message of those that are late.
+    pub(super) heard_at: Option<Time>,
 }
 
 /// A chain.
@@ -103,6 +105,9 @@ impl Chain {
                 tally.nodes += 1;
                 tally.quiet += usize::from(silence * 10 >= self.rules.heartbeat * 6);
                 tally.late += usize::from(silent.is_some());
+                if silent.is_some() {
+                    tally.heard_at = tally.heard_at.max(Some(machine.last_seen()));
+                }
                 tally.missing += usize::from(is_missing);
             }
         }
@@ -182,7 +187,10 @@ impl Chain {
             verdict: Verdict {
                 to,
                 reason,
-                since: now,
+                since: match turn {
+                    Turn::Begins => self.tally.heard_at.unwrap_or(now),
+                    _ => now,
+                },
             },
             nodes,
         })

@@ -215,6 +215,8 @@ impl Machine {
         } else {
             match silent {
                 Some(silent) => self.silent(silent),
+                // The second of two that left has ended no conflict by that.
+                None if self.state == NodeState::Conflict && self.ended.is_some() => return None,
                 None => self.health(around, around.now),
             }
         };

@@ -36,7 +36,7 @@ const REASONS = {
   first_seen: "seen for the first time",
   recovered: "messages arrive again",
   silent: "no message over a connection that is open",
-  disconnected: "it ended its connection in order",
+  disconnected: "its end closed the connection: it stopped, or was killed",
   connection_lost: "its connection broke",
   server_lost: "the server that it was connected to is gone",
   best_block_stands: "its best block stands while that of its chain moves",

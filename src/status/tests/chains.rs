@@ -67,7 +67,10 @@ fn most_nodes_of_a_chain_that_fall_silent_together_are_one_event() {
     let (fleet, told) = play(200, None, false, |number, second| {
         number < 6 && second >= 50
     });
-    assert_eq!(without_parts(&told), ["79 chain online > telemetry_lost 6"]);
+    assert_eq!(
+        without_parts(&told),
+        ["79 chain online > telemetry_lost 6 49"]
+    );
     let parts: Vec<_> = told.iter().filter(|line| line.ends_with(" part")).collect();
     assert_eq!(parts.len(), 6);
     assert_eq!(
@@ -102,9 +105,9 @@ fn it_is_over_when_more_than_half_of_them_are_back() {
     assert_eq!(
         told,
         [
-            "79 chain online > telemetry_lost 6",
+            "79 chain online > telemetry_lost 6 49",
             // Four of six are back, and that is kept.
-            "238 chain telemetry_lost > online 4",
+            "238 chain telemetry_lost > online 4 238",
             // The others have some time, and are told one by one then.
             "298 4 telemetry_lost > missing silent 46",
             "298 5 telemetry_lost > missing silent 45",
@@ -148,7 +151,10 @@ fn after_an_outage_of_our_own_nodes_that_come_back_in_time_are_no_event() {
     assert_eq!(told, Vec::<String>::new());
     // Those that do not come back are one event, and not ten.
     let (_, told) = play(300, Some(30), false, |number, _| number < 6);
-    assert_eq!(without_parts(&told), ["60 chain online > telemetry_lost 6"]);
+    assert_eq!(
+        without_parts(&told),
+        ["60 chain online > telemetry_lost 6 0"]
+    );
 }
 
 #[test]
@@ -202,7 +208,7 @@ fn an_event_ends_after_a_day_and_its_nodes_are_offline_then() {
     assert_eq!(
         words(day, &flips),
         [
-            "86400 chain telemetry_lost > offline 3",
+            "86400 chain telemetry_lost > offline 3 86400",
             "86400 a telemetry_lost > offline silent -40 part",
             "86400 b telemetry_lost > offline silent -40 part",
             "86400 c telemetry_lost > offline silent -40 part",
@@ -223,5 +229,5 @@ fn an_event_ends_after_a_day_and_its_nodes_are_offline_then() {
     assert_eq!(words(0, &flips), ["0 a offline > online recovered 90005"]);
     fleet.enter(flips, &[], at(90_010));
     let flips = fleet.judge(at(90_011), &outages);
-    assert_eq!(words(0, &flips), ["0 chain offline > online 1"]);
+    assert_eq!(words(0, &flips), ["0 chain offline > online 1 90011"]);
 }

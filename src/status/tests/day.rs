@@ -208,8 +208,8 @@ const EXPECTED: [&str; 25] = [
     "26005 8 lagging > online recovered 26005",
     "30005 9 online > syncing catching_up 30005",
     "35035 9 syncing > online recovered 35035",
-    "60030 chain online > telemetry_lost 35",
-    "60615 chain telemetry_lost > online 35",
+    "60030 chain online > telemetry_lost 35 59999",
+    "60615 chain telemetry_lost > online 35 60615",
     "70000 11 online > conflict two_machines 69990",
     "71000 11 conflict > online recovered 71000",
 ];

@@ -65,10 +65,11 @@ fn words(second: i64, flips: &Flips) -> Vec<String> {
     let label = |state: Option<NodeState>| state.map_or("new", NodeState::label);
     let chains = flips.chains.iter().map(|flip| {
         format!(
-            "{second} chain {} > {} {}",
+            "{second} chain {} > {} {} {}",
             flip.from.label(),
             flip.verdict.to.label(),
-            flip.nodes
+            flip.nodes,
+            second_of(flip.verdict.since),
         )
     });
     let mut nodes: Vec<String> = flips

@@ -301,6 +301,20 @@ fn a_node_is_lagging_when_its_finalized_block_stays_behind() {
 }
 
 #[test]
+fn two_machines_that_leave_at_once_are_no_recovery() {
+    let words = play(online(), (0, 140), -1_000, |second| {
+        let mut seen = seen(second.min(98));
+        seen.conflict_since = (50..100).contains(&second).then(|| at(40));
+        seen.ended = (second >= 100).then(|| (at(100), StatusReason::Disconnected));
+        (seen, Reference::default())
+    });
+    assert_eq!(
+        words,
+        ["50 conflict two_machines 40", "108 late disconnected 98"]
+    );
+}
+
+#[test]
 fn two_machines_of_one_peer_id_are_a_conflict_before_anything_else() {
     let words = play(online(), (0, 300), -1_000, |second| {
         let (mut seen, chain) = with_blocks(second, 1_000, 0, 1_000 + second / 6);
