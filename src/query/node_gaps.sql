@@ -17,7 +17,12 @@ WITH sessions AS (
     SELECT gap, until
     FROM asked, spans, unnest(tstzmultirange(tstzrange(start, greatest(start, until))) - coalesce(open, '{}')) AS gap
 )
-SELECT lower(g.gap) AS start_time, CASE WHEN upper(g.gap) < g.until THEN upper(g.gap) END AS end_time,
+-- Both ends may be outside of the span.
+SELECT (SELECT max(p.disconnected_at) FROM peer_connections p
+        WHERE p.peer_id = $1 AND coalesce(p.genesis_hash, '') = $2 AND p.created_at <= lower(g.gap)) AS start_time,
+       (SELECT p.created_at FROM peer_connections p
+        WHERE p.peer_id = $1 AND coalesce(p.genesis_hash, '') = $2 AND p.created_at >= upper(g.gap)
+        ORDER BY p.peer_id DESC, p.created_at, p.id LIMIT 1) AS end_time,
        (SELECT p.disconnect_reason FROM peer_connections p
         WHERE p.peer_id = $1 AND coalesce(p.genesis_hash, '') = $2 AND p.created_at <= lower(g.gap) AND p.disconnected_at <= lower(g.gap)
         ORDER BY p.created_at DESC, p.id DESC LIMIT 1) AS reason

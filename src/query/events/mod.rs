@@ -52,7 +52,7 @@ pub struct EventsParams {
         pattern = r"^$|^ *([^=, \u0000]|\\,)([^=,\u0000]|\\,)*=([^,\u0000]|\\,)*(, *([^=, \u0000]|\\,)([^=,\u0000]|\\,)*=([^,\u0000]|\\,)*){0,15}$"
     )]
     r#where: Option<String>,
-    /// Only events with this text anywhere, in any case.
+    /// Only events with this text anywhere, A to Z in any case.
     text: Option<String>,
     /// Only events that arrived at this time or later.
     start_time: Option<String>,

@@ -73,7 +73,7 @@ pub struct StatsParams {
         pattern = r"^$|^ *([^=, \u0000]|\\,)([^=,\u0000]|\\,)*=([^,\u0000]|\\,)*(, *([^=, \u0000]|\\,)([^=,\u0000]|\\,)*=([^,\u0000]|\\,)*){0,15}$"
     )]
     r#where: Option<String>,
-    /// Only events with this text anywhere, in any case.
+    /// Only events with this text anywhere, A to Z in any case.
     text: Option<String>,
     /// Only events that arrived at this time or later; a day before the end if it is not given, or 1,999 buckets
     /// of `interval`, and at most 30 days.

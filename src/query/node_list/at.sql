@@ -5,7 +5,8 @@
 -- Index: peer_connections_peer_idx, status_changes_node_idx, node_hours_pkey.
 -- Cost: every node that was seen from a day before the moment on.
 -- Order: newest session first; id is unique.
-SELECT p.*, p.created_at AS session_at, n.genesis_hash AS of_chain, ''::text AS sort_key, false AS attention, NULL::double precision AS uptime,
+SELECT p.*, p.created_at AS session_at, n.genesis_hash AS of_chain, ''::text AS sort_key,
+       st.state NOT IN ('online', 'syncing', 'down') AS attention, NULL::double precision AS uptime,
        least(coalesce(p.disconnected_at, p.last_seen_at), $4) AS seen_at, p.disconnected_at IS NULL OR p.disconnected_at > $4 AS online,
        NULL::text AS authority_id, NULL::boolean AS is_in_authority_set, NULL::bigint AS clock_ahead_ms,
        st.state, st.reason AS state_reason, st.since AS state_since,

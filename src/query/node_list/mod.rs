@@ -46,7 +46,7 @@ pub struct NodeListParams {
     chain: Option<String>,
     /// Only nodes with this name.
     name: Option<String>,
-    /// Only nodes whose name, peer id or authority id contains this; upper and lower case are the same. A whole authority id is
+    /// Only nodes whose name, peer id or authority id contains this; of A to Z upper and lower case are the same. A whole authority id is
     /// found as an address (SS58) of any chain, and as 0x and 64 hexadecimal digits.
     text: Option<String>,
     /// Only nodes that are connected (`true`), or are not (`false`).
@@ -277,6 +277,11 @@ pub fn fetch(
     for listed in &mut nodes {
         // That of a session is true to a minute.
         listed.node.last_seen_at = listed.seen_at;
+        // It ended after the moment that is asked for.
+        if listed.node.online {
+            listed.node.disconnected_at = None;
+            listed.node.disconnect_reason = None;
+        }
     }
     Ok(NodeList { nodes, next })
 }

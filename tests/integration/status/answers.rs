@@ -1,5 +1,6 @@
 //! What the interface says of the status of nodes.
 
+use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 
 use super::{Beating, start, wait_state};
@@ -134,6 +135,22 @@ fn a_node_has_a_status_a_story_and_an_uptime() {
     assert_eq!(gaps.len(), 1);
     assert_eq!(gaps[0]["reason"], "closed_by_node");
     assert!(gaps[0]["end_time"].is_string());
+    // Its ends are the same in a span that ends within it.
+    let ends = |gap: &Value| {
+        ["start_time", "end_time"]
+            .map(|end| DateTime::parse_from_rfc3339(gap[end].as_str().unwrap()).unwrap())
+    };
+    let [start, end] = ends(&gaps[0]);
+    let third = (end - start) / 3;
+    let span = [start + third, end - third]
+        .map(|time| time.to_utc().to_rfc3339_opts(SecondsFormat::Secs, true));
+    let part = app
+        .get(&format!(
+            "/api/v1/nodes/a/status?start_time={}&end_time={}",
+            span[0], span[1]
+        ))
+        .json();
+    assert_eq!(ends(&part["gaps"][0]), [start, end], "{part}");
     // Lost for one hour of 23.
     let seconds = |field: &str| a[field].as_f64().unwrap().round();
     assert_eq!(

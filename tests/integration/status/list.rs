@@ -226,6 +226,24 @@ fn the_nodes_are_shown_as_they_were_at_a_moment() {
         (&then[0]["state"], &then[0]["online"]),
         (&json!("telemetry_lost"), &json!(false))
     );
+    assert_eq!(then[0]["attention"], true, "{then}");
+    // Of what came after the moment nothing is told.
+    let online = app
+        .get(&format!(
+            "/api/v1/nodes?at={}&name=bob",
+            self::moment(TimeDelta::hours(12))
+        ))
+        .json();
+    assert_eq!(
+        [
+            "online",
+            "disconnected_at",
+            "disconnect_reason",
+            "attention"
+        ]
+        .map(|field| &online[0][field]),
+        [&json!(true), &Value::Null, &Value::Null, &json!(false)]
+    );
     assert_eq!(at(4), ["alice online true 77", "bob offline false null"]);
     assert_eq!(
         at(24 * 8 + 12),
