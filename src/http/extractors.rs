@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use actix_web::error::{JsonPayloadError, PathError, QueryPayloadError};
 use actix_web::web::{JsonConfig, PathConfig, QueryConfig};
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -31,6 +32,11 @@ pub(super) fn query_config() -> QueryConfig {
         explain_field(&cause.to_string()).into()
     })
 }
+
+/// That a route takes no parameters: one that is meant for another would change nothing, unnoticed.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoParams {}
 
 /// Errors of path parameters.
 pub(super) fn path_config() -> PathConfig {
@@ -94,16 +100,22 @@ impl Fields {
 
     /// A whole number from 1 on, if there is one.
     pub(super) fn positive(&mut self, name: &'static str) -> Result<Option<i64>, QueryError> {
-        const RANGE: RangeInclusive<i64> = 1..=i64::MAX;
+        self.whole(name, 1..=i64::MAX)
+    }
+
+    /// A whole number within a range, if there is one.
+    pub(super) fn whole(
+        &mut self,
+        name: &'static str,
+        range: RangeInclusive<i64>,
+    ) -> Result<Option<i64>, QueryError> {
         let Some(raw) = self.0.remove(name).filter(|raw| raw.get() != "null") else {
             return Ok(None);
         };
-        let number = whole(raw.get()).filter(|number| RANGE.contains(number));
+        let number = whole(raw.get()).filter(|number| range.contains(number));
         let refuse = || {
-            QueryError::invalid(
-                name,
-                format!("must be a whole number from 1 to {}", i64::MAX),
-            )
+            let (min, max) = (range.start(), range.end());
+            QueryError::invalid(name, format!("must be a whole number from {min} to {max}"))
         };
         number.ok_or_else(refuse).map(Some)
     }

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::access::{Asked, is_node_door, wants_websocket};
 use super::error::ReadErrors;
+use super::extractors::NoParams;
 use super::{AppError, AppState};
 use crate::ingest::Sampler;
 
@@ -115,7 +116,10 @@ pub(super) fn shown(path: &str) -> String {
     get, operation_id = "list_wrong_paths", path = "/api/v1/wrong_paths", tag = "telemetry",
     responses((status = 200, description = "The paths.", body = [WrongPath]), ReadErrors)
 )]
-pub(super) async fn list(state: web::Data<AppState>) -> web::Json<Vec<WrongPath>> {
+pub(super) async fn list(
+    state: web::Data<AppState>,
+    _none: web::Query<NoParams>,
+) -> web::Json<Vec<WrongPath>> {
     web::Json(state.misdirected.list())
 }
 

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::AppState;
 use super::access::Caller;
 use super::error::ReadErrors;
+use super::extractors::NoParams;
 use crate::ingest::Refusal;
 
 /// Connections of nodes that were refused for one reason.
@@ -46,6 +47,7 @@ pub(super) struct RefusalShown {
 pub(super) async fn list(
     state: web::Data<AppState>,
     caller: web::ReqData<Caller>,
+    _none: web::Query<NoParams>,
 ) -> web::Json<Vec<RefusalShown>> {
     let needs_token = state.config.access.submit_needs_token();
     let block_s = state.config.ingest.block.as_secs();

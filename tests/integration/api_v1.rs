@@ -307,6 +307,29 @@ fn what_is_wrong_is_named_in_the_new_words() {
             "{path} {body}"
         );
     }
+    for route in [
+        "/api/v1/status",
+        "/api/v1/services",
+        "/api/v1/nodes/nobody",
+        "/api/v1/chains/nothing",
+        "/api/v1/chains/nothing/locations",
+        "/api/v1/alerts/rules",
+        "/api/v1/alerts/silences",
+        "/api/v1/alerts/targets",
+        "/api/v1/events/1",
+        "/api/v1/events/malformed",
+        "/api/v1/events/transports",
+        "/api/v1/benchmarks/1/targets",
+        "/api/v1/refusals",
+        "/api/v1/wrong_paths",
+    ] {
+        let answer = app.get(&format!("{route}?chain=x"));
+        assert_eq!(
+            (answer.status, &answer.json()["error"]["parameter"]),
+            (400, &json!("chain")),
+            "{route}"
+        );
+    }
     for (question, parameter) in [
         ("limit=10001", "limit"),
         ("cursor=x", "cursor"),

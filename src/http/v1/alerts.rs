@@ -10,7 +10,7 @@ use crate::config::RuleOverrides;
 use crate::http::answer::Answer;
 use crate::http::benchmarks::Body;
 use crate::http::error::{EntryErrors, ErrorBody, ReadErrors};
-use crate::http::extractors::{Fields, required};
+use crate::http::extractors::{Fields, NoParams, required};
 use crate::http::{AppError, AppState, paging};
 use crate::notify::target_names;
 use crate::query::alerts::{
@@ -95,6 +95,7 @@ pub(in crate::http) async fn list(
 )]
 pub(in crate::http) async fn rules(
     state: web::Data<AppState>,
+    _none: web::Query<NoParams>,
 ) -> Result<web::Json<Vec<AlertRule>>, AppError> {
     Ok(web::Json(in_force(&state.config.notify.rules)))
 }
@@ -119,7 +120,10 @@ fn in_force(overrides: &RuleOverrides) -> Vec<AlertRule> {
     get, operation_id = "list_alert_silences", path = "/api/v1/alerts/silences", tag = "alerts",
     responses((status = 200, description = "The silences.", body = [Silence]), ReadErrors)
 )]
-pub(in crate::http) async fn silences(state: web::Data<AppState>) -> Result<Answer, AppError> {
+pub(in crate::http) async fn silences(
+    state: web::Data<AppState>,
+    _none: web::Query<NoParams>,
+) -> Result<Answer, AppError> {
     state.answer(fetch_silences).await
 }
 
@@ -209,7 +213,10 @@ pub(in crate::http) async fn end(
     get, operation_id = "list_alert_targets", path = "/api/v1/alerts/targets", tag = "alerts",
     responses((status = 200, description = "The targets.", body = [AlertTarget]), ReadErrors)
 )]
-pub(in crate::http) async fn targets(state: web::Data<AppState>) -> Result<Answer, AppError> {
+pub(in crate::http) async fn targets(
+    state: web::Data<AppState>,
+    _none: web::Query<NoParams>,
+) -> Result<Answer, AppError> {
     let (mut names, alertmanagers) = target_names(&state.config.notify);
     names.extend(alertmanagers);
     state.answer(move |conn| fetch_targets(conn, &names)).await

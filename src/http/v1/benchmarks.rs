@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::http::answer::Answer;
 use crate::http::benchmarks::{Body, enter_machine_as, enter_run_as};
 use crate::http::error::{EntryErrors, ErrorBody, ReadErrors};
-use crate::http::extractors::{Fields, Object, required};
+use crate::http::extractors::{Fields, NoParams, Object, required};
 use crate::http::{AppError, AppState};
 use crate::query::benchmarks::{self, Target};
 use crate::query::params::{self, ListParams, ListQuery};
@@ -242,6 +242,7 @@ pub(in crate::http) async fn enter(
 pub(in crate::http) async fn targets(
     state: web::Data<AppState>,
     id: web::Path<String>,
+    _none: web::Query<NoParams>,
 ) -> Result<Answer, AppError> {
     let id = params::row_id("id", &id)?;
     let limits = state.query_limits();

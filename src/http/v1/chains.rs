@@ -6,6 +6,7 @@ use super::nodes::hide;
 use crate::http::access::Caller;
 use crate::http::answer::Answer;
 use crate::http::error::{ErrorBody, ReadErrors};
+use crate::http::extractors::NoParams;
 use crate::http::{AppError, AppState, paging};
 use crate::query::chains::{
     self, Author, AuthoredBlock, AuthoringParams, AuthoringQuery, Block, BlocksParams, BlocksQuery,
@@ -44,6 +45,7 @@ pub(in crate::http) async fn list(
 pub(in crate::http) async fn show(
     state: web::Data<AppState>,
     chain: web::Path<String>,
+    _none: web::Query<NoParams>,
 ) -> Result<Answer, AppError> {
     let chain = chains::name(&chain)?;
     state.answer(move |conn| chains::show(conn, &chain)).await
@@ -268,6 +270,7 @@ pub(in crate::http) async fn locations(
     state: web::Data<AppState>,
     caller: web::ReqData<Caller>,
     chain: web::Path<String>,
+    _none: web::Query<NoParams>,
 ) -> Result<Answer, AppError> {
     let chain = chains::name(&chain)?;
     let locations = state.locations_for(&caller);

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use crate::http::access::Caller;
 use crate::http::answer::Answer;
 use crate::http::error::{EntryErrors, ErrorBody, ReadErrors};
+use crate::http::extractors::NoParams;
 use crate::http::posting::events::{self as posting, Posted};
 use crate::http::{AppError, AppState, paging};
 use crate::query::events::{
@@ -66,6 +67,7 @@ pub(in crate::http) async fn show(
     state: web::Data<AppState>,
     caller: web::ReqData<Caller>,
     id: web::Path<String>,
+    _none: web::Query<NoParams>,
 ) -> Result<Answer, AppError> {
     let id = params::row_id("id", &id)?;
     let sees_addresses = caller.sees_addresses;
@@ -105,6 +107,7 @@ pub(in crate::http) async fn stats(
 pub(in crate::http) async fn malformed(
     state: web::Data<AppState>,
     caller: web::ReqData<Caller>,
+    _none: web::Query<NoParams>,
 ) -> Result<Answer, AppError> {
     let sees_addresses = caller.sees_addresses;
     state

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use crate::http::access::Caller;
 use crate::http::answer::Answer;
 use crate::http::error::{ErrorBody, ReadErrors};
+use crate::http::extractors::NoParams;
 use crate::http::nodes::without_addresses;
 use crate::http::{AppError, AppState, paging};
 use crate::query::QueryError;
@@ -67,6 +68,7 @@ pub(in crate::http) async fn show(
     state: web::Data<AppState>,
     caller: web::ReqData<Caller>,
     peer_id: web::Path<String>,
+    _none: web::Query<NoParams>,
 ) -> Result<Answer, AppError> {
     let query = NodeListQuery::of_peer(&peer_id)?;
     let locations = state.locations_for(&caller);

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::http::answer::Answer;
 use crate::http::benchmarks::Body;
 use crate::http::error::{EntryErrors, ErrorBody, ReadErrors};
-use crate::http::extractors::{Fields, required};
+use crate::http::extractors::{Fields, NoParams, required};
 use crate::http::{AppError, AppState};
 use crate::query::QueryError;
 use crate::query::services::{self, HeartbeatsParams, HeartbeatsQuery, KeptHeartbeat, Service};
@@ -53,15 +53,8 @@ pub(in crate::http) struct Entered {
 fn read_heartbeat(body: Body) -> Result<Heartbeat, AppError> {
     let mut fields = Fields::new(body.into_inner());
     let service = required("service", fields.text("service")?)?;
-    let seconds = |name: &'static str, value: Option<i64>| match value {
-        Some(value) if value > INTERVAL_S_MAX => Err(QueryError::invalid(
-            name,
-            format!("must be whole seconds from 1 to {INTERVAL_S_MAX}"),
-        )),
-        value => Ok(value),
-    };
-    let interval_s = seconds("interval_s", fields.positive("interval_s")?)?;
-    let jitter_s = seconds("jitter_s", fields.positive("jitter_s")?)?;
+    let interval_s = fields.whole("interval_s", 1..=INTERVAL_S_MAX)?;
+    let jitter_s = fields.whole("jitter_s", 1..=INTERVAL_S_MAX)?;
     let status = fields.text("status")?;
     let metrics = fields.object("metrics")?;
     fields.end()?;
@@ -138,7 +131,10 @@ pub(in crate::http) async fn beat(
     get, operation_id = "list_services", path = "/api/v1/services", tag = "nodes",
     responses((status = 200, description = "The services.", body = [Service]), ReadErrors)
 )]
-pub(in crate::http) async fn list(state: web::Data<AppState>) -> Result<Answer, AppError> {
+pub(in crate::http) async fn list(
+    state: web::Data<AppState>,
+    _none: web::Query<NoParams>,
+) -> Result<Answer, AppError> {
     state.answer(services::fetch).await
 }
 

@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::http::answer::Answer;
 use crate::http::error::{ErrorBody, ReadErrors};
+use crate::http::extractors::NoParams;
 use crate::http::{AppError, AppState, paging};
 use crate::query::status::{
     self, Change, ChangesParams, ChangesQuery, FlappingNode, FlappingParams, FlappingQuery,
@@ -17,7 +18,10 @@ use crate::query::status::{
     get, operation_id = "show_status", path = "/api/v1/status", tag = "nodes",
     responses((status = 200, description = "The status.", body = Overview), ReadErrors)
 )]
-pub(in crate::http) async fn overview(state: web::Data<AppState>) -> Result<Answer, AppError> {
+pub(in crate::http) async fn overview(
+    state: web::Data<AppState>,
+    _none: web::Query<NoParams>,
+) -> Result<Answer, AppError> {
     state.answer(status::overview).await
 }
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::error::ReadErrors;
+use crate::http::extractors::NoParams;
 use crate::http::{AppError, AppState};
 use crate::notify::outbox_name;
 use crate::query::event_transports::{TransportProgress, transports as fetch};
@@ -30,6 +31,7 @@ pub(in crate::http) struct EventTransport {
 )]
 pub(in crate::http) async fn list(
     state: web::Data<AppState>,
+    _none: web::Query<NoParams>,
 ) -> Result<web::Json<Vec<EventTransport>>, AppError> {
     let all = &state.config.transports.all;
     let names: Vec<String> = all.iter().map(|one| one.name.to_string()).collect();

@@ -28,6 +28,19 @@ fn changes(app: &TestApp) -> Vec<String> {
 fn a_service_is_judged_by_its_own_interval_and_can_be_down_on_purpose() {
     let app = builder().start();
     wait_judged(&app.db);
+    for (field, value) in [
+        ("interval_s", json!(0)),
+        ("interval_s", json!(86_401)),
+        ("jitter_s", json!(-5)),
+    ] {
+        let mut beat = json!({"service": "relayer"});
+        beat[field] = value;
+        let refused = app.post("/api/v1/heartbeats", &beat);
+        let error = &refused.json()["error"];
+        assert_eq!((refused.status, &error["parameter"]), (400, &json!(field)));
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("from 1 to 86400"), "{message}");
+    }
     let mut feed = FeedClient::connect(&app);
     feed.ask(&json!({"topic": "status", "interest": "subscribe"}));
     feed.next();
