@@ -31,8 +31,15 @@ const START_SPREAD_MS: i64 = 2_000;
 struct Member {
     node: Node,
     connection: Option<Connection>,
-    /// Number of its connections so far: what was planned for an earlier one is dropped.
+    /// Grows with each connection and its end: what was planned for an earlier one is dropped.
     connections: u64,
+}
+
+impl Member {
+    fn disconnect(&mut self) {
+        self.connection = None;
+        self.connections += 1;
+    }
 }
 
 /// What is due at a time (Unix, ms), for the member of an index, in its connection of a number.
@@ -116,7 +123,7 @@ impl Fleet {
         match event {
             Event::Connect => self.connect(index, now),
             Event::Leave { away_ms } => {
-                member.connection = None;
+                member.disconnect();
                 self.plan(index, now + away_ms, Event::Connect);
                 None
             }
@@ -155,7 +162,7 @@ impl Fleet {
     }
 
     fn disconnected(&mut self, index: usize, now: i64) -> Option<String> {
-        self.members.get_mut(index)?.connection = None;
+        self.members.get_mut(index)?.disconnect();
         self.plan(index, now + RETRY_MS, Event::Connect);
         let was_away = std::mem::replace(&mut self.is_away, true);
         (!was_away).then(|| "the server is away; the nodes try again every 10 s".to_owned())

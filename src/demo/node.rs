@@ -141,7 +141,8 @@ impl Node {
     }
 
     fn is_author(&self, height: i64) -> bool {
-        self.is_validator && height.rem_euclid(10) == i64::from(self.index % 10)
+        // One author for each block: of a larger fleet the first ten make them.
+        self.is_validator && height.rem_euclid(10) == i64::from(self.index)
     }
 
     fn introduction(&self, now: i64) -> Vec<Value> {
