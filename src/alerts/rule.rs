@@ -196,7 +196,7 @@ pub const RULES: &[Rule] = &[
         "disk_filling",
         Severity::Warning,
         600,
-        "At the rate of now the disk of the database is full before messages expire.",
+        "At the rate of now the disk of the database is full within 30 days, before messages expire.",
         "Give it more disk, or lower LOG_EXPIRY_H.",
     ),
     rule(
