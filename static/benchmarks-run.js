@@ -61,7 +61,7 @@ const ofMachine = (read) => ({ machine }) => (machine ? read(machine) : null);
 
 const FACTS = [
   ["Started", ({ run }) => ({ node: timeElement(run.ts_start), text: "" })],
-  ["Ended", ({ run }) => ({ node: timeElement(run.ts_end), text: "" })],
+  ["End", ({ run }) => ({ node: timeElement(run.ts_end), text: "" })],
   ["Length", ({ run }) => lengthOf(run)],
   ["Node under test", ({ run }) => (peerOf(run) ? { node: hashElement(peerOf(run)), text: peerOf(run) } : null)],
   ["Machine", ofMachine(machineName)],

@@ -7,7 +7,7 @@ import { openPage } from "./lib/shell.js";
 import { get, isAbort } from "./lib/api.js";
 import { readAddress, writeAddress } from "./lib/address.js";
 import { h } from "./lib/elements.js";
-import { counted } from "./lib/format.js";
+import { count } from "./lib/format.js";
 import { spanPicker } from "./lib/span.js";
 import { showEmpty, showError, showLoading } from "./lib/states.js";
 import { createAuthors } from "./chain-authors.js";
@@ -57,7 +57,7 @@ function showChoice(chains, chosen) {
   const names = chains.map(({ chain }) => chain);
   const nameOf = ({ chain, genesis_hash: hash }) =>
     (chain && names.filter((one) => one === chain).length === 1 ? chain : `${chain ?? "unnamed"} (${hash.slice(0, 10)}…)`);
-  const title = (one) => `${nameOf(one)}: ${counted(one.nodes_online, "node")}`;
+  const title = (one) => `${nameOf(one)}: ${`${count(one.nodes_online)} online`}`;
   const before = place("chain").querySelector("select");
   const options = chains.map((one) => h("option", { value: one.genesis_hash, selected: one === chosen }, title(one)));
   if (before && document.activeElement === before) return;
@@ -106,7 +106,9 @@ async function read(signal) {
   const { from, to, live } = picker.get();
   const span = { start_time: from.toISOString(), end_time: to.toISOString() };
   const within = live ? {} : span;
-  blocks.replace(await get(`${route}/blocks`, { ...within, height, limit: BLOCKS_MAX }, { signal }), chosen);
+  const newest = await get(`${route}/blocks`, { ...within, height, limit: BLOCKS_MAX }, { signal });
+  blocks.replace(newest, chosen);
+  place("blocks-more").hidden = newest.length < BLOCKS_MAX;
   show();
   if (Date.now() - overTimeAt < OVER_TIME_MS) return;
   const fact = factWords(asked().fact) ? asked().fact : FACT_DEFAULT;

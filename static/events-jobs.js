@@ -20,10 +20,10 @@ export async function showJobs(card, place, span) {
   const cell = (value) => h("td", {}, value);
   const duration = (value) => (value === null ? MISSING : millis(value));
   place.replaceChildren(h("table", { class: "jobs" },
-    h("thead", {}, h("tr", {}, ["Service", "Job", "Finished", "Failed", "Share", "Half", "99 %", "Last run", "Errors"].map((name) => h("th", { scope: "col" }, name)))),
+    h("thead", {}, h("tr", {}, ["Service", "Job", "Finished", "Failed", "Failed, %", "Half", "99 %", "Last run", "Errors"].map((name) => h("th", { scope: "col" }, name)))),
     h("tbody", {}, jobs.map((job) => h("tr", {},
       cell(job.service_id), cell(job.job_id), cell(count(job.finished)), cell(h("span", { class: job.failed > 0 ? "chip bad" : "" }, count(job.failed))),
       cell(job.finished + job.failed === 0 ? MISSING : percent(job.failed / (job.finished + job.failed))),
       cell(duration(job.p50_ms)), cell(duration(job.p99_ms)), cell(timeElement(job.last_at)),
-      cell(Object.entries(job.errors).toSorted(([, one], [, other]) => other - one).slice(0, ERRORS_MAX).map(([kind, number]) => `${kind} ${count(number)}`).join(", ")))))));
+      cell(Object.entries(job.errors).toSorted(([, one], [, other]) => other - one).slice(0, ERRORS_MAX).map(([kind, number]) => `${kind} (${count(number)}×)`).join(", ")))))));
 }

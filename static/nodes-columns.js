@@ -39,7 +39,7 @@ export function nodeColumns(clock, bestOf) {
       exported: (row) => row.name,
     },
     {
-      field: "state", title: "Status", width: 7.5, narrow: 6, filter: stateChoices(stateWords), fields: ["state", "isListed", "online", "name", "falls", "clock_ahead_ms"],
+      field: "state", title: "Status", width: 8.5, narrow: 6, filter: stateChoices(stateWords), fields: ["state", "isListed", "online", "name", "falls", "clock_ahead_ms"],
       value: (row) => stateOf(row), sortBy: (row) => `${String(rankOf(row, clock())).padStart(2, "0")} ${nameOf(row)}`,
       cell: (row, before) => stateCell(row, before ?? h("span")), text: (row) => stateOf(row) ?? MISSING, hint: stateHint,
     },
@@ -180,13 +180,13 @@ function stateHint(row) {
 /** Whether what it reported is of the past. */
 export const isPast = (row) => !row.online || ["missing", "offline", "telemetry_lost"].includes(row.state);
 
-/** Seconds since the last message; 0 while messages arrive. */
+/** Seconds since the last message; 0 while messages arrive. Of a connection that just ended: since its end. */
 function silence(row, now) {
   const state = stateOf(row);
   if (state === null) return null;
-  if (!isSilent(state)) return 0;
-  const since = sinceOf(row);
-  return since === null ? null : Math.max(0, Math.floor((now - since) / 1000));
+  if (!isSilent(state) && row.online) return 0;
+  const since = isSilent(state) ? sinceOf(row) : Date.parse(row.disconnected_at ?? "");
+  return since === null || Number.isNaN(since) ? null : Math.max(0, Math.floor((now - since) / 1000));
 }
 
 function lastSeenWords(row, now) {

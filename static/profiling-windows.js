@@ -63,12 +63,14 @@ export class Windows {
   /** Columns for a chart: times in seconds, then the times of each key; `undefined` is bridged, null is not. */
   columns(keys) {
     const all = keys.map((key) => this.#series.get(key) ?? new Map());
-    const starts = [...new Set(all.flatMap((times) => [...times.keys()]))].sort((a, b) => a - b);
-    return [starts, ...all.map((times) => this.#column(starts, times))];
+    const known = [...new Set(all.flatMap((times) => [...times.keys()]))].sort((a, b) => a - b);
+    const bridged = Math.max(BRIDGED_S, BRIDGED_WINDOWS * this.#interval);
+    // Where all pause for longer, a window without any ends the lines.
+    const starts = known.flatMap((start, index) => (start - known[index - 1] > bridged ? [start - this.#interval, start] : [start]));
+    return [starts, ...all.map((times) => this.#column(starts, times, bridged))];
   }
 
-  #column(starts, times) {
-    const bridged = Math.max(BRIDGED_S, BRIDGED_WINDOWS * this.#interval);
+  #column(starts, times, bridged) {
     const column = starts.map((start) => times.get(start));
     let before = null;
     starts.forEach((start, index) => {

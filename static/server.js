@@ -284,7 +284,7 @@ function showDatabase(now, before, ready) {
   });
   const oldest = own("retention_oldest_partition_age_seconds");
   parts.purge.show({
-    "Oldest message that can be purged": oldest > 0 ? `up to ${age(oldest)} old` : MISSING,
+    "Oldest partition": oldest > 0 ? `began ${age(oldest)} ago` : MISSING,
     Partitions: now.by(`${OWN}retention_partitions`, "kept").map(([kept, number]) => `${count(number)} ${kept}`).join(", "),
     Purges: `${count(own("retention_purge_seconds_count"))}, mean of ${seconds(own("retention_purge_seconds_sum") / (own("retention_purge_seconds_count") || 1))}`,
     Purged: `${counted(own("retention_purged_partitions_total"), "partition")}, ${counted(own("retention_purged_sessions_total"), "session")} without messages`,

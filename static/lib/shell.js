@@ -42,6 +42,8 @@ export function openPage({ page, exact = true, section = page }) {
     h("div", { class: "site-end" }, connection(), themeSwitch()));
   document.body.prepend(h("a", { class: "skip", href: "#main" }, "Skip to content"), header);
   document.body.append(footer(section));
+  // On a narrow screen the list is longer than its place.
+  header.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 }
 
 function connection() {
