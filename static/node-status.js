@@ -120,7 +120,7 @@ function showLosses(place, { expected, received, missing, not_kept: notKept, hou
   }
   const worst = hours.filter((hour) => hour.missing > 0 || hour.not_kept > 0).toSorted((a, b) => b.missing - a.missing).slice(0, SHOWN_FIRST);
   place.replaceChildren(...[
-    h("p", {}, `${count(received)} of ${count(expected)} reports arrived that were due (system.interval, two each 5 s while connected). `,
+    h("p", {}, `${count(received)} of ${count(expected)} reports arrived that were due in the whole hours of this time range (system.interval, two each 5 s while connected). `,
       missing === 0 ? "None is missing." : h("strong", { class: "warn" }, `${count(missing)} were not sent.`)),
     h("p", {}, notKept === 0 ? "The servers that it was connected to kept all messages." : h("strong", { class: "bad" }, `The servers that it was connected to did not keep ${counted(notKept, "message")} of all nodes.`)),
     worst.length > 0 && h("ol", { class: "status-list" }, worst.map((hour) => h("li", {}, timeElement(hour.hour), ` ${count(hour.received)} of ${count(hour.expected)} reports`,

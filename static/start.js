@@ -14,6 +14,9 @@ const LOOK_MS = 5000;
 // Long enough to read who came.
 const READ_MS = 1500;
 
+// How often to look whether nodes are still there.
+const ONLINE_MS = 15_000;
+
 // Refusals are looked for so often, and so many are shown.
 const REFUSALS_MS = 10_000;
 const REFUSALS_MAX = 10;
@@ -58,9 +61,11 @@ async function begin() {
     return;
   }
   // While nodes are there, a reader of the line stays on this page.
-  const online = await nodes({ online: true });
-  show(online.length > 0, online.length > 0 ? "Nodes are connected." : "No node is connected now.",
-    h("a", { class: "button", href: NODES }, "Open the live view"));
+  for (;;) {
+    const isOnline = (await nodes({ online: true })).length > 0;
+    show(isOnline, isOnline ? "Nodes are connected." : "No node is connected now.", h("a", { class: "button", href: NODES }, "Open the live view"));
+    await pause(ONLINE_MS);
+  }
 }
 
 async function waitForFirst() {
