@@ -68,7 +68,9 @@ pub(super) fn json_config() -> JsonConfig {
 /// serde puts the name of the field between backticks.
 fn explain_field(cause: &str) -> AppError {
     AppError::BadRequest {
-        message: cause.replacen(" field ", " parameter ", 1),
+        message: cause
+            .replacen(" field ", " parameter ", 1)
+            .replace("there are no fields", "this route has no parameters"),
         parameter: cause.split('`').nth(1).map(str::to_owned),
     }
 }

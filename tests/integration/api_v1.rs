@@ -329,6 +329,7 @@ fn what_is_wrong_is_named_in_the_new_words() {
             (400, &json!("chain")),
             "{route}"
         );
+        assert!(answer.body.contains("this route has no parameters"));
     }
     for (question, parameter) in [
         ("limit=10001", "limit"),
