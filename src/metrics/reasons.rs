@@ -176,7 +176,7 @@ reasons! {
         Recovered => "recovered",
         /// Nothing arrives over its open connection.
         Silent => "silent",
-        /// It ended its connection in order.
+        /// Its end closed the connection: it stopped, or was killed.
         Disconnected => "disconnected",
         /// Its connection broke, or was ended because of a limit or a timeout.
         ConnectionLost => "connection_lost",
