@@ -57,7 +57,7 @@ function showChoice(chains, chosen) {
   const names = chains.map(({ chain }) => chain);
   const nameOf = ({ chain, genesis_hash: hash }) =>
     (chain && names.filter((one) => one === chain).length === 1 ? chain : `${chain ?? "unnamed"} (${hash.slice(0, 10)}…)`);
-  const title = (one) => `${nameOf(one)}: ${`${count(one.nodes_online)} online`}`;
+  const title = (one) => `${nameOf(one)}: ${count(one.nodes_online)} online`;
   const before = place("chain").querySelector("select");
   const options = chains.map((one) => h("option", { value: one.genesis_hash, selected: one === chosen }, title(one)));
   if (before && document.activeElement === before) return;

@@ -80,7 +80,7 @@ export class TableHead {
       : h("input", {
         type: "search", "aria-label": label, value, spellcheck: "false", autocomplete: "off",
         placeholder: column.filter === "number" ? "> 5" : "",
-        title: column.filter === "number" ? "> 5, <= 2k, 5..10, = 7, - (not known); with a unit: > 32GiB, < 30s, without one bytes or seconds" : "text, !not, =exactly, - (not known)",
+        title: column.filter === "number" ? "> 5, <= 2k, 5..10, = 7, - (not known); with a unit: > 32GiB, < 30s" : "text, !not, =exactly, - (not known)",
       });
     if (fault) field.setAttribute("aria-invalid", "true");
     field.addEventListener("input", () => {
